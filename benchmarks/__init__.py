@@ -1,0 +1,1 @@
+"""Speed and memory, with hardware, date and commit beside every number."""

@@ -1,0 +1,199 @@
+"""Fair timings: contenders take turns in one process, and no number leaves without its hardware and date.
+
+Timed one after the other, two equal programs can differ threefold on a machine that others use too. Here
+every round runs every contender once, in an order that rotates, and ratios are formed within rounds.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
+
+MIN_REPEATS = 7
+RESULTS = Path(__file__).parent / "results"
+VERSIONS_OF = ("torch", "numpy", "scipy", "scikit-image")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One contender's seconds, round by round."""
+
+    name: str
+    seconds: tuple[float, ...]
+
+    @property
+    def min_s(self) -> float:
+        return min(self.seconds)
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster than `other` the first contender is: median and quartiles over rounds."""
+
+    other: str
+    of_medians: float
+    low: float  # 25 % of the rounds' ratios lie below
+    high: float  # 25 % lie above
+
+
+@dataclass(frozen=True)
+class Race:
+    """One job and its contenders, ours first."""
+
+    job: str
+    timings: tuple[Timing, ...]
+
+    @property
+    def ratios(self) -> tuple[Ratio, ...]:
+        ours, *others = self.timings
+        return tuple(_ratio(ours, other) for other in others)
+
+
+def race(
+    job: str,
+    contenders: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 9,
+    warmup: int = 1,
+    threads: int = 1,
+) -> Race:
+    """Times every contender `repeats` times, interleaved, after `warmup` untimed rounds.
+
+    Args:
+        contenders: name to call, ours first; equal work at equal precision is the caller's duty.
+        threads: of torch, BLAS and OpenMP alike.
+    """
+    if repeats < MIN_REPEATS:
+        raise ValueError(
+            f"repeats must be at least {MIN_REPEATS} for quartiles to mean something, got {repeats}"
+        )
+    if len(contenders) < 2:
+        raise ValueError(f"a race needs 2 contenders, got {len(contenders)}: {', '.join(contenders)}")
+    names = list(contenders)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    previous = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            for turn in range(-warmup, repeats):
+                shift = turn % len(names)
+                for name in names[shift:] + names[:shift]:
+                    elapsed = _time(contenders[name])
+                    if turn >= 0:
+                        seconds[name].append(elapsed)
+    finally:
+        torch.set_num_threads(previous)
+    return Race(job, tuple(Timing(name, tuple(seconds[name])) for name in names))
+
+
+def publish(name: str, races: Sequence[Race], *, threads: int, folder: Path = RESULTS) -> Path:
+    """Prints a table and writes folder/NAME.json with every round and where it ran."""
+    _print(races)
+    record = {
+        "benchmark": name,
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "hardware": _hardware(),
+        "threads": threads,
+        "versions": {"python": platform.python_version()}
+        | {package: importlib.metadata.version(package) for package in VERSIONS_OF},
+        "races": [_row(result) for result in races],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"written to {path}")
+    return path
+
+
+def options(description: str) -> argparse.Namespace:
+    """The command line every benchmark shares: repeats, threads, folder."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--repeats", type=int, default=9, help=f"timed rounds, at least {MIN_REPEATS} (default 9)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument(
+        "--folder", type=Path, default=RESULTS, help="where the JSON goes (default %(default)s)"
+    )
+    return parser.parse_args()
+
+
+def _time(call: Callable[[], object]) -> float:
+    _wait_for_gpu()
+    start = time.perf_counter()
+    call()
+    _wait_for_gpu()
+    return time.perf_counter() - start
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _ratio(ours: Timing, other: Timing) -> Ratio:
+    per_round = [theirs / mine for theirs, mine in zip(other.seconds, ours.seconds, strict=True)]
+    low, _, high = statistics.quantiles(per_round, n=4, method="inclusive")
+    return Ratio(other.name, other.median_s / ours.median_s, low, high)
+
+
+def _row(result: Race) -> dict:
+    timings = [asdict(t) | {"min_s": t.min_s, "median_s": t.median_s} for t in result.timings]
+    return {"job": result.job, "timings": timings, "ratios": [asdict(ratio) for ratio in result.ratios]}
+
+
+def _print(races: Sequence[Race]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("job", "contender", "min ms", "median ms", "ours is faster by (quartiles)")
+    for result in races:
+        bands = ["", *(f"{r.of_medians:.2f} ({r.low:.2f} to {r.high:.2f})" for r in result.ratios)]
+        for place, (timing, band) in enumerate(zip(result.timings, bands, strict=True)):
+            job = "" if place else result.job
+            table.add_row(job, timing.name, f"{1e3 * timing.min_s:.1f}", f"{1e3 * timing.median_s:.1f}", band)
+    Console().print(table)
+
+
+def _hardware() -> dict:
+    """Processor, cores, GPU if in use, and the load when asked: a busy machine times poorly."""
+    info = Path("/proc/cpuinfo")
+    models = (
+        [line.split(":")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
+        if (info.exists())
+        else []
+    )
+    return {
+        "cpu": models[0].strip() if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_initialized() else None,
+        "system": platform.platform(),
+    }
+
+
+def _commit() -> str:
+    """The commit, with "-dirty" when tracked files differ from it; "unknown" outside a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

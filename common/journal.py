@@ -1,0 +1,241 @@
+"""What a run said, step by step: JSON lines are the truth; the progress bar and W&B only mirror them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Mirror(Protocol):
+    """Shows what the journal holds; may fail in any way without harm to the run."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def picture(self, step: int, name: str, path: Path) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Journal:
+    """Appends rows to a JSON-lines file and hands them to mirrors.
+
+    Args:
+        path: the file; rows that it already holds are kept. None keeps nothing, for ranks other than the first.
+        mirrors: told of each row after it is on disk.
+    """
+
+    def __init__(self, path: Path | None, mirrors: Sequence[Mirror] = ()):
+        self.path = path
+        self.mirrors = list(mirrors)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, event: str, step: int, **values: Any) -> None:
+        """Appends one row. Non-finite numbers are written as text, since JSON has none."""
+        if self.path is None:
+            return
+        row = {"event": event, "step": step, "time": round(time.time(), 3), **values}
+        line = json.dumps({key: _plain(value) for key, value in row.items()})
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def log(self, step: int, values: Mapping[str, float], **more: Any) -> None:
+        """One training row."""
+        self.write("train", step, **values, **more)
+        for mirror in self.mirrors:
+            mirror.log(step, values)
+
+    def picture(self, step: int, name: str, path: Path) -> None:
+        """A picture that was written beside the journal."""
+        self.write("picture", step, name=name, file=path.name)
+        for mirror in self.mirrors:
+            mirror.picture(step, name, path)
+
+    def forget_after(self, step: int) -> None:
+        """Drops rows later than a checkpoint's step, which the resumed run will write again."""
+        from common.checkpoint import write_atomically
+
+        if self.path is None:
+            return
+        kept = [row for row in read(self.path) if row["step"] <= step]
+        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Ends the mirrors, whatever happened; each has its own time limit."""
+        for mirror in self.mirrors:
+            mirror.close()
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows of a journal; a last line cut short by a crash is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+class Progress:
+    """A bar on a terminal, a line now and then elsewhere; both with the time still to go."""
+
+    def __init__(self, name: str, first_step: int, steps: int, quiet_s: float = 30.0):
+        self.name, self.steps, self.first, self.quiet_s = name, steps, first_step, quiet_s
+        self.started = self.said = time.monotonic()
+        self.bar: Any = None
+        if sys.stderr.isatty() and steps > first_step:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
+            self.bar = Bar(*columns, TextColumn("{task.fields[values]}"), console=Console(stderr=True))
+            self.bar.start()
+            self.task = self.bar.add_task(name, total=steps, completed=first_step, values="")
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        text = " ".join(f"{key} {value:.4g}" for key, value in values.items())
+        now = time.monotonic()
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, values=text)
+        elif now - self.said >= self.quiet_s:
+            left_s = (now - self.started) / max(1, step - self.first) * (self.steps - step)
+            print(f"{self.name}: step {step}/{self.steps}, {left_s:.0f} s to go, {text}", flush=True)
+            self.said = now
+
+    def picture(self, step: int, name: str, path: Path) -> None:
+        pass
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def wandb_mode() -> tuple[str, str]:
+    """W&B's mode and a sentence about it: as WANDB_MODE says, else offline where no key is found."""
+    mode = os.environ.get("WANDB_MODE", "")
+    if mode:
+        return mode, ""
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    if os.environ.get("WANDB_API_KEY") or (netrc.exists() and "wandb" in netrc.read_text(errors="ignore")):
+        return "online", ""
+    return (
+        "offline",
+        "W&B: no key, so this run is kept offline beside its journal (WANDB_MODE=disabled turns it off)",
+    )
+
+
+class Wandb:
+    """Mirrors a run to W&B from a thread of its own, so that no network can hold up or end the training.
+
+    Projects, entities and modes are W&B's own WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE. The first failure
+    costs one line on stderr and ends the mirror; the journal still holds everything (`make dashboard`).
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        group: str,
+        name: str,
+        config: Mapping[str, Any],
+        folder: Path,
+        limit_s: float = 30.0,
+    ):
+        import queue
+        import threading
+
+        self.limit_s = limit_s
+        self.mode, notice = wandb_mode()
+        self.queue: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
+        self.alive = self.mode != "disabled"
+        if notice:
+            print(notice, file=sys.stderr)
+        options = {
+            "project": os.environ.get("WANDB_PROJECT", project),
+            "group": group,
+            "name": name,
+            "config": dict(config),
+            "dir": str(folder),
+            "mode": self.mode,
+        }
+        # A daemon, so that a hanging connection cannot keep a finished process alive.
+        self.thread = threading.Thread(target=self._run, args=(options,), daemon=True)
+        if self.alive:
+            self.thread.start()
+
+    def _run(self, options: dict[str, Any]) -> None:
+        try:
+            import wandb
+
+            Path(options["dir"]).mkdir(parents=True, exist_ok=True)
+            quiet = wandb.Settings(
+                init_timeout=self.limit_s, silent=True, console="off", x_disable_stats=True
+            )
+            run = wandb.init(**options, settings=quiet)
+            run.define_metric("*", step_metric="step")  # our own axis: W&B's cannot go back after a resume
+            while True:
+                kind, values = self.queue.get()
+                if kind == "log":
+                    run.log({"step": values[0], **values[1]})
+                elif kind == "picture":
+                    step, name, path = values
+                    run.log({"step": step, name: wandb.Image(str(path))})
+                else:
+                    run.finish()
+                    return
+        except BaseException as error:
+            if self.alive:
+                self.alive = False
+                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                print(f"W&B is left out of this run, the journal has everything: {first}", file=sys.stderr)
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        if self.alive:
+            self.queue.put(("log", (step, dict(values))))
+
+    def picture(self, step: int, name: str, path: Path) -> None:
+        if self.alive:
+            self.queue.put(("picture", (step, name, path)))
+
+    def close(self) -> None:
+        if not self.alive:
+            return
+        self.queue.put(("close", ()))
+        self.thread.join(self.limit_s)
+        if self.thread.is_alive():
+            self.alive = False
+            print(f"W&B did not finish within {self.limit_s:.0f} s and is left behind", file=sys.stderr)
+
+
+def replay(path: Path, *, project: str, group: str, name: str) -> None:
+    """Sends a finished journal to W&B once more, scalars and pictures."""
+    mirror = Wandb(project=project, group=group, name=name, config={"journal": str(path)}, folder=path.parent)
+    for row in read(path):
+        if row["event"] == "train":
+            mirror.log(
+                row["step"], {k: v for k, v in row.items() if isinstance(v, float | int) and k != "step"}
+            )
+        elif row["event"] == "picture":
+            mirror.picture(row["step"], row["name"], path.parent / "previews" / row["file"])
+    mirror.close()

@@ -1,0 +1,180 @@
+"""What a paper hands the trainer: a frozen dataclass whose fields are settings and whose methods are wiring."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from common.results import Item
+
+
+class Batch(Protocol):
+    """Tensors of some items; what they are is between a recipe and its model."""
+
+    def to(self, device: Any) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` equal parts of a step's global batch: a rank's, or one accumulation's."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"shard index must be in 0..{self.count - 1}, got {self.index}")
+
+
+class Diverged(RuntimeError):
+    """A run that must not go on: non-finite, collapsed or exploding. The message is what the user reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One row of a paper's tables: how to make, train and score one model.
+
+    Fields are settings; each is hashed into the result and can be overridden with `--set`. The trainer calls
+    the methods and offers no callbacks. `steps=0` is a method without training, such as a bicubic baseline.
+    """
+
+    steps: int
+    batch_size: int = 1  # items in a global batch, over all ranks and accumulations
+    peak_lr: float = 0.0
+    final_lr_ratio: float = 0.0  # of the peak, where the cosine ends
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float = 0.0  # largest gradient norm; 0 never clips
+    ema_decay: float = 0.0  # of the averaged weights that are scored; 0 scores the last ones
+    accumulate: int = 1  # passes that make one global batch
+    bf16: bool = False  # mixed precision, only where an accelerator has it
+    threads: int = 1  # of the CPU; two runs of one thread use two cores better than one of two
+    workers: int = 0  # loader processes
+    log_every: int = 10  # steps
+    save_every_s: float = 60.0
+    preview_every: int = 0  # steps; 0 previews only at the end
+    cost_s: float = (
+        0.0  # what a run takes on the hardware its scale is made for; no setting, it changes no number
+    )
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"steps must be 0 or more, got {self.steps}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"accumulate must divide batch_size, got {self.accumulate} for {self.batch_size} items"
+            )
+
+    # ---- wiring, supplied by a paper
+
+    def model(self) -> nn.Module:
+        """A new network; the trainer has seeded torch."""
+        raise NotImplementedError
+
+    def batch(self, seed: int, step: int, shard: Shard) -> Batch:
+        """One shard of a step's batch, a pure function of its arguments: resuming is asking for a later step."""
+        raise NotImplementedError
+
+    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
+        """Names of the items in that shard, so that a broken step can be looked into; nothing is loaded."""
+        raise NotImplementedError
+
+    def losses(self, model: nn.Module, batch: Any, step: int) -> dict[str, Tensor]:
+        """Named, weighted terms; their sum is minimised. Means over items, so that shards average."""
+        raise NotImplementedError
+
+    def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
+        """Raw scores of every item of `split` ("dev" or "test"); example pictures go to the folder."""
+        raise NotImplementedError
+
+    # ---- wiring with a default
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Optimiser groups; a group's `lr_ratio` multiplies the schedule."""
+        return [{"params": [weight for weight in model.parameters() if weight.requires_grad]}]
+
+    def monitor(self, model: nn.Module) -> dict[str, Tensor]:
+        """Values to log that are no loss, read off the model after a step."""
+        return {}
+
+    def check(self, values: Mapping[str, float], step: int) -> str | None:
+        """A sentence when logged values show a collapse; the run then stops."""
+        return None
+
+    def preview(self, model: nn.Module, seed: int) -> dict[str, Any]:
+        """Named pictures (uint8 height x width x 3) of what the model does now, never of test data."""
+        return {}
+
+    def departures(self) -> tuple[str, ...]:
+        """What is done otherwise than in the paper, one sentence each."""
+        return ()
+
+    def manifest_sha256(self) -> str:
+        """Hash of the data that the recipe reads; empty for made-up data."""
+        return ""
+
+    # ---- what the trainer asks
+
+    def lr(self, step: int) -> float:
+        """Rate at a step, linear warm-up then cosine; a function of the step, so no resume can change it."""
+        import math
+
+        if step < self.warmup_steps:
+            return self.peak_lr * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
+        floor = self.final_lr_ratio
+        return self.peak_lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def settings(self) -> dict[str, Any]:
+        """Every field that can change a number, as JSON holds it."""
+        fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        del fields["cost_s"]
+        return fields
+
+    def settings_hash(self) -> str:
+        """Twelve hex digits that name this exact set of settings (and the class that reads them)."""
+        text = json.dumps([type(self).__name__, self.settings()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+    """Recipe with `key=value` texts applied, each value read as the type of the setting it replaces.
+
+    Raises:
+        ValueError: an unknown setting (the known ones are listed), or a value of another type.
+    """
+    known = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator:
+            raise ValueError(f"--set wants key=value, got {assignment!r}")
+        if key not in known:
+            raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(sorted(known))}")
+        changes[key] = _parse(key, text, known[key])
+    return dataclasses.replace(recipe, **changes)
+
+
+def _parse(key: str, text: str, old: Any) -> Any:
+    if isinstance(old, str):
+        return text
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = {"True": True, "False": False, "None": None}.get(text, text)
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if old is None or value is None or type(value) is type(old):
+        return value
+    raise ValueError(f"setting {key} is a {type(old).__name__} such as {old!r}, got {text!r}")

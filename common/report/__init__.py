@@ -1,0 +1,1 @@
+"""Verdicts and raw scores turned into tables, figures and pages; no torch."""

@@ -1,0 +1,166 @@
+"""One HTML file that shows verdicts, figures, pictures and provenance; it needs no network and no script."""
+
+import base64
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.report.tables import Cell, Table, number
+from common.results import Run
+
+TEMPLATE = Path(__file__).with_name("page.html.j2")
+SIGNATURES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"<?xml": "image/svg+xml",
+    b"<svg": "image/svg+xml",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """PNG, JPEG or SVG bytes; the caption is also what a screen reader says."""
+
+    caption: str
+    content: bytes
+
+    @property
+    def data_uri(self) -> str:
+        """The picture inside the page's own text."""
+        kind = next((kind for start, kind in SIGNATURES.items() if self.content.startswith(start)), None)
+        if kind is None:
+            raise ValueError(f"{self.caption}: pictures must be PNG, JPEG or SVG, got {self.content[:8]!r}")
+        return f"data:{kind};base64,{base64.b64encode(self.content).decode()}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Pictures side by side, e.g. what goes in, what each method makes of it, and the truth."""
+
+    title: str
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One paper.
+
+    Args:
+        slug: its anchor in the page.
+        tables: shown at once, verdicts first.
+        figures: see `common.report.figures.to_svg`.
+        details: long tables (scores, groups, provenance, costs), folded until they are asked for.
+        notes: departures, bad items, caveats.
+    """
+
+    slug: str
+    title: str
+    summary: str
+    tables: Sequence[Table] = ()
+    figures: Sequence[Picture] = ()
+    panels: Sequence[Panel] = ()
+    details: Sequence[Table] = ()
+    notes: Sequence[str] = ()
+
+
+def render(title: str, paper_sections: Sequence[Section], *, footer: str = "") -> str:
+    """The whole page; every string is escaped."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["tone"] = _tone
+    page: Any = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    text: str = page.render(title=title, sections=paper_sections, footer=footer)
+    return text
+
+
+def _tone(tone: str) -> str:
+    """A verdict's word as a class name."""
+    return tone.replace(" ", "-")
+
+
+def per_group_table(runs: Sequence[Run], measure: str, unit: str) -> Table:
+    """Mean of a measure per group (a picture, a dialogue) and recipe, over items and seeds."""
+    values: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for item in run.items:
+            if math.isfinite(item.scores.get(measure, math.nan)):
+                values[item.part, item.group][run.result.recipe].append(float(item.scores[measure]))
+    recipes = sorted({run.result.recipe for run in runs})
+    rows = []
+    for (part, group), found in sorted(values.items()):
+        means = [number(statistics.fmean(found[recipe])) if recipe in found else "–" for recipe in recipes]
+        rows.append([Cell(part), Cell(group), *(Cell(mean, "number") for mean in means)])
+    return Table(f"{measure} in {unit}, group by group", ("part", "group", *recipes), rows)
+
+
+def provenance_table(runs: Sequence[Run]) -> Table:
+    """Where each run came from, and what it cost; one row per run."""
+    columns = (
+        "run",
+        "scale",
+        "commit",
+        "settings",
+        "data",
+        "hardware",
+        "versions",
+        "finished",
+        "test opened",
+    )
+    rows = []
+    for result in (run.result for run in runs):
+        hardware = ", ".join(f"{key} {value}" for key, value in result.hardware.items() if value is not None)
+        versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+        data = f"manifest {result.manifest_sha256[:12]}" + (
+            f", pack {result.pack_sha256[:12]}" if result.pack_sha256 else ""
+        )
+        rows.append(
+            [
+                Cell(result.name, "code"),
+                Cell(result.scale),
+                Cell(result.commit[:12], "code", "changed since" if result.dirty else ""),
+                Cell(result.settings_hash[:12], "code", f"lock {result.lock_sha256[:12]}"),
+                Cell(data),
+                Cell(hardware, "", f"{result.threads} threads"),
+                Cell(versions),
+                Cell(result.finished_at),
+                Cell(str(result.test_opened), "number"),
+            ]
+        )
+    return Table("Where the runs came from", columns, rows)
+
+
+def costs_table(runs: Sequence[Run]) -> Table:
+    """Seconds, memory and speed of each run."""
+    columns = (
+        "run",
+        "scale",
+        "training (s)",
+        "scoring (s)",
+        "peak memory (MB)",
+        "items per second",
+        "bad items",
+    )
+    rows = []
+    for result in (run.result for run in runs):
+        numbers = [result.wall_s.get("train", math.nan), result.wall_s.get("score", math.nan)]
+        numbers += [result.peak_memory_bytes / 1e6, result.items_per_s]
+        bad = Cell(
+            f"{len(result.bad_items)} ({100 * result.bad_items_share:.2g} %)",
+            "number",
+            "; ".join(result.bad_items),
+        )
+        cells = [Cell(number(value), "number") for value in numbers]
+        rows.append([Cell(result.name, "code"), Cell(result.scale), *cells, bad])
+    return Table("What the runs cost", columns, rows)
+
+
+def departures(runs: Sequence[Run]) -> list[str]:
+    """Every departure from the paper that some run declares, once, in order."""
+    return list(dict.fromkeys(departure for run in runs for departure in run.result.departures))

@@ -1,0 +1,330 @@
+"""Tables as rows of cells, made once and shown twice: as Markdown in a README and as HTML in the report."""
+
+import math
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from common.claims import Claim, Verdict
+from common.results import Run
+
+SCALE_ORDER = ("smoke", "mini", "gpu", "paper")
+Verdicts = Mapping[str, Sequence[Verdict]]  # scale -> verdicts
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text with what HTML may add to it.
+
+    Args:
+        tone: a verdict's word, which the page sets as a badge; "code"; "number"; or "".
+        note: a smaller second line.
+        dots: positions in 0..1 of one dot per seed, drawn under the text.
+    """
+
+    text: str
+    tone: str = ""
+    note: str = ""
+    dots: tuple[float | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns; every row has one cell per column."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.title}: a row must have {len(self.columns)} cells, got {len(row)}")
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """A claim at one scale: what was published, what came out here, and whether the two disagree."""
+
+    claim: Claim
+    scale: str
+    published: Verdict | None
+    yours: Verdict | None
+    command: str
+
+    @property
+    def disagrees(self) -> bool:
+        """Yours and published differ by more than the interval of their difference.
+
+        Half-widths facing each other are added in quadrature; a verdict without an interval adds nothing.
+        """
+        if self.published is None or self.yours is None:
+            return False
+        gap = self.yours.point - self.published.point
+        if math.isnan(gap):
+            return False
+        lower, upper = (self.published, self.yours) if gap > 0 else (self.yours, self.published)
+        halves = [lower.high - lower.point, upper.point - upper.low]
+        return abs(gap) > math.hypot(*(half for half in halves if math.isfinite(half)))
+
+
+def claim_rows(
+    claims: Sequence[Claim],
+    *,
+    command: Callable[[str], str],
+    published: Verdicts | None = None,
+    yours: Verdicts | None = None,
+) -> list[ClaimRow]:
+    """One row per claim and scale with evidence; a claim without any has one row that says so.
+
+    `command` gives, for a scale, the line that makes the evidence.
+    """
+    theirs, own = (
+        {scale: {verdict.claim: verdict for verdict in found} for scale, found in (side or {}).items()}
+        for side in (published, yours)
+    )
+    scales = sorted(set(theirs) | set(own), key=_scale_rank)
+    rows = []
+    for claim in claims:
+        per_scale = [
+            ClaimRow(
+                claim,
+                scale,
+                theirs.get(scale, {}).get(claim.id),
+                own.get(scale, {}).get(claim.id),
+                command(scale),
+            )
+            for scale in scales
+        ]
+        shown = [
+            row for row in per_scale if any(v and v.word != "not run" for v in (row.published, row.yours))
+        ]
+        nowhere = per_scale[:1] or [ClaimRow(claim, (*claim.scales, "mini")[0], None, None, command("mini"))]
+        rows += shown or nowhere
+    return rows
+
+
+def _scale_rank(scale: str) -> tuple[int, str]:
+    return SCALE_ORDER.index(scale) if scale in SCALE_ORDER else len(SCALE_ORDER), scale
+
+
+def number(value: float | int) -> str:
+    """Three significant digits with a true minus sign; thousands stay whole."""
+    if not math.isfinite(value):
+        return {"inf": "∞", "-inf": "−∞"}.get(str(float(value)), "–")
+    digits = 0 if abs(value) >= 100 else max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{min(digits, 6)}f}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
+
+
+def verdict_text(verdict: Verdict, unit: str) -> str:
+    """Point, unit and interval, e.g. "+0.42 dB [+0.31, +0.53]"; empty where there is no point."""
+    if math.isnan(verdict.point):
+        return ""
+    interval = "" if math.isnan(verdict.low) else f" [{_signed(verdict.low)}, {_signed(verdict.high)}]"
+    return f"{_signed(verdict.point)} {unit}{interval}"
+
+
+def _verdict_cell(row: ClaimRow, verdict: Verdict | None, note: str = "") -> Cell:
+    if verdict is None:
+        return Cell("not run", "not run")
+    if row.claim.kind == "exact" and not math.isnan(verdict.point):
+        text = f"true in {round(verdict.point * verdict.num_seeds)} of {verdict.num_seeds}"
+    else:
+        text = verdict_text(verdict, row.claim.unit)
+    word = "by design, verified" if row.claim.by_design and verdict.word == "upheld" else verdict.word
+    return Cell(word, verdict.word, "; ".join(filter(None, [text, verdict.reason, note])))
+
+
+def _sentence_cell(claim: Claim) -> Cell:
+    labels = ["headline"] * claim.headline + [
+        "consistent with our reading of the paper"
+    ] * claim.consistent_with
+    if claim.bound is not None:
+        labels.append(f"d = {number(claim.bound)} {claim.unit}, set {claim.bound_set_on}")
+    return Cell(claim.says, "", "; ".join(labels))
+
+
+def verdict_table(rows: Sequence[ClaimRow], *, title: str, with_yours: bool = True) -> Table:
+    """Claim, place, the paper's number, verdicts, seeds and groups, command; a row per claim and scale."""
+    columns = (
+        "claim",
+        "where",
+        "paper",
+        "scale",
+        "published",
+        *(["yours"] * with_yours),
+        "seeds",
+        "groups",
+        "command",
+    )
+    cells = []
+    for row in rows:
+        seen = [verdict for verdict in ((row.yours if with_yours else None), row.published) if verdict]
+        basis = max(seen, key=lambda verdict: verdict.num_seeds, default=None)
+        gap = "differs from published by more than the interval" if row.disagrees else ""
+        cells.append(
+            [
+                _sentence_cell(row.claim),
+                Cell(row.claim.where),
+                Cell(row.claim.paper),
+                Cell(row.scale),
+                _verdict_cell(row, row.published),
+                *([_verdict_cell(row, row.yours, gap)] * with_yours),
+                Cell(str(basis.num_seeds) if basis else "0", "number"),
+                Cell(str(basis.num_groups) if basis else "0", "number"),
+                Cell(row.command, "code"),
+            ]
+        )
+    return Table(title, columns, cells)
+
+
+def verdict_tables(rows: Sequence[ClaimRow], *, with_yours: bool = True) -> list[Table]:
+    """The paper's claims and, apart from them, our own questions; an empty one is left out."""
+    parts = {
+        "What the paper says": [row for row in rows if not row.claim.question],
+        "Our questions": [row for row in rows if row.claim.question],
+    }
+    return [verdict_table(part, title=title, with_yours=with_yours) for title, part in parts.items() if part]
+
+
+def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Table:
+    """How each interval came about: margins per seed, both variances, df, p before and after Holm."""
+    columns = (
+        "claim",
+        "unit",
+        "per seed",
+        "variance between seeds",
+        "variance over groups",
+        "df",
+        "p",
+        "p after Holm",
+    )
+    by_id = {claim.id: claim for claim in claims}
+    rows = []
+    for verdict in verdicts:
+        if not verdict.per_seed:
+            continue
+        seeds = ", ".join(f"{seed}: {_signed(margin)}" for seed, margin in verdict.per_seed.items())
+        parts = (
+            verdict.between_seed_variance,
+            verdict.group_variance,
+            verdict.df,
+            verdict.p,
+            verdict.adjusted_p,
+        )
+        numbers = [Cell("–" if math.isnan(part) else f"{part:.3g}", "number") for part in parts]
+        rows.append([Cell(verdict.claim), Cell(by_id[verdict.claim].unit), Cell(seeds), *numbers])
+    caption = (
+        "The interval's variance is the variance between seeds / number of seeds + the variance over groups."
+    )
+    return Table("How sure", columns, rows, caption)
+
+
+def results_table(runs: Sequence[Run], measures: Collection[str] | None = None) -> Table:
+    """Per recipe, part and measure: mean and median over all items, and every seed's mean as a dot.
+
+    Non-finite scores (identical pictures) are left out of mean and median, and counted.
+    """
+    scores: dict[tuple[str, str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for item in run.items:
+            for measure, score in item.scores.items():
+                if measures is None or measure in measures:
+                    scores[item.part, measure, run.result.recipe][run.result.seed].append(float(score))
+    finite = {
+        key: {s: [x for x in v if math.isfinite(x)] for s, v in seeds.items()}
+        for key, seeds in scores.items()
+    }
+    spans: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for (part, measure, _), seeds in finite.items():
+        spans[part, measure] += [statistics.fmean(values) for values in seeds.values() if values]
+    rows = []
+    for key, seeds in sorted(finite.items()):
+        values = [value for seed in seeds.values() for value in seed]
+        lost = sum(map(len, scores[key].values())) - len(values)
+        means = [statistics.fmean(seed) for seed in seeds.values() if seed]
+        low, high = min(spans[key[:2]], default=0.0), max(spans[key[:2]], default=0.0)
+        dots = tuple((mean - low) / (high - low) if high > low else 0.5 for mean in means)
+        centre = (statistics.fmean(values), statistics.median(values)) if values else (math.nan, math.nan)
+        rows.append(
+            [
+                *(Cell(name) for name in (key[0], key[1])),
+                Cell(key[2], "code"),
+                Cell(number(centre[0]), "number"),
+                Cell(number(centre[1]), "number"),
+                Cell(", ".join(map(number, means)), "number", dots=dots),
+                Cell(f"{len(values):,}", "number", f"{lost} not finite, left out" if lost else ""),
+            ]
+        )
+    columns = ("part", "measure", "recipe", "mean", "median", "mean of each seed", "scores")
+    return Table("Scores", columns, rows)
+
+
+def _markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no tags, no new cell or line."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|])", r"\\\1", " ".join(escaped.split()))
+
+
+def _markdown_cell(cell: Cell) -> str:
+    if cell.tone == "code" and "`" not in cell.text:
+        text = f"`{' '.join(cell.text.split())}`".replace("|", "\\|") if cell.text else ""
+    else:
+        text = _markdown_text(cell.text)
+    if cell.tone in ("upheld", "refuted"):
+        text = f"**{text}**"
+    return text + (f"<br>{_markdown_text(cell.note)}" if cell.note else "")
+
+
+def markdown(table: Table) -> str:
+    """The table in GitHub's Markdown, title first."""
+    rule = [
+        "--:" if table.rows and table.rows[0][i].tone == "number" else "---"
+        for i in range(len(table.columns))
+    ]
+    lines = [
+        list(map(_markdown_text, table.columns)),
+        rule,
+        *(list(map(_markdown_cell, row)) for row in table.rows),
+    ]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"**{_markdown_text(table.title)}**\n\n{body}" + (
+        f"\n\n{_markdown_text(table.caption)}" * bool(table.caption)
+    )
+
+
+def verdict_table_markdown(rows: Sequence[ClaimRow], *, with_yours: bool = False) -> str:
+    """Verdict tables for a README, which is committed and so leaves out a person's own runs."""
+    return "\n\n".join(map(markdown, verdict_tables(rows, with_yours=with_yours)))
+
+
+def replace_generated(readme_text: str, name: str, table: str) -> str:
+    """The README with new text between `<!-- generated: NAME -->` and `<!-- end -->`.
+
+    Raises:
+        ValueError: the README has no such pair of markers, or several.
+    """
+    marker = f"<!-- generated: {name} -->"
+    found = re.findall(re.escape(marker) + r".*?<!-- end -->", readme_text, flags=re.DOTALL)
+    if (
+        len(found) != 1
+        or readme_text.count(marker) != 1
+        or "<!-- generated: " in found[0].removeprefix(marker)
+    ):
+        raise ValueError(
+            f"a README must have one {marker} closed by <!-- end -->, got {readme_text.count(marker)} "
+            f"and {len(found)} closed"
+        )
+    return readme_text.replace(found[0], f"{marker}\n\n{table}\n\n<!-- end -->")
+
+
+def is_stale(readme_text: str, name: str, table: str) -> bool:
+    """Whether the committed text between the markers is not what the results say now."""
+    return replace_generated(readme_text, name, table) != readme_text

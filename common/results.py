@@ -1,0 +1,287 @@
+"""What a finished run leaves behind: one small JSON, the raw score of every item, and where both came from.
+
+Judging starts here and needs no torch. A result is `RECIPE.seedN.json` beside
+`RECIPE.seedN.items.jsonl.gz`; the JSON is written last, so a run without it is not finished.
+"""
+
+import gzip
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+MAX_ITEMS_BYTES = 200_000  # compressed; raw scores of every run live in git
+PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
+RECIPE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Item:
+    """Raw scores of one test item.
+
+    Args:
+        group: the cluster that the bootstrap draws whole: source picture, dialogue, object.
+        part: which test set it belongs to, e.g. "photographs".
+        scores: keys carry the convention, e.g. "psnr[rgb,crop0,u8]"; counts (edits, words) are welcome, and
+            so are inf and nan.
+    """
+
+    id: str
+    group: str
+    part: str
+    scores: Mapping[str, float | int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One recipe, one seed, and everything needed to ask where its numbers came from.
+
+    `settings` holds what JSON can hold (a tuple comes back as a list). `items_file` and `items_sha256` are
+    filled in by `write`. Hashes are hexadecimal sha256, None where the run used no such file.
+    """
+
+    paper: str
+    recipe: str
+    scale: str
+    seed: int
+    split: str  # "test" or "dev"
+    settings: Mapping[str, Any]
+    settings_hash: str
+    totals: Mapping[str, float | int]
+    wall_s: Mapping[str, float | int]  # "train" and "score", seconds
+    peak_memory_bytes: int
+    items_per_s: float | int
+    commit: str
+    dirty: bool  # the working tree differed from the commit
+    lock_sha256: str
+    manifest_sha256: str
+    hardware: Mapping[str, Any]
+    threads: int
+    versions: Mapping[str, str]
+    test_opened: int  # how many times this recipe and seed was scored on test
+    finished_at: str  # ISO 8601, UTC
+    pack_sha256: str | None = None
+    backbone_sha256: str | None = None
+    weights_sha256: str | None = None
+    departures: tuple[str, ...] = ()
+    bad_items: tuple[str, ...] = ()  # "id: reason" of what could not be read
+    bad_items_share: float | int = 0.0  # in 0..1
+    items_file: str = ""
+    items_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not RECIPE_NAME.fullmatch(self.recipe):
+            raise ValueError(f"recipe must be letters, digits, _ and -, got {self.recipe!r}")
+        if self.split not in ("test", "dev"):
+            raise ValueError(f"split must be 'test' or 'dev', got {self.split!r}")
+
+    @property
+    def name(self) -> str:
+        """Stem of its files; a dev result never takes the place of a test result."""
+        return f"{self.recipe}.seed{self.seed}" + ("" if self.split == "test" else f".{self.split}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A result and its raw scores."""
+
+    result: Result
+    items: Sequence[Item]
+
+
+def jsonable(value: Any) -> Any:
+    """The value with every non-finite number as "nan", "inf" or "-inf": strict JSON has no such numbers."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(inner) for inner in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    number = float(value)  # numpy scalars too; what is no number fails here, before anything is written
+    return number if math.isfinite(number) else str(number)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float | int]:
+    return {key: float(value) if isinstance(value, str) else value for key, value in values.items()}
+
+
+def _encode_items(items: Iterable[Item]) -> bytes:
+    """Gzipped JSON lines; equal items give equal bytes (no time stamp, sorted keys)."""
+    lines = [json.dumps(jsonable(asdict(item)), sort_keys=True, allow_nan=False) + "\n" for item in items]
+    return gzip.compress("".join(lines).encode(), compresslevel=9, mtime=0)
+
+
+def _decode_items(content: bytes) -> list[Item]:
+    rows = [json.loads(line) for line in gzip.decompress(content).decode().splitlines()]
+    return [Item(row["id"], row["group"], row["part"], _numbers(row["scores"])) for row in rows]
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    """Writes all of the content or nothing: temporary name, fsync, rename."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only the owner may read
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write(folder: Path, result: Result, items: Sequence[Item]) -> Path:
+    """Writes the raw scores, then the result; returns the path of the result.
+
+    Raises:
+        ValueError: two items share an id, or the compressed scores exceed 200 kB.
+    """
+    ids = [item.id for item in items]
+    if len(set(ids)) < len(ids):
+        twice = sorted({id for id in ids if ids.count(id) > 1})[:5]
+        raise ValueError(f"{result.name}: item ids must differ, seen more than once: {', '.join(twice)}")
+    content = _encode_items(items)
+    if len(content) > MAX_ITEMS_BYTES:
+        raise ValueError(
+            f"{result.name}: raw scores must fit {MAX_ITEMS_BYTES:,} bytes compressed, got {len(content):,} "
+            f"for {len(items):,} items; keep fewer scores per item or round them"
+        )
+    items_file = f"{result.name}.items.jsonl.gz"
+    result = replace(result, items_file=items_file, items_sha256=hashlib.sha256(content).hexdigest())
+    text = json.dumps(jsonable(asdict(result)), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{result.name}.json"
+    # A crash between the two files must leave an unfinished run, not an old result beside new scores.
+    path.unlink(missing_ok=True)
+    _replace_file(folder / items_file, content)
+    _replace_file(path, text.encode())
+    return path
+
+
+def read_run(path: Path) -> Run:
+    """One result with its raw scores, checked against the recorded hash.
+
+    Raises:
+        ValueError: the file is not a result, or the raw scores are missing or are not the recorded ones.
+    """
+    try:
+        row = json.loads(path.read_text())
+        unknown = set(row) - {field.name for field in fields(Result)}
+        if unknown:
+            raise ValueError(f"unknown fields {sorted(unknown)}")
+        row |= {key: tuple(row[key]) for key in ("departures", "bad_items")}
+        row |= {key: _numbers(row[key]) for key in ("totals", "wall_s")}
+        row |= {key: float(row[key]) for key in ("items_per_s", "bad_items_share")}
+        result = Result(**row)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a result file ({error}); delete it and score again") from error
+    items_path = path.parent / Path(result.items_file).name
+    if not items_path.is_file():
+        raise ValueError(f"{path}: its raw scores {items_path.name} are missing; score again")
+    content = items_path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != result.items_sha256:
+        raise ValueError(f"{items_path}: sha256 must be {result.items_sha256}, got {found}; score again")
+    return Run(result, _decode_items(content))
+
+
+def read(folder: Path) -> list[Run]:
+    """Every finished run of a folder, by recipe, seed and split; none where the folder is missing."""
+    runs = [read_run(path) for path in sorted(folder.glob("*.json"))]
+    return sorted(runs, key=lambda run: (run.result.recipe, run.result.seed, run.result.split))
+
+
+def find(folder: Path, recipe: str, seed: int, split: str = "test", **hashes: str | None) -> Run | None:
+    """The finished run of a recipe and seed with the hashes given (`settings_hash=...`), else None."""
+    suffix = "" if split == "test" else f".{split}"
+    path = folder / f"{recipe}.seed{seed}{suffix}.json"
+    if not path.is_file():
+        return None
+    run = read_run(path)
+    return run if all(getattr(run.result, key) == value for key, value in hashes.items()) else None
+
+
+def publish(
+    run_folder: Path, paper_results_folder: Path, recipes: Collection[str] | None = None
+) -> list[Path]:
+    """Copies the finished test runs of a folder, or of the recipes named, into the published results.
+
+    Raises:
+        ValueError: nothing to publish, or a run was made on a dirty tree; nothing is copied then.
+    """
+    runs = [run for run in read(run_folder) if run.result.split == "test"]
+    runs = [run for run in runs if recipes is None or run.result.recipe in recipes]
+    if not runs:
+        raise ValueError(f"{run_folder}: no finished run to publish")
+    dirty = [run.result.name for run in runs if run.result.dirty]
+    if dirty:
+        raise ValueError(
+            f"published runs must come from a clean commit; these do not: {', '.join(dirty)}. "
+            "Commit, then run again"
+        )
+    return [write(paper_results_folder, run.result, run.items) for run in runs]
+
+
+def _git(repo_root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(repo_root), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def provenance(
+    repo_root: Path,
+    *,
+    gpu: str | None = None,
+    packages: Sequence[str] = PACKAGES,
+    lock: str = "requirements.lock",
+) -> dict[str, Any]:
+    """Fields of `Result` that the machine and the checkout decide: commit, dirty, lock_sha256, hardware,
+    versions.
+
+    Outside a git checkout the commit is "unknown" and counts as dirty. The GPU's name is passed in, because
+    asking for it needs torch. Memory is in bytes.
+    """
+    commit, status = _git(repo_root, "rev-parse", "HEAD"), _git(repo_root, "status", "--porcelain")
+    lock_path = repo_root / lock
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "commit": commit or "unknown",
+        "dirty": commit is None or status != "",
+        "lock_sha256": hashlib.sha256(lock_path.read_bytes()).hexdigest()
+        if lock_path.is_file()
+        else "missing",
+        "hardware": {
+            "cpu": _cpu_name(),
+            "cores": os.cpu_count() or 1,
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "gpu": gpu,
+            "system": platform.platform(),
+        },
+        "versions": versions,
+    }

@@ -1,0 +1,91 @@
+"""Where a run happens: device, precision, threads and seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that was found, and what to say about it."""
+
+    kind: str  # "cpu" or "cuda"
+    name: str
+    notice: str = ""  # a sentence for the user when it is not what they may have hoped for
+
+
+def find_device(wanted: str = "auto") -> Device:
+    """Device by the name a user gives: auto, cpu, cuda.
+
+    Raises:
+        ValueError: an unknown name, or `cuda` where torch sees no GPU, with the way out.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, got {wanted!r}")
+    if wanted == "cpu":
+        return Device("cpu", "CPU")
+    if torch.cuda.is_available():
+        return Device("cuda", torch.cuda.get_device_name())
+    # The pinned wheels carry CUDA 13.0, so an old driver looks like no GPU at all.
+    driver = os.path.exists("/proc/driver/nvidia/version")
+    why = (
+        f"torch {torch.__version__} needs a driver for CUDA {torch.version.cuda}, and the one installed is older; "
+        "update the driver (580 or newer for CUDA 13)"
+        if driver
+        else "no NVIDIA driver is loaded; on a machine with a GPU, install one"
+    )
+    if wanted == "cuda":
+        raise ValueError(f"device cuda was asked for and torch sees no GPU: {why}, or use --device cpu")
+    return Device("cpu", "CPU", f"NO GPU IN USE: {why}. Going on with the CPU.")
+
+
+def start(device: str, *, bf16: bool, threads: int) -> Fabric:
+    """Fabric on the device, launched by `torchrun` or SLURM when their variables are set."""
+    from lightning.fabric import Fabric
+
+    torch.set_num_threads(threads)
+    found = find_device(device)
+    # Fabric reads WORLD_SIZE itself when torchrun set it; the count here is per node.
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    nodes = max(1, int(os.environ.get("WORLD_SIZE", "1")) // devices)
+    precision: Any = "bf16-mixed" if bf16 and found.kind == "cuda" else "32-true"
+    fabric = Fabric(
+        accelerator=found.kind,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if devices * nodes > 1 else "auto",
+        precision=precision,
+    )
+    fabric.launch()
+    if found.notice and fabric.is_global_zero:
+        print(found.notice, file=sys.stderr)
+    if found.kind == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    return fabric
+
+
+def seed_all(*parts: int | str) -> int:
+    """Seeds torch from a seed, a step, a rank ..., so that no generator state needs saving; returns the seed."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    seed = int.from_bytes(digest[:8], "little") >> 1
+    torch.manual_seed(seed)
+    return seed
+
+
+def peak_memory_bytes() -> int:
+    """Most memory held so far: of the GPU when one is in use, else of this process."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kibibytes

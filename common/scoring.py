@@ -1,0 +1,126 @@
+"""From weights to raw scores and a result file; the only place that opens test data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from common import checkpoint, results, runtime
+from common.papers import ROOT, Paper
+from common.recipe import Recipe
+from common.results import Item
+
+
+def score(
+    paper: Paper,
+    name: str,
+    recipe: Recipe,
+    *,
+    scale: str,
+    seed: int,
+    split: str = "test",
+    device: str = "auto",
+) -> Path:
+    """Scores a finished run and writes its result; returns the result's path.
+
+    Raises:
+        ValueError: not trained yet, or trained with other settings.
+    """
+    folder = paper.run_folder(scale, name, seed)
+    found = runtime.find_device(device)
+    torch.set_num_threads(recipe.threads)
+    # TF32 would move a score by a tenth of an 8-bit level.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    network, trained = _load(recipe, folder, seed)
+    network.to(found.kind).eval()
+    opened = _count_opening(folder, split)
+    pictures = folder / f"pictures-{split}"
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.mkdir(parents=True)
+    started = time.monotonic()
+    items = []
+    for item in recipe.score(network, seed=seed, split=split, pictures=pictures):
+        items.append(item)
+        print(f"{name} seed {seed}: scored {item.id} ({len(items)})", file=sys.stderr, flush=True)
+    score_s = time.monotonic() - started
+    weights = folder / "weights.safetensors"
+    from_repository = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
+    result = results.Result(
+        paper=paper.slug,
+        recipe=name,
+        scale=scale,
+        seed=seed,
+        split=split,
+        settings=recipe.settings(),
+        settings_hash=recipe.settings_hash(),
+        totals=totals(items),
+        wall_s={"train": trained.get("wall_s", 0.0), "score": round(score_s, 2)},
+        peak_memory_bytes=max(trained.get("peak_memory_bytes", 0), runtime.peak_memory_bytes()),
+        items_per_s=round(len(items) / score_s, 4),
+        manifest_sha256=recipe.manifest_sha256(),
+        weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else None,
+        threads=recipe.threads,
+        test_opened=opened,
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        departures=recipe.departures(),
+        **from_repository,
+    )
+    return results.write(paper.own_results(scale), result, items)
+
+
+def _load(recipe: Recipe, folder: Path, seed: int) -> tuple[nn.Module, dict[str, Any]]:
+    runtime.seed_all(seed, "init")
+    network = recipe.model()
+    if recipe.steps == 0:
+        return network, {}
+    weights = folder / "weights.safetensors"
+    if not weights.exists():
+        raise ValueError(f"{folder} holds no finished weights; train first")
+    loaded = checkpoint.load(weights)
+    made_with = loaded.state["identity"]["settings"]
+    if made_with != recipe.settings_hash():
+        raise ValueError(
+            f"{weights} was trained with settings {made_with}, this recipe has {recipe.settings_hash()}; "
+            "train again with --resume never"
+        )
+    network.load_state_dict(loaded.tensors)
+    return network, loaded.state
+
+
+def _count_opening(folder: Path, split: str) -> int:
+    """How many times this run was scored on the split, this time included."""
+    path = folder / "opened.json"
+    counts = json.loads(path.read_text()) if path.exists() else {}
+    counts[split] = counts.get(split, 0) + 1
+    checkpoint.write_atomically(path, json.dumps(counts).encode())
+    return int(counts[split])
+
+
+def totals(items: list[Item]) -> dict[str, float]:
+    """Mean and median over items of each measure, per part: `photographs/psnr[...]/mean`."""
+    columns: dict[str, list[float]] = {}
+    for item in items:
+        for measure, value in item.scores.items():
+            columns.setdefault(f"{item.part}/{measure}", []).append(value)
+    summary: dict[str, float] = {}
+    for name, column in columns.items():
+        ordered = sorted(column)
+        middle = len(ordered) // 2
+        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        summary |= {f"{name}/mean": math.fsum(column) / len(column), f"{name}/median": median}
+    return summary
+
+
+def name_of(name: str, recipe: Recipe, registered: Recipe) -> str:
+    """A recipe's own name, or one with its settings' hash when `--set` changed anything; claims read only the first."""
+    return name if recipe == registered else f"{name}-set-{recipe.settings_hash()}"

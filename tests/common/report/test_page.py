@@ -1,0 +1,83 @@
+"""Laws of the page: it holds every claim, stands alone, and shows hostile text as text."""
+
+import re
+
+import pytest
+
+from common.claims import Claim
+from common.report import page, tables
+from common.report.page import Panel, Picture, Section
+from common.report.tables import Cell, Table
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>"
+
+
+def claims(num):
+    defaults = {
+        "where": "",
+        "paper": "",
+        "reads": ("A",),
+        "kind": "superior",
+        "unit": "dB",
+        "scales": ("mini",),
+    }
+    return [Claim(id=f"c{i}", says=f"Sentence {i}.", margin=lambda arms: 0.0, **defaults) for i in range(num)]
+
+
+def section(text="x"):
+    table = Table(text, (text, text), [[Cell(text, text, text), Cell(text, "code", dots=(0, 0.5))]], text)
+    return Section(
+        slug=text,
+        title=text,
+        summary=text,
+        tables=[table],
+        figures=[Picture(text, PNG)],
+        panels=[Panel(text, [Picture(text, PNG)])],
+        details=[table],
+        notes=[text],
+    )
+
+
+def test_every_claim_is_on_the_page():
+    rows = tables.claim_rows(claims(7), command=str)
+    text = page.render("t", [Section(slug="s", title="s", summary="s", tables=tables.verdict_tables(rows))])
+    assert [i for i in range(7) if f"Sentence {i}." in text] == list(range(7))
+    assert text.count("not run") == 14
+
+
+def test_hostile_text_is_escaped_everywhere():
+    text = page.render(HOSTILE, [section(HOSTILE), section(HOSTILE)], footer=HOSTILE)
+    assert text.count("&lt;script&gt;") > 20
+    assert "<script" not in text
+    assert "<img src=x" not in text
+    assert re.findall(r"<img (?!src=\"data:image/png;base64,)", text) == []
+
+
+def test_the_page_asks_the_network_for_nothing():
+    text = page.render("t", [section()])
+    assert re.findall(r"(?:src|href)=\"(?!data:|#)", text) == []
+    assert "url(" not in text
+    assert "http://" not in text.replace('http-equiv="', "")
+    assert "https://" not in text
+
+
+def test_long_tables_are_folded_without_scripts():
+    assert page.render("t", [section()]).count("<details>") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(PNG, "png"), (b"\xff\xd8\xff\xe0", "jpeg"), (b"<?xml version='1.0'?><svg/>", "svg+xml")],
+)
+def test_pictures_are_embedded(content, kind):
+    assert Picture("p", content).data_uri.startswith(f"data:image/{kind};base64,")
+
+
+def test_unknown_pictures_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"panel: pictures must be PNG, JPEG or SVG, got b'GIF89a'"):
+        _ = Picture("panel", b"GIF89a").data_uri
+
+
+def test_dots_lie_where_their_values_say():
+    assert re.findall(r'<circle cx="([\d.]+)"', page.render("t", [section()]))[:2] == ["4.0", "56.0"]

@@ -1,0 +1,198 @@
+"""Laws of the tables: every claim has a row, a difference is said, a stale README is found."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from common.claims import Claim, Verdict
+from common.report import tables
+from common.report.page import costs_table, per_group_table, provenance_table
+from common.report.tables import Cell, Table, claim_rows
+from common.results import Item, Result, Run
+
+CLAIM = Claim(
+    id="more-frames",
+    says="More frames | <b>help</b>.",
+    where="abstract",
+    paper="not readable",
+    reads=("A", "B"),
+    kind="superior",
+    margin=lambda arms: 0.0,
+    unit="dB",
+    scales=("mini", "gpu"),
+)
+QUESTION = replace(CLAIM, id="ours", says="Do pictures differ?", question=True)
+UPHELD = Verdict(
+    claim="more-frames", scale="mini", word="upheld", point=0.4, low=0.3, high=0.5, num_seeds=3, num_groups=20
+)
+RESULT = Result(
+    paper="a",
+    recipe="A",
+    scale="mini",
+    seed=0,
+    split="test",
+    settings={},
+    settings_hash="h",
+    totals={},
+    wall_s={"train": 61.0},
+    peak_memory_bytes=5_000_000,
+    items_per_s=2.0,
+    commit="c0ffee",
+    dirty=True,
+    lock_sha256="l",
+    manifest_sha256="m",
+    hardware={"cpu": "a CPU", "gpu": None},
+    threads=1,
+    versions={"python": "3"},
+    test_opened=1,
+    finished_at="2024",
+    bad_items=("x: cut short",),
+    bad_items_share=0.01,
+)
+
+
+def run(recipe, seed, values, part="photographs"):
+    items = [Item(str(i), f"g{i}", part, {"psnr": value}) for i, value in enumerate(values)]
+    return Run(replace(RESULT, recipe=recipe, seed=seed), items)
+
+
+def command(scale):
+    return f"make reproduce SCALE={scale}"
+
+
+def rows(published=(UPHELD,), yours=(), claims=(CLAIM,)):
+    return claim_rows(claims, command=command, published={"mini": published}, yours={"mini": yours})
+
+
+def test_a_row_holds_sentence_place_number_verdict_and_command():
+    table = tables.verdict_table(rows(), title="t")
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (cells["claim"].text, cells["where"].text, cells["paper"].text) == (
+        CLAIM.says,
+        "abstract",
+        "not readable",
+    )
+    assert cells["published"] == Cell("upheld", "upheld", "+0.400 dB [+0.300, +0.500]")
+    assert cells["yours"].text == "not run"
+    assert (cells["seeds"].text, cells["groups"].text) == ("3", "20")
+    assert cells["command"] == Cell("make reproduce SCALE=mini", "code")
+
+
+def test_every_scale_with_evidence_is_shown_and_every_claim_once():
+    gpu = replace(UPHELD, scale="gpu", word="refuted", point=-1.0, low=-2.0, high=-0.5)
+    absent = replace(UPHELD, scale="paper", word="not run")
+    found = claim_rows(
+        [CLAIM, QUESTION], command=command, published={"paper": [absent], "gpu": [gpu], "mini": [UPHELD]}
+    )
+    assert [(row.claim.id, row.scale) for row in found] == [
+        ("more-frames", "mini"),
+        ("more-frames", "gpu"),
+        ("ours", "mini"),
+    ]
+
+
+def test_without_any_run_every_claim_still_has_a_row():
+    assert [row.claim.id for row in claim_rows([CLAIM, QUESTION], command=command)] == ["more-frames", "ours"]
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"), [(0.41, False), (0.53, False), (0.55, True), (0.2, True), (math.nan, False)]
+)
+def test_disagreement_is_more_than_the_interval_of_the_difference(point, expected):
+    """Two half-widths of 0.1 make sqrt(0.02) = 0.141."""
+    yours = replace(UPHELD, point=point, low=point - 0.1, high=point + 0.1)
+    (row,) = rows(yours=(yours,))
+    assert row.disagrees == expected
+    assert ("differs from published" in tables.verdict_table([row], title="t").rows[0][5].note) == expected
+
+
+def test_one_seed_of_yours_is_compared_with_the_published_interval():
+    (row,) = rows(yours=(replace(UPHELD, word="seen once", point=0.6, low=math.nan, high=math.nan),))
+    assert row.disagrees
+
+
+def test_our_questions_stand_apart():
+    paper, ours = tables.verdict_tables(rows(claims=(CLAIM, QUESTION)))
+    assert [len(paper.rows), len(ours.rows)] == [1, 1]
+    assert ours.title == "Our questions"
+
+
+def test_by_design_and_consistent_with_are_said():
+    claim = replace(CLAIM, by_design=True, consistent_with=True, headline=True)
+    cells = tables.verdict_table(rows(claims=(claim,)), title="t").rows[0]
+    assert cells[0].note == "headline; consistent with our reading of the paper"
+    assert cells[4].text == "by design, verified"
+
+
+def test_markdown_shows_hostile_text_as_text():
+    text = tables.verdict_table_markdown(rows())
+    assert "More frames \\| &lt;b&gt;help&lt;/b&gt;." in text
+    assert "**upheld**<br>+0.400 dB \\[+0.300, +0.500\\]" in text
+    assert {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")} == {9}
+
+
+README = "# Title\n\n<!-- generated: verdicts -->\nold\n<!-- end -->\n\nMore.\n"
+
+
+def test_generated_text_is_replaced_and_a_stale_readme_is_found():
+    fresh = tables.replace_generated(README, "verdicts", r"new \1")
+    assert fresh == "# Title\n\n<!-- generated: verdicts -->\n\nnew \\1\n\n<!-- end -->\n\nMore.\n"
+    assert tables.is_stale(README, "verdicts", r"new \1")
+    assert not tables.is_stale(fresh, "verdicts", r"new \1")
+    assert tables.is_stale(fresh, "verdicts", "newer")
+
+
+@pytest.mark.parametrize("readme", ["# Title", README + README, README.replace("<!-- end -->", "")])
+def test_a_readme_without_its_one_pair_of_markers_is_refused(readme):
+    with pytest.raises(ValueError, match="must have one <!-- generated: verdicts -->"):
+        tables.replace_generated(readme, "verdicts", "new")
+
+
+def test_results_show_mean_median_and_a_dot_per_seed():
+    runs = [run("A", 0, [1.0, 2.0, 9.0]), run("A", 1, [2.0, 2.0, math.inf]), run("B", 0, [0.0, 0.0, 0.0])]
+    a, b = tables.results_table(runs).rows
+    assert [cell.text for cell in a[:5]] == ["photographs", "psnr", "A", "3.20", "2.00"]
+    assert a[5].text == "4.00, 2.00"
+    assert a[5].dots == (1.0, 0.5)
+    assert a[6] == Cell("5", "number", "1 not finite, left out")
+    assert b[5].dots == (0.0,)
+
+
+def test_groups_are_averaged_over_items_and_seeds():
+    table = per_group_table(
+        [run("A", 0, [1.0, 5.0]), run("A", 1, [2.0, 5.0]), run("B", 0, [0.5])], "psnr", "dB"
+    )
+    assert table.columns == ("part", "group", "A", "B")
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["photographs", "g0", "1.50", "0.500"],
+        ["photographs", "g1", "5.00", "–"],
+    ]
+
+
+def test_provenance_and_costs_tell_dirt_and_bad_items():
+    runs = [run("A", 0, [1.0])]
+    assert Cell("c0ffee", "code", "changed since") in provenance_table(runs).rows[0]
+    assert Cell("1 (1 %)", "number", "x: cut short") in costs_table(runs).rows[0]
+    assert Cell("61.0", "number") in costs_table(runs).rows[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.01234, "0.0123"),
+        (-1.5, "−1.50"),
+        (31.256, "31.3"),
+        (12345, "12,345"),
+        (math.inf, "∞"),
+        (math.nan, "–"),
+    ],
+)
+def test_numbers_have_three_digits(value, text):
+    assert tables.number(value) == text
+
+
+def test_a_row_with_a_missing_cell_is_refused():
+    with pytest.raises(ValueError, match="must have 2 cells, got 1"):
+        Table("t", ("a", "b"), [[Cell("x")]])

@@ -1,0 +1,385 @@
+"""Made-up results whose verdicts are known, for every kind of claim and every way to lack evidence."""
+
+import json
+import math
+import statistics
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from common.claims import Claim, judge
+from common.results import Item, Result, Run
+
+RESULT = Result(
+    paper="a",
+    recipe="A",
+    scale="mini",
+    seed=0,
+    split="test",
+    settings={},
+    settings_hash="h",
+    totals={},
+    wall_s={},
+    peak_memory_bytes=0,
+    items_per_s=0.0,
+    commit="c",
+    dirty=False,
+    lock_sha256="l",
+    manifest_sha256="m",
+    hardware={},
+    threads=1,
+    versions={},
+    test_opened=1,
+    finished_at="",
+)
+
+
+def mean(items):
+    return statistics.fmean(item.scores["x"] for item in items)
+
+
+def gain(arms):
+    return mean(arms["A"]) - mean(arms["B"])
+
+
+def claim(kind="superior", **changes):
+    bound = {"bound": 1.0, "bound_set_on": "2024-01-01, c0ffee"} if kind[:5] in ("equiv", "sligh") else {}
+    defaults = {
+        "id": "c",
+        "says": "A is better than B.",
+        "where": "abstract",
+        "paper": "not readable",
+        "reads": ("A", "B"),
+        "kind": kind,
+        "margin": gain,
+        "unit": "dB",
+        "scales": ("mini",),
+    }
+    return Claim(**defaults | bound | changes)
+
+
+def run(recipe, seed, values, groups=None, **changes):
+    """One item per value; groups g0, g1, ... unless they are given."""
+    groups = groups or [f"g{i}" for i in range(len(values))]
+    items = [
+        Item(f"{group}/{i}", group, "photographs", {"x": float(v)})
+        for i, (group, v) in enumerate(zip(groups, values, strict=True))
+    ]
+    return Run(replace(RESULT, recipe=recipe, seed=seed, **changes), items)
+
+
+def arms(margin, num_seeds=3, num_groups=12, spread=0.1, rng_seed=0, **others):
+    """Runs of A and B whose true margin is known; `others` are further arms and their margins over B."""
+    rng = np.random.default_rng(rng_seed)
+    runs = []
+    for seed in range(num_seeds):
+        base = rng.normal(30, 5, num_groups)  # pictures differ far more than arms do
+        runs.append(run("B", seed, base))
+        for name, ahead in {"A": margin, **others}.items():
+            runs.append(run(name, seed, base + ahead + rng.normal(0, spread, num_groups)))
+    return runs
+
+
+def word(a_claim, runs):
+    return judge([a_claim], runs, "mini")[0].word
+
+
+@pytest.mark.parametrize(
+    ("kind", "margin", "expected"),
+    [
+        ("superior", 1.0, "upheld"),
+        ("superior", -1.0, "refuted"),
+        ("superior", 0.0, "undecided"),
+        ("trend", 1.0, "upheld"),
+        ("trend", -1.0, "refuted"),
+        ("equivalent", 0.0, "upheld"),
+        ("equivalent", 0.5, "upheld"),
+        ("equivalent", 2.0, "refuted"),
+        ("equivalent", -2.0, "refuted"),
+        ("equivalent", 1.0, "undecided"),
+        ("slightly better", 0.5, "upheld"),
+        ("slightly better", -0.5, "refuted"),
+        ("slightly better", 2.0, "refuted"),
+        ("slightly better", 0.0, "undecided"),
+        ("slightly worse", 0.5, "upheld"),
+        ("slightly worse", 2.0, "refuted"),
+    ],
+)
+def test_known_margins_get_their_verdict(kind, margin, expected):
+    assert word(claim(kind), arms(margin)) == expected
+
+
+def all_scores(arms):
+    return {name: mean(items) for name, items in arms.items()}
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"), [({"C": 0.2}, "upheld"), ({"C": 2.0}, "refuted"), ({"C": 1.0}, "undecided")]
+)
+def test_best_of_needs_95_percent_of_the_draws(others, expected):
+    best = claim("best of", reads=("A", "B", "C"), best="A", margin=all_scores)
+    assert word(best, arms(1.0, **others)) == expected
+
+
+def test_many_equal_arms_refute_no_best_arm():
+    """Each of nine equal arms wins seldom, which says nothing against any one of them."""
+    others = {f"C{i}": 1.0 for i in range(8)}
+    best = claim("best of", reads=("A", *others), best="A", margin=all_scores)
+    words = [word(best, arms(1.0, rng_seed=i, **others)) for i in range(5)]
+    assert words.count("refuted") <= 1
+
+
+def test_a_tie_is_won_by_nobody():
+    best = claim("best of", reads=("A", "B"), best="A", margin=all_scores)
+    assert word(best, arms(0.0, spread=0.0)) == "undecided"
+
+
+@pytest.mark.parametrize(("truth", "expected"), [((True, True), "upheld"), ((True, False), "refuted")])
+def test_exact_needs_one_seed_and_every_seed(truth, expected):
+    exact = claim("exact", margin=lambda arms: truth[int(mean(arms["A"]))], reads=("A",))
+    assert word(exact, [run("A", seed, [seed]) for seed in range(2)]) == expected
+    assert word(exact, [run("A", 0, [0])]) == "upheld"
+
+
+def test_exact_margins_are_not_shares():
+    with pytest.raises(ValueError, match=r"True or False, got \{0: 0\.3\}"):
+        judge([claim("exact", margin=lambda arms: 0.3)], arms(1.0, num_seeds=1), "mini")
+
+
+def test_interval_by_hand():
+    """Seeds 1, 2, 3 with a spread of 0 within: variance 1 / 3, 2 degrees of freedom, t = 4.3027."""
+    runs = [run(name, seed, [(seed + 1) * (name == "A")] * 8) for seed in range(3) for name in "AB"]
+    (verdict,) = judge([claim()], runs, "mini")
+    assert (verdict.point, verdict.between_seed_variance, verdict.group_variance) == (2.0, 1.0, 0.0)
+    assert verdict.df == pytest.approx(2)
+    assert verdict.high == pytest.approx(2 + 4.30265 * math.sqrt(1 / 3), abs=1e-4)
+    assert verdict.per_seed == {0: 1.0, 1: 2.0, 2: 3.0}
+
+
+def test_group_variance_by_hand():
+    """Equal seeds and gains 0..7: the variance of the mean is 6 / 8, with 7 degrees of freedom."""
+    runs = [run(name, seed, range(8) if name == "A" else [0] * 8) for seed in range(3) for name in "AB"]
+    (verdict,) = judge([claim()], runs, "mini")
+    assert verdict.group_variance == pytest.approx(6 / 8, rel=0.1)
+    assert verdict.df == pytest.approx(7)
+
+
+def test_items_of_a_group_are_drawn_together():
+    """Eighty copies of eight pictures are eight pictures."""
+
+    def runs(copies):
+        groups = [f"g{i}" for i in range(8) for _ in range(copies)]
+        gains = {"A": [i for i in range(8) for _ in range(copies)], "B": [0] * 8 * copies}
+        return [run(name, seed, gains[name], groups) for seed in range(3) for name in "AB"]
+
+    variances = [judge([claim()], runs(copies), "mini")[0].group_variance for copies in (1, 10)]
+    assert variances[0] == pytest.approx(variances[1])
+
+
+def folds(margin, rng_seed=0, per_fold=5, group_spread=0.5):
+    """Every seed is tested on pictures of its own."""
+    rng = np.random.default_rng(rng_seed)
+    runs = []
+    for seed in range(3):
+        groups = [f"fold{seed}/{i}" for i in range(per_fold)]
+        base = rng.normal(30, 5, per_fold)
+        runs.append(run("B", seed, base, groups))
+        runs.append(run("A", seed, base + margin + rng.normal(0, group_spread, per_fold), groups))
+    return runs
+
+
+def test_folds_that_differ_by_seed_are_drawn_apart():
+    (verdict,) = judge([claim()], folds(2.0), "mini")
+    assert (verdict.word, verdict.num_groups) == ("upheld", 15)
+    assert verdict.group_variance == pytest.approx(0.5**2 / 15, rel=0.6)
+
+
+def test_partly_shared_folds_and_lone_groups_are_judged():
+    rng = np.random.default_rng(0)
+    runs = []
+    for seed in range(3):
+        groups = [f"g{i}" for i in range(seed, seed + 8)]
+        gains = {"A": rng.normal(2, 0.1, 8), "B": np.zeros(8)}
+        runs += [run(name, seed, gains[name], groups) for name in "AB"]
+    (verdict,) = judge([claim()], runs, "mini")
+    assert (verdict.word, verdict.num_groups) == ("upheld", 10)
+
+
+@pytest.mark.parametrize(("num_seeds", "num_groups"), [(2, 12), (3, 7), (1, 1)])
+def test_few_seeds_or_groups_are_seen_once(num_seeds, num_groups):
+    (verdict,) = judge([claim()], arms(5.0, num_seeds, num_groups), "mini")
+    assert verdict.word == "seen once"
+    assert verdict.point == pytest.approx(5, abs=0.3)
+    assert math.isnan(verdict.low)
+    assert "3 seeds and 8 groups" in verdict.reason
+
+
+def test_a_missing_arm_is_not_run_and_named():
+    (verdict,) = judge([claim()], [r for r in arms(1.0) if r.result.recipe == "A"], "mini")
+    assert (verdict.word, verdict.reason) == ("not run", "no results of B")
+
+
+def test_missing_seeds_are_named():
+    runs = [r for r in arms(1.0) if (r.result.recipe, r.result.seed) not in {("B", 0), ("B", 2)}]
+    (verdict,) = judge([claim()], runs, "mini")
+    assert verdict.word == "seen once"
+    assert "B lacks seed 0, 2" in verdict.reason
+
+
+def test_other_scales_and_dev_are_not_evidence():
+    runs = arms(1.0)
+    dev = [Run(replace(r.result, split="dev"), r.items) for r in runs]
+    gpu = [Run(replace(r.result, scale="gpu"), r.items) for r in runs]
+    assert word(claim(), dev + gpu) == "not run"
+
+
+def test_a_scale_that_cannot_judge_says_why():
+    (verdict,) = judge([claim(scales=("gpu",), not_testable={"mini": "needs 12 layers"})], arms(1.0), "mini")
+    assert (verdict.word, verdict.reason) == ("not testable at this scale", "needs 12 layers")
+
+
+def test_unpaired_items_are_an_error_that_names_them():
+    runs = arms(1.0)
+    runs[0] = Run(runs[0].result, runs[0].items[1:])
+    with pytest.raises(ValueError, match=r"c, seed 0: .* differ in 1: g0/0"):
+        judge([claim()], runs, "mini")
+
+
+def test_order_of_items_is_irrelevant():
+    runs = arms(1.0)
+    shuffled = [Run(r.result, list(r.items)[:: (-1) ** i]) for i, r in enumerate(runs)]
+    paired = claim(
+        margin=lambda arms: mean(arms["A"]) - mean(arms["B"]) + (arms["A"][0].id != arms["B"][0].id)
+    )
+    assert judge([paired], runs, "mini") == judge([paired], shuffled, "mini")
+
+
+def test_seeds_with_different_settings_are_not_mixed():
+    runs = arms(1.0)
+    runs[0] = Run(replace(runs[0].result, settings_hash="old"), runs[0].items)
+    (verdict,) = judge([claim()], runs, "mini")
+    assert verdict.word == "not run"
+    assert "B has seeds with different settings (seed 0 old" in verdict.reason
+
+
+@pytest.mark.parametrize("margin", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["superior", "equivalent", "slightly better"])
+def test_no_spread_rules_nothing(kind, margin):
+    runs = [run(name, seed, [30 + margin * (name == "A")] * 9) for seed in range(3) for name in "AB"]
+    (verdict,) = judge([claim(kind)], runs, "mini")
+    assert verdict.word == "undecided"
+    assert "no spread" in verdict.reason
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("kind", ["superior", "equivalent", "best of"])
+def test_infinite_margins_rule_nothing(kind, value):
+    runs = arms(1.0)
+    for i, r in enumerate(runs):
+        if r.result.recipe == "A":
+            runs[i] = Run(r.result, [*r.items[:-1], replace(r.items[-1], scores={"x": value})])
+    best = {"best": "A", "margin": all_scores} if kind == "best of" else {}
+    (verdict,) = judge([claim(kind, **best)], runs, "mini")
+    assert verdict.word == "undecided"
+    assert "not finite" in verdict.reason
+    json.loads(json.dumps(verdict.json(), allow_nan=False))
+
+
+def rate(items):
+    return 100 * sum(item.scores["edits"] for item in items) / sum(item.scores["words"] for item in items)
+
+
+def speech(name, seed, edits_per_word, words):
+    items = [
+        Item(f"u{i}", f"u{i}", "p", {"edits": round(w * edits_per_word), "words": w})
+        for i, w in enumerate(words)
+    ]
+    return Run(replace(RESULT, recipe=name, seed=seed), items)
+
+
+def test_pooled_rates_divide_once():
+    """One long bad utterance and many short good ones: pooled, not averaged."""
+    runs = []
+    for seed in range(3):
+        runs += [
+            speech("A", seed, 0.5 + seed / 100, [2] * 9 + [1000]),
+            speech("B", seed, 0.3, [2] * 9 + [1000]),
+        ]
+    (verdict,) = judge([claim(margin=lambda arms: rate(arms["A"]) - rate(arms["B"]))], runs, "mini")
+    assert verdict.per_seed[0] == pytest.approx(100 * (9 + 500 - 9 - 300) / 1018)
+
+
+def test_division_by_zero_in_a_draw_rules_nothing():
+    runs = [
+        speech(name, seed, 0.1 * seed + (name == "A"), [0] * 7 + [10]) for seed in range(3) for name in "AB"
+    ]
+    (verdict,) = judge([claim(margin=lambda arms: rate(arms["A"]) - rate(arms["B"]))], runs, "mini")
+    assert (verdict.word, verdict.reason) == ("undecided", "the margin is not finite in some bootstrap draws")
+
+
+def test_holm_turns_the_weakest_undecided_but_spares_the_headline():
+    weak = arms(0.09, spread=0.1, rng_seed=3)
+    alone = judge([claim()], weak, "mini")[0]
+    assert alone.word == "upheld"
+    assert 0.0025 < alone.p <= 0.05
+    crowd = [claim(id=f"n{i}") for i in range(20)]
+    *_, last = judge([*crowd, claim(id="last")], weak, "mini")
+    assert last.word == "undecided"
+    assert "undecided after Holm over 21 claims" in last.reason
+    assert last.adjusted_p == pytest.approx(min(1, 21 * alone.p))
+    *_, headline = judge([*crowd, claim(id="last", headline=True)], weak, "mini")
+    assert (headline.word, headline.adjusted_p) == ("upheld", headline.p)
+
+
+def test_p_is_the_level_at_which_the_interval_rules():
+    words = {}
+    for i in range(60):
+        (verdict,) = judge(
+            [claim("slightly better", headline=True)], arms(0.1, spread=0.2, rng_seed=i), "mini"
+        )
+        words[verdict.word] = words.get(verdict.word, 0) + 1
+        assert (verdict.p <= 0.05) == (verdict.word != "undecided")
+    assert len(words) > 1
+
+
+def test_two_headlines_are_refused():
+    with pytest.raises(ValueError, match="one headline claim, got 2: a, b"):
+        judge([claim(id="a", headline=True), claim(id="b", headline=True)], [], "mini")
+
+
+def test_equal_evidence_gives_equal_verdicts():
+    assert judge([claim()], arms(0.2), "mini") == judge([claim()], arms(0.2), "mini")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "equivalent", "bound": None}, "got None"),
+        ({"kind": "equivalent", "bound": -1.0, "bound_set_on": "today"}, "got -1.0"),
+        ({"kind": "equivalent", "bound_set_on": ""}, "dated"),
+        ({"kind": "superior", "bound": 1.0}, "got 1.0"),
+        ({"kind": "best of"}, "names the arm"),
+        ({"reads": ()}, "got none"),
+    ],
+)
+def test_claims_that_cannot_be_judged_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        claim(**changes)
+
+
+@pytest.mark.parametrize("design", ["shared pictures", "folds"])
+def test_null_experiments_are_rarely_ruled(design, monkeypatch):
+    """5 % nominal; pictures and seeds both have effects of their own, as in real experiments."""
+    monkeypatch.setattr("common.claims.NUM_DRAWS", 200)
+    false_rulings = 0
+    for trial in range(200):
+        rng = np.random.default_rng(trial)
+        picture, runs = rng.normal(0, 0.5, 10), []
+        for seed in range(3):
+            gains = rng.normal(0, 0.1) + (picture if design == "shared pictures" else rng.normal(0, 0.5, 10))
+            gains = gains + rng.normal(0, 0.1, 10)
+            groups = [f"{i}" if design == "shared pictures" else f"{seed}/{i}" for i in range(10)]
+            runs += [run("A", seed, gains, groups), run("B", seed, np.zeros(10), groups)]
+        false_rulings += word(claim(headline=True), runs) != "undecided"
+    assert false_rulings <= 0.08 * 200

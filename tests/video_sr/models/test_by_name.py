@@ -1,0 +1,95 @@
+"""A name or a file becomes the network it stands for, or a sentence that says what is known."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from common import checkpoint
+from video_sr.models import by_name
+
+
+class Tiny(nn.Module):
+    num_frames = 1
+
+    def __init__(self, channels):
+        super().__init__()
+        self.layer = nn.Linear(channels, channels)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A finished run's weights, and recipes that build what its settings say."""
+    recipes = SimpleNamespace(build_network=lambda settings: Tiny(settings["channels"]))
+    monkeypatch.setitem(sys.modules, "video_sr.recipes", recipes)
+    network = Tiny(3)
+    checkpoint.save(tmp_path / "weights.safetensors", network.state_dict(), {"settings": {"channels": 3}})
+    return tmp_path / "weights.safetensors", network
+
+
+def test_bicubic_is_known_in_any_case():
+    assert type(by_name.load("BiCubic")).__name__ == "Bicubic"
+
+
+def test_a_runs_weights_come_back_ready_for_use(run):
+    path, network = run
+    loaded = by_name.load(str(path))
+    torch.testing.assert_close(loaded.state_dict(), network.state_dict(), rtol=0, atol=0)
+    assert not loaded.training
+    assert not any(weight.requires_grad for weight in loaded.parameters())
+
+
+def test_published_weights_are_found_in_any_case(run, monkeypatch):
+    path, network = run
+    for suffix in (".safetensors", ".json"):
+        path.with_suffix(suffix).rename(path.parent / f"EVESRNet{suffix}")
+    monkeypatch.setattr(by_name, "PUBLISHED", path.parent)
+    torch.testing.assert_close(by_name.load("evesrnet").state_dict(), network.state_dict())
+
+
+def test_an_unknown_name_lists_the_known_ones(run, monkeypatch):
+    monkeypatch.setattr(by_name, "PUBLISHED", run[0].parent)
+    with pytest.raises(ValueError, match="unknown model 'nope'; known models: bicubic, weights"):
+        by_name.load("nope")
+
+
+def missing(path):
+    path.unlink()
+
+
+def altered(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def without_json(path):
+    path.with_suffix(".json").unlink()
+
+
+def of_a_run_under_way(path):
+    checkpoint.save(path, {}, {"step": 5})
+
+
+def of_another_network(path):
+    checkpoint.save(path, Tiny(3).state_dict(), {"settings": {"channels": 4}})
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (missing, "cannot be read"),
+        (altered, "checksum does not match"),
+        (without_json, "cannot be read"),
+        (of_a_run_under_way, "names no settings"),
+        (of_another_network, "does not fit"),
+    ],
+)
+def test_a_file_that_is_no_finished_network_is_named(run, fault, words):
+    path, _ = run
+    fault(path)
+    with pytest.raises(ValueError, match=words) as error:
+        by_name.load(str(path))
+    assert str(path.with_suffix("")) in str(error.value)

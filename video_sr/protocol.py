@@ -1,0 +1,140 @@
+"""The challenge's protocol: how a frame is degraded, how a clip is upscaled and how it is scored.
+
+The paper's text on its data and metrics could not be read. What stands here is the custom of these challenges,
+and each convention is part of a score's name: high-resolution frames cut to multiples of 16 (the last rows and
+columns go, 1080 to 1072), low-resolution frames by MATLAB's bicubic `imresize` to 1/16 rounded to 8 bits, scores
+on 8-bit RGB without a border crop, per frame, then averaged over a clip's frames, then over clips.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import nn
+
+from common.data.resize import downscale, from_8bit, to_8bit
+from common.metrics.image_quality import PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Convention, change_error
+
+SCALE = 16
+CONSISTENCY = "lr-psnr[rgb,crop0,u8]"  # between the input and the output degraded again, in dB
+STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"  # of both pictures reduced to 1/4: what x4 could keep; ours
+PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
+MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL)
+FLATTEST_LEVELS = 1.0  # standard deviation below which a frame, such as a black lead-in, is not scored
+
+
+def crop_to_multiple(
+    frame: UInt8[ndarray, "height width 3"], multiple: int = SCALE
+) -> UInt8[ndarray, "kept_height kept_width 3"]:
+    """Drops the last rows and columns, so that the low-resolution grid starts at the origin."""
+    height, width = frame.shape[:2]
+    if min(height, width) < multiple:
+        raise ValueError(f"a frame needs at least {multiple} pixels a side, got {height}x{width}")
+    return frame[: height - height % multiple, : width - width % multiple]
+
+
+def degrade(
+    frame: UInt8[ndarray, "height width 3"], factor: int = SCALE
+) -> UInt8[ndarray, "lr_height lr_width 3"]:
+    """Low-resolution frame: MATLAB's `imresize` by 1/factor, rounded to 8 bits."""
+    planes = torch.from_numpy(np.ascontiguousarray(frame)).movedim(-1, 0)
+    return to_8bit(downscale(from_8bit(planes), factor)).movedim(0, -1).contiguous().numpy()
+
+
+def windows(
+    frames: Iterable[UInt8[ndarray, "height width 3"]], num_frames: int
+) -> Iterator[UInt8[ndarray, "num_frames height width 3"]]:
+    """The `num_frames` (odd) frames around each frame in turn; at the ends the outermost frame is repeated.
+
+    Holds one window at a time, so that a clip of any length streams through.
+    """
+    if num_frames < 1 or num_frames % 2 == 0:
+        raise ValueError(f"a window needs an odd number of frames, got {num_frames}")
+    around = num_frames // 2
+    held: deque[ndarray] = deque(maxlen=num_frames)
+    for index, frame in enumerate(_repeat_last(frames, around)):
+        held.extend([frame] * (1 if held else around + 1))
+        if index >= around:
+            yield np.stack(held)
+
+
+def _repeat_last(frames: Iterable[ndarray], times: int) -> Iterator[ndarray]:
+    last: list[ndarray] = []
+    for frame in frames:
+        last = [frame]
+        yield frame
+    yield from last * times
+
+
+def super_resolve_centre(
+    network: nn.Module, window: UInt8[ndarray, "time height width 3"]
+) -> UInt8[ndarray, "sr_height sr_width 3"]:
+    """The middle frame of a low-resolution window x16, rounded to 8 bits.
+
+    Args:
+        network: one of `video_sr.models`, in evaluation mode, on the device it is to run on.
+    """
+    weight = next(network.parameters(), None)
+    device = weight.device if weight is not None else torch.device("cpu")
+    planes = from_8bit(torch.from_numpy(np.ascontiguousarray(window))).movedim(-1, 1)[None].to(device)
+    with torch.inference_mode():
+        return to_8bit(network(planes)[0].float().cpu()).movedim(0, -1).contiguous().numpy()
+
+
+def super_resolve(
+    network: nn.Module, frames: Iterable[UInt8[ndarray, "height width 3"]]
+) -> Iterator[UInt8[ndarray, "sr_height sr_width 3"]]:
+    """Each low-resolution frame of a clip x16, from the window around it; streams."""
+    network.eval()
+    for window in windows(frames, int(network.num_frames)):  # type: ignore[arg-type]
+        yield super_resolve_centre(network, window)
+
+
+@dataclass
+class SequenceScore:
+    """Scores of one clip, frame by frame as it streams; flat frames are counted and left out."""
+
+    frames: list[dict[str, float]] = field(default_factory=list)
+    flat_frames: int = 0
+    _last: tuple[ndarray, ndarray] | None = None
+
+    def add(
+        self,
+        sr: UInt8[ndarray, "height width 3"],
+        hr: UInt8[ndarray, "height width 3"],
+        lr: UInt8[ndarray, "lr_height lr_width 3"] | None = None,
+    ) -> None:
+        """Scores one frame; with `lr` also how well the output, degraded again, gives the input back."""
+        scores = {}
+        if float(hr.std()) < FLATTEST_LEVELS:
+            self.flat_frames += 1
+        else:
+            scores = {convention.name: convention.score(sr, hr) for convention in PER_FRAME}
+            scores[STRUCTURE] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
+            if lr is not None:
+                again = degrade(sr, sr.shape[0] // lr.shape[0])
+                scores[CONSISTENCY] = Convention("psnr").score(again, lr)
+        if self._last is not None:
+            scores[TEMPORAL] = change_error(np.stack([self._last[0], sr]), np.stack([self._last[1], hr]))
+        self._last = (sr, hr)
+        self.frames.append(scores)
+
+    def means(self) -> dict[str, float]:
+        """Mean over frames of each measure that was taken at all.
+
+        Raises:
+            ValueError: no frame could be scored.
+        """
+        if len(self.frames) == self.flat_frames:
+            raise ValueError(
+                f"none of {len(self.frames)} frames could be scored, {self.flat_frames} are flat"
+            )
+        columns = {name: [s[name] for s in self.frames if name in s] for name in MEASURES}
+        return {name: math.fsum(column) / len(column) for name, column in columns.items() if column}

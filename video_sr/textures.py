@@ -1,0 +1,55 @@
+"""Made-up textures that move, for the smoke scale: no file is read, and nothing is judged on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, partial
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from common.data.batching import Draw
+from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, Sequence
+from video_sr.motion import Motion, clip
+from video_sr.protocol import SCALE, degrade
+
+NUM_TEXTURES = 7
+SIDE = 480
+
+
+@cache
+def texture(number: int) -> UInt8[ndarray, "480 480 3"]:
+    """A sum of waves between a few and a few hundred pixels long."""
+    rng = np.random.default_rng(number)
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    total = np.zeros((SIDE, SIDE, 3))
+    for wavelength in np.geomspace(6, 200, 12):
+        angle, phase = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi, 3)
+        along = (rows * np.sin(angle) + columns * np.cos(angle)) * 2 * np.pi / wavelength
+        total += np.sqrt(wavelength) * np.sin(along[..., None] + phase)
+    return np.clip(128 + 3 * total, 0, 255).astype(np.uint8)
+
+
+def sample(draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+    """One training example: low-resolution frames and the truth of the middle one, uint8."""
+    size = patch * SCALE
+    frames = clip(
+        texture(draw.item), Motion(), num_frames=num_frames, size=(size, size), rng=draw.generator()
+    )
+    return np.stack([degrade(frame) for frame in frames]), frames[num_frames // 2]
+
+
+def sequences() -> Iterator[Sequence]:
+    """Two test clips of textures that no training example shows."""
+    scored = range(CONTEXT_FRAMES, CONTEXT_FRAMES + SCORED_FRAMES)
+    for number in (NUM_TEXTURES, NUM_TEXTURES + 1):
+        yield Sequence(
+            f"texture-{number}", f"texture-{number}", "photographs", partial(_frames, number), scored
+        )
+
+
+def _frames(number: int) -> UInt8[ndarray, "time height width 3"]:
+    rng = np.random.default_rng(number)
+    num_frames = SCORED_FRAMES + 2 * CONTEXT_FRAMES
+    return clip(texture(number), Motion(), num_frames=num_frames, size=(128, 192), rng=rng)
