@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from common.files import write_atomically
+
 
 class Mirror(Protocol):
     """Shows what the journal holds; may fail in any way without harm to the run."""
@@ -59,8 +61,6 @@ class Journal:
 
     def forget_after(self, step: int) -> None:
         """Drops rows later than a checkpoint's step, which the resumed run will write again."""
-        from common.checkpoint import write_atomically
-
         if self.path is None:
             return
         kept = [row for row in read(self.path) if row["step"] <= step]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from common import journal, papers, results
+from common.files import write_atomically
 from common.papers import Paper
 from common.recipe import Recipe, override
 
@@ -206,8 +207,6 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
         setting = {key: job.recipe.settings()[key] for key in room.SEARCH}
         rows.append({"arm": job.recipe_name, **setting, "dev": run.result.totals[room.SEARCH_MEASURE]})
     log = paper.folder / "results" / f"tuning-{scale}.json"
-    from common.checkpoint import write_atomically
-
     table = {"measure": room.SEARCH_MEASURE, "scale": scale, "seed": 0, "tried": rows}
     write_atomically(log, (json.dumps(table, indent=1) + "\n").encode())
     for row in rows:

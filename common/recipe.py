@@ -118,6 +118,10 @@ class Recipe:
         """What is done otherwise than in the paper, one sentence each."""
         return ()
 
+    def bad_items(self) -> tuple[str, ...]:
+        """ "id: reason" of every item that was left out because it could not be read."""
+        return ()
+
     def manifest_sha256(self) -> str:
         """Hash of the data that the recipe reads; empty for made-up data."""
         return ""

@@ -12,12 +12,13 @@ import os
 import platform
 import re
 import subprocess
-import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from common.files import write_atomically
 
 MAX_ITEMS_BYTES = 200_000  # compressed; raw scores of every run live in git
 PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
@@ -125,21 +126,6 @@ def _decode_items(content: bytes) -> list[Item]:
     return [Item(row["id"], row["group"], row["part"], _numbers(row["scores"])) for row in rows]
 
 
-def _replace_file(path: Path, content: bytes) -> None:
-    """Writes all of the content or nothing: temporary name, fsync, rename."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only the owner may read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def write(folder: Path, result: Result, items: Sequence[Item]) -> Path:
     """Writes the raw scores, then the result; returns the path of the result.
 
@@ -163,8 +149,8 @@ def write(folder: Path, result: Result, items: Sequence[Item]) -> Path:
     path = folder / f"{result.name}.json"
     # A crash between the two files must leave an unfinished run, not an old result beside new scores.
     path.unlink(missing_ok=True)
-    _replace_file(folder / items_file, content)
-    _replace_file(path, text.encode())
+    write_atomically(folder / items_file, content)
+    write_atomically(path, text.encode())
     return path
 
 

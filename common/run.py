@@ -239,11 +239,16 @@ def report(
 
 
 @cli.command()
-def verify() -> None:
+def verify(
+    renew: Annotated[bool, typer.Option(help="Write the stale ones anew instead.")] = False,
+) -> None:
     """Recompute every committed table from raw scores; fail when one is stale."""
     with _plain_errors():
         from common.report import build
 
+        if renew:
+            for path in build.renew_tables(papers.built()):
+                typer.echo(f"renewed {path.relative_to(papers.ROOT)}")
         stale = build.stale_tables(papers.built())
         for problem in stale:
             typer.echo(problem, err=True)

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from common import checkpoint, results, runtime
+from common.files import write_atomically
 from common.papers import ROOT, Paper
 from common.recipe import Recipe
 from common.results import Item
@@ -73,6 +74,7 @@ def score(
         test_opened=opened,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         departures=recipe.departures(),
+        bad_items=recipe.bad_items(),
         **from_repository,
     )
     return results.write(paper.own_results(scale), result, items)
@@ -102,7 +104,7 @@ def _count_opening(folder: Path, split: str) -> int:
     path = folder / "opened.json"
     counts = json.loads(path.read_text()) if path.exists() else {}
     counts[split] = counts.get(split, 0) + 1
-    checkpoint.write_atomically(path, json.dumps(counts).encode())
+    write_atomically(path, json.dumps(counts).encode())
     return int(counts[split])
 
 

@@ -9,9 +9,11 @@ recordings too small to stand for video serve for development. `paper` trains on
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import sys
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,16 +22,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
-from torch import Tensor
 
-from common.checkpoint import write_atomically
-from common.data.batching import Draw
-from common.data.manifest import Bad
-from common.data.packages import data_root
+from common.data.manifest import Bad, check_bad_share
+from common.data.packages import data_root, file_sha256
 from common.data.splits import check_disjoint, components, even_folds
+from common.data.video import MediaError
+from common.files import write_atomically
 from video_sr import corpora, sources
 from video_sr.motion import Motion, clip
 from video_sr.protocol import SCALE, crop_to_multiple, degrade
@@ -47,17 +48,6 @@ TEST_MOTIONS = {
     "pan": Motion(warped_share=0, object_share=0, cut_share=0, still_share=0),
     "handheld": Motion(warped_share=1, object_share=0, cut_share=0, still_share=0, jitter_px=3),
 }
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Low-resolution windows and the high-resolution truth of their middle frames, in [0, 1]."""
-
-    low: Float[Tensor, "batch time 3 height width"]
-    high: Float[Tensor, "batch 3 sr_height sr_width"]
-
-    def to(self, device: torch.device) -> Batch:
-        return Batch(self.low.to(device, non_blocking=True), self.high.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -86,7 +76,10 @@ def photographs(split: str, seed: int) -> tuple[Source, ...]:
     wanted = {"dev": {0}, "test": {test_fold}, "train": set(range(1, NUM_FOLDS)) - {test_fold}}
     if split not in wanted:
         raise ValueError(f"split must be train, dev or test, got {split!r}")
-    return tuple(s for s in sources.sources("photographs") if _folds()[s.id] in wanted[split])
+    bad = {id_ for id_, _ in bad_photographs()}
+    return tuple(
+        s for s in sources.sources("photographs") if _folds()[s.id] in wanted[split] and s.id not in bad
+    )
 
 
 def _shots(split: str) -> tuple[Source, ...]:
@@ -115,10 +108,15 @@ def manifest_sha256() -> str:
 
 # ---- preparation
 
+DONE = "bad-photographs.json"  # written last
+MOST_PACK_BYTES = 40_000_000
+MOST_BAD = 0.1  # share of photographs that may be bad before preparation stops
+PACK_NOTE = "pack.json"  # in the data root of a machine that got its data from `make pack-extreme-vsr`
 _POOL_VERSION = 1  # raise when `motion.py` changes what a seed gives
 
 
-def _prepared() -> Path:
+def prepared_folder() -> Path:
+    """Where the arrays of this very data, split and motion lie."""
     return data_root() / "video_sr" / manifest_sha256()[:12]
 
 
@@ -130,31 +128,49 @@ def prepare(scale: str) -> None:
     """
     if scale not in ("mini", "gpu"):
         return
-    folder = _prepared()
-    if (folder / "done").exists():
+    folder = prepared_folder()
+    if (folder / DONE).exists():
         return
     _say(
         f"extreme-vsr: {sources.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
         f"2.2 GB on disk in {data_root()}"
     )
-    sources.fetch_sources()
+    # A packed machine trains; what is scored, on real clips and uncompressed stills, is scored elsewhere.
+    sources.fetch_sources(None, *(["photographs"] if (data_root() / PACK_NOTE).exists() else []))
     check_splits(0)
     folder.mkdir(parents=True, exist_ok=True)
     _say("decoding photographs and making training clips")
     todo = sources.sources("photographs")
+    bad = []
     with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for number, source in enumerate(pool.map(partial(_prepare_photograph, folder), todo), 1):
+        for number, fault in enumerate(pool.map(partial(_prepare_photograph, folder), todo), 1):
+            bad += [fault] if fault else []
             if number % 10 == 0 or number == len(todo):
-                _say(f"{number} of {len(todo)} photographs, last {source}")
-    write_atomically(folder / "done", b"")
+                _say(f"{number} of {len(todo)} photographs, {len(bad)} bad")
+    for fault in bad:
+        _say(f"bad, left out: {fault}")
+    check_bad_share(bad, len(todo), MOST_BAD)
+    write_atomically(folder / DONE, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
 
-def _prepare_photograph(folder: Path, source: Source) -> str:
+def bad_photographs() -> tuple[tuple[str, str], ...]:
+    """(id, reason) of the photographs that could not be read when the clips were made."""
+    path = prepared_folder() / DONE
+    return tuple((id_, reason) for id_, reason in json.loads(path.read_text())) if path.exists() else ()
+
+
+def _prepare_photograph(folder: Path, source: Source) -> Bad | None:
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
-    with threadpool_limits(1):
+    path = sources.file_of(source)
+    try:
         picture = sources.load_photograph(source)
+    except MediaError as error:
+        return Bad(source.id, str(path), str(error))
+    if (found := file_sha256(path)) != source.sha256:
+        return Bad(source.id, str(path), f"sha256 must be {source.sha256}, got {found}")
+    with threadpool_limits(1):
         reduced = [reduce_to(picture, side) for side in SHORT_SIDES if side <= min(picture.shape[:2])]
         for side, array in zip(SHORT_SIDES, reduced, strict=False):
             _save_array(folder / f"{source.id}-{side}.npy", array)
@@ -171,7 +187,7 @@ def _prepare_photograph(folder: Path, source: Source) -> str:
             high[number] = frames[POOL_FRAMES // 2][outer, outer]
         _save_array(folder / f"{source.id}-low.npy", low)
         _save_array(folder / f"{source.id}-high.npy", high)
-    return source.id
+    return None
 
 
 def reduce_to(
@@ -197,6 +213,31 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def pack(path: Path) -> str:
+    """Writes the photographs, as their packages have them, into one tar file; returns its sha256.
+
+    Unpacked into the `DATA_ROOT` of a machine without a network it is all that training at `gpu` needs. It holds
+    no real clip and no uncompressed still, so nothing can be tuned on those there.
+    """
+    root = sources.fetch_sources(None, "photographs")
+    folders = dict.fromkeys(sources.package_of(source).folder for source in sources.sources("photographs"))
+    files = sorted(file for folder in folders for file in (root / folder).rglob("*") if file.is_file())
+    note = json.dumps({"manifest_sha256": manifest_sha256(), "files": len(files)}).encode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:  # pictures are compressed already
+        for name, content in [
+            (PACK_NOTE, note),
+            *((str(f.relative_to(root)), f.read_bytes()) for f in files),
+        ]:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    if archive.tell() > MOST_PACK_BYTES:
+        raise ValueError(f"a pack must fit {MOST_PACK_BYTES / 1e6:.0f} MB, got {archive.tell() / 1e6:.1f}")
+    write_atomically(path, archive.getvalue())
+    return hashlib.sha256(archive.getvalue()).hexdigest()
+
+
 def verify() -> list[Bad]:
     """Hashes and decodes every source once; what is bad, by name."""
     return sources.verify()
@@ -217,100 +258,11 @@ def footage(corpus: str, split: str) -> list[corpora.Sequence]:
     return found
 
 
-# ---- training clips
-
-
 @cache
-def _array(path: Path) -> ndarray:
+def array(path: Path) -> ndarray:
+    """A prepared array, mapped into memory and shared between processes."""
     found: ndarray = np.load(path, mmap_mode="r")
     return found
-
-
-@cache
-def pool_ids(seed: int) -> tuple[tuple[str, int], ...]:
-    """Clips that a seed may train on: photograph and number."""
-    return tuple((source.id, number) for source in photographs("train", seed) for number in range(POOL_CLIPS))
-
-
-def pool_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
-    """One augmented training example out of the prepared clips.
-
-    Returns:
-        low-resolution frames (time, patch, patch, 3) and the truth of the middle one, both uint8.
-    """
-    if not (1 <= num_frames <= POOL_FRAMES and num_frames % 2 and 1 <= patch <= POOL_PATCH):
-        raise ValueError(
-            f"prepared clips hold an odd number of frames up to {POOL_FRAMES} and patches up to {POOL_PATCH}, "
-            f"got {num_frames} and {patch}"
-        )
-    photograph, number = pool_ids(seed)[draw.item]
-    rng = draw.generator()
-    top, left = rng.integers(0, POOL_PATCH - patch + 1, 2)
-    around = slice(POOL_FRAMES // 2 - num_frames // 2, POOL_FRAMES // 2 + num_frames // 2 + 1)
-    low = _array(_prepared() / f"{photograph}-low.npy")[
-        number, around, top : top + patch, left : left + patch
-    ]
-    high = _array(_prepared() / f"{photograph}-high.npy")[
-        number, top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE
-    ]
-    return _augment(low, high, rng)
-
-
-def live_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
-    """One augmented training example made on the spot, for machines with cores to spare; as `pool_sample`."""
-    rng = draw.generator()
-    photograph = photographs("train", seed)[draw.item % len(photographs("train", seed))].id
-    sides = [path for side in SHORT_SIDES if (path := _prepared() / f"{photograph}-{side}.npy").exists()]
-    size = (patch + 4) * SCALE
-    picture = _array(sides[rng.integers(len(sides))])
-    frames = clip(picture, Motion(), num_frames=num_frames, size=(size, size), rng=rng)
-    inside, outer = slice(2, 2 + patch), slice(2 * SCALE, (2 + patch) * SCALE)
-    low = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
-    return _augment(low, frames[num_frames // 2][outer, outer], rng)
-
-
-def corpus_sample(
-    sequences: list[corpora.Sequence], draw: Draw, *, num_frames: int, patch: int
-) -> tuple[ndarray, ndarray]:
-    """One augmented training example out of real sequences such as Vid3oC or REDS; as `pool_sample`."""
-    rng = draw.generator()
-    sequence = sequences[draw.item]
-    if sequence.num_frames is None or sequence.num_frames < num_frames:
-        raise ValueError(f"{sequence.id} needs at least {num_frames} frames, has {sequence.num_frames}")
-    start = int(rng.integers(sequence.num_frames - num_frames + 1))
-    frames = np.stack([crop_to_multiple(frame) for frame in sequence.read(start, start + num_frames)])
-    low = np.stack([degrade(frame) for frame in frames])
-    room = np.array(low.shape[1:3]) - patch
-    if room.min() < 0:
-        raise ValueError(
-            f"{sequence.id} is {low.shape[1]}x{low.shape[2]} at low resolution, patch is {patch}"
-        )
-    top, left = rng.integers(0, room + 1)
-    high = frames[num_frames // 2][top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE]
-    return _augment(low[:, top : top + patch, left : left + patch], high, rng)
-
-
-def _augment(low: ndarray, high: ndarray, rng: np.random.Generator) -> tuple[ndarray, ndarray]:
-    """One of eight flips and turns, and the clip played either way."""
-    upside_down, mirrored, turned, backwards = rng.random(4) < 0.5
-    if upside_down:
-        low, high = low[:, ::-1], high[::-1]
-    if mirrored:
-        low, high = low[:, :, ::-1], high[:, ::-1]
-    if turned:
-        low, high = low.swapaxes(1, 2), high.swapaxes(0, 1)
-    if backwards:
-        low = low[::-1]
-    return np.ascontiguousarray(low), np.ascontiguousarray(high)
-
-
-def collate(examples: list[tuple[ndarray, ndarray]], *, copies: bool) -> Batch:
-    """A batch; with `copies` every frame is the middle one, the control for what several frames bring."""
-    low = torch.from_numpy(np.stack([low for low, _ in examples])).movedim(-1, 2).float() / 255
-    high = torch.from_numpy(np.stack([high for _, high in examples])).movedim(-1, 1).float() / 255
-    if copies:
-        low = low[:, low.shape[1] // 2, None].expand_as(low).contiguous()
-    return Batch(low.contiguous(), high.contiguous())
 
 
 # ---- sequences for dev and test
@@ -339,9 +291,9 @@ def sequences(corpus: str, split: str, seed: int) -> Iterator[Sequence]:
 
 
 def _made_clip(source: Source, name: str, motion: Motion) -> UInt8[ndarray, "time height width 3"]:
-    prepared = _prepared() / f"{source.id}-{TEST_SHORT_SIDE}.npy"
+    prepared = prepared_folder() / f"{source.id}-{TEST_SHORT_SIDE}.npy"
     if prepared.exists():
-        picture = np.asarray(_array(prepared))
+        picture = np.asarray(array(prepared))
     else:
         picture = reduce_to(sources.load_photograph(source), TEST_SHORT_SIDE)
     rng = np.random.default_rng([*hashlib.sha256(f"{SALT}/{source.id}/{name}".encode()).digest()[:8]])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from common.results import Item
     from video_sr.corpora import Sequence as Footage
-    from video_sr.data import Batch
+    from video_sr.samples import Batch
 
 NETWORKS = ("bicubic", "evesrnet", "wide_activation")
 CORPORA = ("pool", "live", "vid3oc", "reds", "textures")
@@ -75,49 +75,51 @@ class Upscaling(Recipe):
         return draws(self._num_items(seed), self.batch_size, seed, step, shard)
 
     def _num_items(self, seed: int) -> int:
-        from video_sr import data
+        from video_sr import samples
 
         if self.corpus == "textures":
             from video_sr import textures
 
             return textures.NUM_TEXTURES
         if self.corpus in ("pool", "live"):
-            return len(data.pool_ids(seed))
+            return len(samples.pool_ids(seed))
         return len(_footage(self.corpus))
 
     def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
         return [self._item_id(seed, draw) for draw in self._draws(seed, step, shard)]
 
     def _item_id(self, seed: int, draw: Draw) -> str:
-        from video_sr import data
+        from video_sr import data, samples
 
         if self.corpus == "textures":
             return f"texture-{draw.item}"
         if self.corpus == "pool":
-            return "/clip".join(map(str, data.pool_ids(seed)[draw.item]))
+            return "/clip".join(map(str, samples.pool_ids(seed)[draw.item]))
         if self.corpus == "live":
             trained = data.photographs("train", seed)
             return f"{trained[draw.item % len(trained)].id}/live{draw.position}"
         return _footage(self.corpus)[draw.item].id
 
     def batch(self, seed: int, step: int, shard: Shard) -> Batch:
-        from video_sr import data
+        from video_sr import samples
 
         examples = [self._example(seed, draw) for draw in self._draws(seed, step, shard)]
-        return data.collate(examples, copies=self.copies)
+        return samples.collate(examples, copies=self.copies)
 
     def _example(self, seed: int, draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        from video_sr import data
+        from video_sr import samples
 
         if self.corpus == "textures":
             from video_sr import textures
 
             return textures.sample(draw, num_frames=self.num_frames, patch=self.patch)
         if self.corpus == "pool":
-            return data.pool_sample(seed, draw, num_frames=self.num_frames, patch=self.patch)
+            return samples.pool_sample(seed, draw, num_frames=self.num_frames, patch=self.patch)
         if self.corpus == "live":
-            return data.live_sample(seed, draw, num_frames=self.num_frames, patch=self.patch)
-        return data.corpus_sample(_footage(self.corpus), draw, num_frames=self.num_frames, patch=self.patch)
+            return samples.live_sample(seed, draw, num_frames=self.num_frames, patch=self.patch)
+        return samples.corpus_sample(
+            _footage(self.corpus), draw, num_frames=self.num_frames, patch=self.patch
+        )
 
     # ---- learning
 
@@ -187,6 +189,13 @@ class Upscaling(Recipe):
         from video_sr import data
 
         return data.manifest_sha256()
+
+    def bad_items(self) -> tuple[str, ...]:
+        if self.corpus not in ("pool", "live"):
+            return ()
+        from video_sr import data
+
+        return tuple(f"{id_}: {reason}" for id_, reason in data.bad_photographs())
 
     def departures(self) -> tuple[str, ...]:
         told = [

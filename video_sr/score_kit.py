@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
+from torch import Tensor
 
 from common.data.resize import from_8bit
 from common.metrics.image_quality import ALEXNET_FILE, LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Lpips
 from common.results import jsonable
-from video_sr.protocol import FLATTEST_LEVELS, SCALE, SequenceScore, crop_to_multiple
+from video_sr.protocol import FLATTEST_LEVELS, SCALE, STRUCTURE, SequenceScore, crop_to_multiple
 from video_sr.upscale import VIDEO_SUFFIXES, Footage, pictures_in, visible
 
 if TYPE_CHECKING:
@@ -28,14 +29,16 @@ CONVENTIONS = {  # column, and what its scores are
     SSIM: ("SSIM", "at most 1, higher is better; 11x11 Gaussian window of sigma 1.5, mean of R, G and B"),
     PSNR_Y: ("PSNR-Y", "dB, higher is better; BT.601 studio luma"),
     SSIM_Y: ("SSIM-Y", "at most 1, higher is better; BT.601 studio luma"),
+    STRUCTURE: ("SSIM/4", "SSIM of both pictures reduced to 1/4, higher is better"),
     TEMPORAL: (
         "tdiff",
         "8-bit levels, lower is better; change between neighbouring frames against the truth's",
     ),
     LPIPS: ("LPIPS", "lower is better; AlexNet, version 0.1"),
 }
+Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 AVERAGING = "a sequence's score is the mean over its frames; the mean counts every sequence alike"
-BORDERS = f"8-bit RGB, no border left out (crop0); HR is cut to multiples of {SCALE} where SR has that size"
+BORDERS = f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {SCALE}"
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,11 @@ class Pair:
             raise ValueError(f"{self.name}: SR has {self.sr.num_frames} frames, HR has {self.hr.num_frames}")
 
     @property
-    def is_cut(self) -> bool:
-        return (self.sr.width, self.sr.height) != (self.hr.width, self.hr.height)
+    def cut(self) -> str:
+        """What the protocol leaves of the truth, in words; empty where it leaves everything."""
+        width, height = self.hr.width, self.hr.height
+        kept = (width - width % SCALE, height - height % SCALE)
+        return "" if kept == (width, height) else f"from {_size((width, height))} to {_size(kept)}"
 
     def frames(self) -> Iterator[tuple[UInt8[ndarray, "height width 3"], UInt8[ndarray, "height width 3"]]]:
         """Frames of SR and HR side by side; both videos must end together."""
@@ -67,7 +73,7 @@ class Pair:
                 more = index + 1 + sum(1 for _ in both)
                 counts = (index, more) if sr is None else (more, index)
                 raise ValueError(f"{self.name}: SR has {counts[0]} frames, HR has {counts[1]}")
-            yield sr, crop_to_multiple(hr) if self.is_cut else hr
+            yield crop_to_multiple(sr), crop_to_multiple(hr)
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def _sequences(folder: Path) -> dict[str, Path]:
     return found
 
 
-def score(pair: Pair, lpips: Lpips | None = None, advance: Callable[[], object] = lambda: None) -> Scored:
+def score(pair: Pair, lpips: Distance | None = None, advance: Callable[[], object] = lambda: None) -> Scored:
     """Streams both clips once.
 
     Raises:
@@ -141,7 +147,9 @@ def score(pair: Pair, lpips: Lpips | None = None, advance: Callable[[], object] 
     return Scored(pair, sequence.frames, sequence.flat_frames, means)
 
 
-def _lpips(lpips: Lpips, sr: UInt8[ndarray, "height width 3"], hr: UInt8[ndarray, "height width 3"]) -> float:
+def _lpips(
+    lpips: Distance, sr: UInt8[ndarray, "height width 3"], hr: UInt8[ndarray, "height width 3"]
+) -> float:
     a, b = (from_8bit(torch.tensor(frame)).movedim(-1, 0)[None] for frame in (sr, hr))
     with torch.inference_mode():
         return float(lpips(a, b))
@@ -198,12 +206,7 @@ def notes(scored: Sequence[Scored]) -> list[str]:
         f"flat frames, where the truth's standard deviation is below {FLATTEST_LEVELS:g} level, "
         f"are left out of all but tdiff: {sum(s.flat_frames for s in scored)}"
     )
-    cuts = [
-        f"HR of {s.pair.name} was cut from {_size((s.pair.hr.width, s.pair.hr.height))} "
-        f"to {_size((s.pair.sr.width, s.pair.sr.height))}"
-        for s in scored
-        if s.pair.is_cut
-    ]
+    cuts = [f"HR of {s.pair.name} was cut {s.pair.cut}" for s in scored if s.pair.cut]
     return [*lines, BORDERS, *cuts, AVERAGING, flat]
 
 
@@ -214,7 +217,7 @@ def report(scored: Sequence[Scored]) -> dict[str, Any]:
             "means": s.means,
             "num_frames": len(s.frames),
             "flat_frames": s.flat_frames,
-            "hr_was_cut": s.pair.is_cut,
+            "hr_cut": s.pair.cut,
             "frames": s.frames,
         }
         for s in scored
@@ -229,6 +232,7 @@ def plot(scored: Sequence[Scored]) -> Figure:
     """PSNR over the frames of every sequence; the one with the worst frame stands out."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     curves = {s.pair.name: [frame.get(PSNR, math.nan) for frame in s.frames] for s in scored}
     finite = [(v, name, i) for name, curve in curves.items() for i, v in enumerate(curve) if math.isfinite(v)]
@@ -254,7 +258,7 @@ def plot(scored: Sequence[Scored]) -> Figure:
         fontsize=10,
     )
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(y=0.15)
     return figure
 

@@ -103,14 +103,14 @@ def test_equal_ids_are_refused(tmp_path):
 
 def test_a_crash_while_writing_leaves_no_finished_run(tmp_path, monkeypatch):
     results.write(tmp_path, RESULT, ITEMS)
-    whole = results._replace_file
+    whole = results.write_atomically
 
     def fails_on_the_result(path: Path, content: bytes) -> None:
         if path.suffix == ".json":
             raise OSError("disk full")
         whole(path, content)
 
-    monkeypatch.setattr(results, "_replace_file", fails_on_the_result)
+    monkeypatch.setattr(results, "write_atomically", fails_on_the_result)
     with pytest.raises(OSError, match="disk full"):
         results.write(tmp_path, RESULT, ITEMS[:1])
     assert results.read(tmp_path) == []

@@ -39,17 +39,19 @@ def _published() -> dict[str, Path]:
 
 
 def _read(path: Path) -> nn.Module:
-    from video_sr.recipes import build_network  # recipes import the networks of this folder
-
     found = checkpoint.load(path)
     if "settings" not in found.state:
         raise ValueError(
             f"{path}: its JSON names no settings, so it is a state of a training under way; "
             "give the weights.safetensors that a finished run leaves"
         )
-    network = build_network(found.state["settings"])
+    from video_sr.recipes import build_network  # here, since recipes import the networks of this folder
+
     try:
+        network = build_network(found.state["settings"])
         network.load_state_dict(found.tensors)
+    except KeyError as error:
+        raise ValueError(f"{path}: its settings lack {error}; it was made by another version") from error
     except RuntimeError as error:
         raise ValueError(f"{path}: does not fit the network that its settings name: {error}") from error
     return network.eval().requires_grad_(False)

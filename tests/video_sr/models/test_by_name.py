@@ -73,6 +73,10 @@ def of_a_run_under_way(path):
     checkpoint.save(path, {}, {"step": 5})
 
 
+def of_another_version(path):
+    checkpoint.save(path, Tiny(3).state_dict(), {"settings": {"width": 3}})
+
+
 def of_another_network(path):
     checkpoint.save(path, Tiny(3).state_dict(), {"settings": {"channels": 4}})
 
@@ -84,6 +88,7 @@ def of_another_network(path):
         (altered, "checksum does not match"),
         (without_json, "cannot be read"),
         (of_a_run_under_way, "names no settings"),
+        (of_another_version, "its settings lack 'channels'"),
         (of_another_network, "does not fit"),
     ],
 )

@@ -1,0 +1,181 @@
+"""What the paper says and what we ask beside it, each as a margin over raw scores.
+
+Only title, authors and most of the abstract could be read. Its tables are known from memory alone, so they stand
+in the `paper` column as remembered and unverified, and decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from common.claims import Arms, Claim
+from common.results import Item
+
+PSNR, SSIM = "psnr[rgb,crop0,u8]", "ssim[rgb,crop0,u8,gauss11]"
+STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"
+TEMPORAL, CONSISTENCY = "tdiff[rgb,u8]", "lr-psnr[rgb,crop0,u8]"
+JUDGED = ("mini", "gpu")
+NOT_AT_SMOKE = {"smoke": "made-up textures prove the path from file to verdict and judge nothing"}
+REMEMBERED = "remembered: bicubic 20.69 dB / 0.577, entries 21.77 to 22.83 dB / 0.611 to 0.645, unverified"
+STRUCTURE_BAR = 0.9
+CONSISTENT_DB = 40.0
+
+
+def group_mean(items: Sequence[Item], part: str, value: Callable[[int], float]) -> float:
+    """Mean over groups of the mean over their items; a group drawn twice counts twice.
+
+    Args:
+        value: of the item at that place of the list.
+    """
+    members = defaultdict(set)
+    for item in items:
+        members[item.group].add(item.id)
+    weights = [(item.part == part) / len(members[item.group]) for item in items]
+    if not any(weights):
+        return float("nan")
+    return sum(w * value(place) for place, w in enumerate(weights) if w) / sum(weights)
+
+
+def gain(arm: str, over: str, measure: str, part: str, sign: float = 1.0) -> Callable[[Arms], float]:
+    """Margin: how much more of a measure one arm has than another on the same items; -1 for how much less."""
+
+    def margin(arms: Arms) -> float:
+        first, second = arms[arm], arms[over]
+        return group_mean(
+            first, part, lambda i: sign * (first[i].scores[measure] - second[i].scores[measure])
+        )
+
+    return margin
+
+
+def own_gain(arm: str, measure: str, other: str, part: str) -> Callable[[Arms], float]:
+    """Margin: how much more of a measure an arm has than of another measure of its own."""
+    return lambda arms: group_mean(
+        arms[arm], part, lambda i: arms[arm][i].scores[measure] - arms[arm][i].scores[other]
+    )
+
+
+def bar(arm: str, measure: str, part: str, height: float, sign: float = 1.0) -> Callable[[Arms], float]:
+    """Margin: how far a measure is above a bar; with sign -1, below it."""
+    return lambda arms: group_mean(arms[arm], part, lambda i: sign * (arms[arm][i].scores[measure] - height))
+
+
+def structure_margin(arms: Arms) -> float:
+    """The smaller of two: how far x16 falls below the bar, and how far x4 stays above it."""
+    at_16 = bar("BICUBIC", STRUCTURE, "photographs", STRUCTURE_BAR, -1)(arms)
+    at_4 = bar("BICUBIC_X4", STRUCTURE, "photographs", STRUCTURE_BAR)(arms)
+    return min(at_16, at_4)
+
+
+_question = partial(
+    Claim, where="our question", paper="no number", kind="superior", scales=JUDGED, not_testable=NOT_AT_SMOKE,
+    question=True,
+)  # fmt: skip
+
+TITLE = "AIM 2020 challenge on x16 video super-resolution (arXiv 2009.06290)"
+
+CLAIMS = (
+    Claim(
+        id="structure",
+        says="x16 destroys the structure of a picture, not only its texture, where x4 keeps it (our bar: SSIM of the "
+        f"pictures reduced to a quarter falls below {STRUCTURE_BAR} at x16 and stays above it at x4, by bicubic).",
+        where="abstract",
+        paper="no number",
+        reads=("BICUBIC", "BICUBIC_X4"),
+        kind="superior",
+        margin=structure_margin,
+        unit="SSIM",
+        scales=JUDGED,
+        not_testable=NOT_AT_SMOKE,
+        consistent_with=True,
+    ),
+    Claim(
+        id="trade-off",
+        says="Plausible high frequencies (track 2) cost fidelity (track 1): a network trained for perception has a "
+        "lower PSNR and is nearer to the truth perceptually.",
+        where="abstract",
+        paper="no number",
+        reads=("PERCEPTUAL", "WIDE"),
+        kind="superior",
+        margin=gain("WIDE", "PERCEPTUAL", PSNR, "photographs"),
+        unit="dB",
+        scales=("paper",),
+        not_testable=NOT_AT_SMOKE
+        | dict.fromkeys(
+            ("mini", "gpu"),
+            "the perceptual entries are not built yet, and the backbone of LPIPS comes in no package",
+        ),
+    ),
+    _question(
+        id="learned-psnr",
+        says="A learned network beats bicubic in PSNR on photographs it has never seen.",
+        paper=REMEMBERED,
+        reads=("EVESRNET", "BICUBIC"),
+        margin=gain("EVESRNET", "BICUBIC", PSNR, "photographs"),
+        unit="dB",
+        headline=True,
+    ),
+    _question(
+        id="learned-ssim",
+        says="A learned network beats bicubic in SSIM on photographs it has never seen.",
+        paper=REMEMBERED,
+        reads=("EVESRNET", "BICUBIC"),
+        margin=gain("EVESRNET", "BICUBIC", SSIM, "photographs"),
+        unit="SSIM",
+    ),
+    _question(
+        id="learned-real",
+        says="A learned network beats bicubic in PSNR on real recordings, though it was trained on made camera "
+        "motion alone.",
+        reads=("EVESRNET", "BICUBIC"),
+        margin=gain("EVESRNET", "BICUBIC", PSNR, "clips"),
+        unit="dB",
+    ),
+    _question(
+        id="single-frame",
+        says="The single-frame wide-activation network beats bicubic in PSNR on photographs.",
+        paper="remembered: CET CVLab 21.77 dB, bicubic 20.69 dB, unverified",
+        reads=("WIDE", "BICUBIC"),
+        margin=gain("WIDE", "BICUBIC", PSNR, "photographs"),
+        unit="dB",
+    ),
+    _question(
+        id="several-frames-trained",
+        says="Several frames beat one: EVESRNet trained and tested on 5 frames against the same network trained and "
+        "tested on 5 copies of the middle one, on photographs.",
+        reads=("EVESRNET", "COPIES"),
+        margin=gain("EVESRNET", "COPIES", PSNR, "photographs"),
+        unit="dB",
+    ),
+    _question(
+        id="several-frames-tested",
+        says="The gain comes from the neighbours: the trained EVESRNet loses PSNR on photographs when its window holds "
+        "copies of the middle frame.",
+        reads=("EVESRNET",),
+        margin=own_gain("EVESRNET", PSNR, f"copies/{PSNR}", "photographs"),
+        unit="dB",
+    ),
+    _question(
+        id="several-frames-real",
+        says="Several frames beat one on real recordings as well.",
+        reads=("EVESRNET", "COPIES"),
+        margin=gain("EVESRNET", "COPIES", PSNR, "clips"),
+        unit="dB",
+    ),
+    _question(
+        id="steady",
+        says="The output is steadier over time than bicubic's: its frame-to-frame changes are nearer to the truth's.",
+        reads=("EVESRNET", "BICUBIC"),
+        margin=gain("EVESRNET", "BICUBIC", TEMPORAL, "photographs", sign=-1),
+        unit="8-bit levels",
+    ),
+    _question(
+        id="keeps-input",
+        says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB (our bar).",
+        reads=("EVESRNET",),
+        margin=bar("EVESRNET", CONSISTENCY, "photographs", CONSISTENT_DB),
+        unit="dB",
+    ),
+)

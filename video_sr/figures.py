@@ -1,0 +1,102 @@
+"""What the report shows of x16 super-resolution beside the verdicts: gains by picture, and pictures side by side."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.report.figures import group_gains, per_group_figure
+from common.report.page import Panel, Picture, per_group_table
+from common.report.tables import Cell, Table, number
+from common.results import Run
+from video_sr.claims import PSNR, SSIM
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+BASELINE = "BICUBIC"
+SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "5 frames (EVESRNet)"}
+PARTS = {
+    "photographs": "made camera motion over photographs never trained on",
+    "lossless": "the same over uncompressed stills",
+    "clips": "real recordings",
+    "animated": "computer animation",
+}
+MOST_PANELS = 12
+
+
+def _of_part(runs: Sequence[Run], part: str) -> list[Run]:
+    chosen = [
+        Run(run.result, [item for item in run.items if item.part == part])
+        for run in runs
+        if run.result.recipe != "BICUBIC_X4"
+    ]
+    return [run for run in chosen if run.items]
+
+
+def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
+    """(caption, figure) of each part that was scored."""
+    for part, words in PARTS.items():
+        chosen = _of_part(runs, part)
+        if (
+            any(run.result.recipe == BASELINE for run in chosen)
+            and len({r.result.recipe for r in chosen}) > 1
+        ):
+            caption = f"PSNR gained over bicubic on {words}"
+            yield caption, per_group_figure(chosen, PSNR, baseline=BASELINE, unit="dB")
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """Gains over bicubic, mean and median over pictures, and PSNR picture by picture."""
+    rows = []
+    for part, words in PARTS.items():
+        chosen = _of_part(runs, part)
+        if not any(run.result.recipe == BASELINE for run in chosen):
+            continue
+        psnr, ssim = (group_gains(chosen, measure, BASELINE) for measure in (PSNR, SSIM))
+        for recipe in psnr:
+            of_psnr, of_ssim = list(psnr[recipe].values()), list(ssim[recipe].values())
+            middle = (statistics.fmean(of_psnr), statistics.median(of_psnr))
+            cells = [
+                *middle,
+                min(of_psnr),
+                max(of_psnr),
+                statistics.fmean(of_ssim),
+                statistics.median(of_ssim),
+            ]
+            numbers = [Cell(_signed(value), "number") for value in cells]
+            rows.append(
+                [Cell(part, "", words), Cell(recipe, "code"), *numbers, Cell(str(len(of_psnr)), "number")]
+            )
+    columns = (
+        "part", "recipe", "PSNR mean (dB)", "median", "least", "most", "SSIM mean", "median", "pictures",
+    )  # fmt: skip
+    caption = f"Gain over bicubic, each picture or recording counting once. {PSNR}, {SSIM}; mean of frames, then clips."
+    return [Table("Gain over bicubic", columns, rows, caption)]
+
+
+def _signed(value: float) -> str:
+    return "–" if math.isnan(value) else ("+" if value > 0 else "") + number(value)
+
+
+def panels(folder: Path) -> Iterator[Panel]:
+    """Input, bicubic, networks and truth side by side, from the pictures that scoring kept."""
+    shown = 0
+    for bicubic in sorted((folder / BASELINE).glob("seed*/pictures-test")):
+        for truth in sorted(bicubic.glob("*.truth.jpg"))[::3]:
+            stem, seed = truth.name.removesuffix(".truth.jpg"), bicubic.parent.name
+            strip = [("input", bicubic / f"{stem}.low.jpg")]
+            strip += [(w, folder / r / seed / bicubic.name / f"{stem}.output.jpg") for r, w in SHOWN.items()]
+            strip.append(("truth", truth))
+            there = [Picture(caption, path.read_bytes()) for caption, path in strip if path.exists()]
+            if shown < MOST_PANELS and len(there) > 3:
+                shown += 1
+                yield Panel(f"{stem.replace('--', ', ')} ({seed.replace('seed', 'seed ')})", there)
+
+
+def details(runs: Sequence[Run]) -> list[Table]:
+    """PSNR of every picture."""
+    return [per_group_table(_of_part(runs, part), PSNR, "dB") for part in PARTS if _of_part(runs, part)]

@@ -1,0 +1,121 @@
+"""Training examples: a low-resolution window and the high-resolution truth of its middle, drawn and augmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor
+
+from common.data.batching import Draw
+from video_sr import corpora, data
+from video_sr.motion import Motion, clip
+from video_sr.protocol import SCALE, crop_to_multiple, degrade
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Low-resolution windows and the high-resolution truth of their middle frames, in [0, 1]."""
+
+    low: Float[Tensor, "batch time 3 height width"]
+    high: Float[Tensor, "batch 3 sr_height sr_width"]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.low.to(device, non_blocking=True), self.high.to(device, non_blocking=True))
+
+
+@cache
+def pool_ids(seed: int) -> tuple[tuple[str, int], ...]:
+    """Clips that a seed may train on: photograph and number."""
+    return tuple(
+        (source.id, number) for source in data.photographs("train", seed) for number in range(data.POOL_CLIPS)
+    )
+
+
+def pool_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+    """One augmented training example out of the prepared clips.
+
+    Returns:
+        low-resolution frames (time, patch, patch, 3) and the truth of the middle one, both uint8.
+    """
+    if not (1 <= num_frames <= data.POOL_FRAMES and num_frames % 2 and 1 <= patch <= data.POOL_PATCH):
+        raise ValueError(
+            f"prepared clips hold an odd number of frames up to {data.POOL_FRAMES} "
+            f"and patches up to {data.POOL_PATCH}, got {num_frames} and {patch}"
+        )
+    photograph, number = pool_ids(seed)[draw.item]
+    rng = draw.generator()
+    top, left = rng.integers(0, data.POOL_PATCH - patch + 1, 2)
+    around = slice(data.POOL_FRAMES // 2 - num_frames // 2, data.POOL_FRAMES // 2 + num_frames // 2 + 1)
+    low = data.array(data.prepared_folder() / f"{photograph}-low.npy")[
+        number, around, top : top + patch, left : left + patch
+    ]
+    high = data.array(data.prepared_folder() / f"{photograph}-high.npy")[
+        number, top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE
+    ]
+    return _augment(low, high, rng)
+
+
+def live_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+    """One augmented training example made on the spot, for machines with cores to spare; as `pool_sample`."""
+    rng = draw.generator()
+    photograph = data.photographs("train", seed)[draw.item % len(data.photographs("train", seed))].id
+    sides = [
+        path
+        for side in data.SHORT_SIDES
+        if (path := data.prepared_folder() / f"{photograph}-{side}.npy").exists()
+    ]
+    size = (patch + 4) * SCALE
+    picture = data.array(sides[rng.integers(len(sides))])
+    frames = clip(picture, Motion(), num_frames=num_frames, size=(size, size), rng=rng)
+    inside, outer = slice(2, 2 + patch), slice(2 * SCALE, (2 + patch) * SCALE)
+    low = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
+    return _augment(low, frames[num_frames // 2][outer, outer], rng)
+
+
+def corpus_sample(
+    sequences: list[corpora.Sequence], draw: Draw, *, num_frames: int, patch: int
+) -> tuple[ndarray, ndarray]:
+    """One augmented training example out of real sequences such as Vid3oC or REDS; as `pool_sample`."""
+    rng = draw.generator()
+    sequence = sequences[draw.item]
+    if sequence.num_frames is None or sequence.num_frames < num_frames:
+        raise ValueError(f"{sequence.id} needs at least {num_frames} frames, has {sequence.num_frames}")
+    start = int(rng.integers(sequence.num_frames - num_frames + 1))
+    frames = np.stack([crop_to_multiple(frame) for frame in sequence.read(start, start + num_frames)])
+    low = np.stack([degrade(frame) for frame in frames])
+    room = np.array(low.shape[1:3]) - patch
+    if room.min() < 0:
+        raise ValueError(
+            f"{sequence.id} is {low.shape[1]}x{low.shape[2]} at low resolution, patch is {patch}"
+        )
+    top, left = rng.integers(0, room + 1)
+    high = frames[num_frames // 2][top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE]
+    return _augment(low[:, top : top + patch, left : left + patch], high, rng)
+
+
+def _augment(low: ndarray, high: ndarray, rng: np.random.Generator) -> tuple[ndarray, ndarray]:
+    """One of eight flips and turns, and the clip played either way."""
+    upside_down, mirrored, turned, backwards = rng.random(4) < 0.5
+    if upside_down:
+        low, high = low[:, ::-1], high[::-1]
+    if mirrored:
+        low, high = low[:, :, ::-1], high[:, ::-1]
+    if turned:
+        low, high = low.swapaxes(1, 2), high.swapaxes(0, 1)
+    if backwards:
+        low = low[::-1]
+    return np.ascontiguousarray(low), np.ascontiguousarray(high)
+
+
+def collate(examples: list[tuple[ndarray, ndarray]], *, copies: bool) -> Batch:
+    """A batch; with `copies` every frame is the middle one, the control for what several frames bring."""
+    low = torch.from_numpy(np.stack([low for low, _ in examples])).movedim(-1, 2).float() / 255
+    high = torch.from_numpy(np.stack([high for _, high in examples])).movedim(-1, 1).float() / 255
+    if copies:
+        low = low[:, low.shape[1] // 2, None].expand_as(low).contiguous()
+    return Batch(low.contiguous(), high.contiguous())
