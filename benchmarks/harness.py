@@ -6,23 +6,26 @@ every round runs every contender once, in an order that rotates, and ratios are 
 
 import argparse
 import datetime
-import importlib.metadata
+import importlib
 import json
+import multiprocessing
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from common.papers import ROOT
+from common.results import provenance
+from common.runtime import peak_memory_bytes
+
 MIN_REPEATS = 7
 RESULTS = Path(__file__).parent / "results"
-VERSIONS_OF = ("torch", "numpy", "scipy", "scikit-image")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,15 @@ class Race:
         return tuple(_ratio(ours, other) for other in others)
 
 
+@dataclass(frozen=True)
+class Peak:
+    """Most memory that a fresh process held while it did one job, and what it held before."""
+
+    job: str
+    before_bytes: int  # after imports and set-up
+    peak_bytes: int
+
+
 def race(
     job: str,
     contenders: Mapping[str, Callable[[], object]],
@@ -101,18 +113,40 @@ def race(
     return Race(job, tuple(Timing(name, tuple(seconds[name])) for name in names))
 
 
-def publish(name: str, races: Sequence[Race], *, threads: int, folder: Path = RESULTS) -> Path:
+def peak_memory(job: str, *, module: str, maker: str, arguments: tuple = ()) -> Peak:
+    """Runs `module.maker(*arguments)()` twice in a process of its own and reads the most memory it held."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_measure, args=(theirs, module, maker, arguments))
+    process.start()
+    before_bytes, peak_bytes = ours.recv()
+    process.join()
+    return Peak(job, before_bytes, peak_bytes)
+
+
+def _measure(pipe: Connection, module: str, maker: str, arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    call = getattr(importlib.import_module(module), maker)(*arguments)
+    before_bytes = peak_memory_bytes()
+    call()
+    call()
+    pipe.send((before_bytes, peak_memory_bytes()))
+
+
+def publish(
+    name: str, races: Sequence[Race], *, threads: int, folder: Path = RESULTS, peaks: Sequence[Peak] = ()
+) -> Path:
     """Prints a table and writes folder/NAME.json with every round and where it ran."""
-    _print(races)
+    _print(races, peaks)
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
     record = {
         "benchmark": name,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "hardware": _hardware(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],  # a busy machine times poorly
         "threads": threads,
-        "versions": {"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in VERSIONS_OF},
+        **provenance(ROOT, gpu=gpu),
         "races": [_row(result) for result in races],
+        "peaks": [asdict(peak) for peak in peaks],
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -158,7 +192,7 @@ def _row(result: Race) -> dict:
     return {"job": result.job, "timings": timings, "ratios": [asdict(ratio) for ratio in result.ratios]}
 
 
-def _print(races: Sequence[Race]) -> None:
+def _print(races: Sequence[Race], peaks: Sequence[Peak]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -169,31 +203,8 @@ def _print(races: Sequence[Race]) -> None:
             job = "" if place else result.job
             table.add_row(job, timing.name, f"{1e3 * timing.min_s:.1f}", f"{1e3 * timing.median_s:.1f}", band)
     Console().print(table)
-
-
-def _hardware() -> dict:
-    """Processor, cores, GPU if in use, and the load when asked: a busy machine times poorly."""
-    info = Path("/proc/cpuinfo")
-    models = (
-        [line.split(":")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
-        if (info.exists())
-        else []
-    )
-    return {
-        "cpu": models[0].strip() if models else platform.processor(),
-        "cores": os.cpu_count(),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_initialized() else None,
-        "system": platform.platform(),
-    }
-
-
-def _commit() -> str:
-    """The commit, with "-dirty" when tracked files differ from it; "unknown" outside a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    memory = Table("job", "peak MB", "of these before the job")
+    for peak in peaks:
+        memory.add_row(peak.job, f"{peak.peak_bytes / 1e6:.0f}", f"{peak.before_bytes / 1e6:.0f}")
+    if peaks:
+        Console().print(memory)

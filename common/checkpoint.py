@@ -95,6 +95,19 @@ def prune(folder: Path, keep: int = 2) -> None:
         path.unlink(missing_ok=True)
 
 
+def forget_after(folder: Path, last: Path) -> None:
+    """Deletes what is later than the checkpoint a run goes on from, all of it broken, and parts left by a kill.
+
+    Else two broken ones with high steps would be the two that `prune` keeps.
+    """
+    for path in steps_saved(folder):
+        if path.name > last.name:
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+    for part in folder.glob(".step-*"):
+        part.unlink(missing_ok=True)
+
+
 # ---- what a training run puts inside
 
 

@@ -7,13 +7,14 @@ import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from common.files import write_atomically
 
 
+@runtime_checkable
 class Mirror(Protocol):
     """Shows what the journal holds; may fail in any way without harm to the run."""
 
@@ -50,14 +51,22 @@ class Journal:
     def log(self, step: int, values: Mapping[str, float], **more: Any) -> None:
         """One training row."""
         self.write("train", step, **values, **more)
-        for mirror in self.mirrors:
-            mirror.log(step, values)
+        self._tell(lambda mirror: mirror.log(step, values))
 
     def picture(self, step: int, name: str, path: Path) -> None:
         """A picture that was written beside the journal."""
         self.write("picture", step, name=name, file=path.name)
-        for mirror in self.mirrors:
-            mirror.picture(step, name, path)
+        self._tell(lambda mirror: mirror.picture(step, name, path))
+
+    def _tell(self, what: Callable[[Mirror], None]) -> None:
+        """Tells every mirror; one that fails is named once and left out."""
+        for mirror in list(self.mirrors):
+            try:
+                what(mirror)
+            except Exception as error:
+                self.mirrors.remove(mirror)
+                name = type(mirror).__name__
+                print(f"{name} is left out of this run, the journal has everything: {error}", file=sys.stderr)
 
     def forget_after(self, step: int) -> None:
         """Drops rows later than a checkpoint's step, which the resumed run will write again."""
@@ -71,8 +80,7 @@ class Journal:
 
     def __exit__(self, *exception: object) -> None:
         """Ends the mirrors, whatever happened; each has its own time limit."""
-        for mirror in self.mirrors:
-            mirror.close()
+        self._tell(lambda mirror: mirror.close())
 
 
 def _plain(value: Any) -> Any:

@@ -134,7 +134,9 @@ def run_all(left: list[Job], lanes: int, device: str, every_s: float = 15.0) -> 
     """Runs the jobs, `lanes` at a time, says how they go, and stops them all in good order on a signal."""
     waiting, running, failed, total = list(left), list[Job](), list[str](), len(left)
     said = 0.0
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill saves like Ctrl-C
+    # A kill or a closed terminal saves like Ctrl-C; the runs are sessions of their own and would go on alone.
+    stops = (signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in stops}
     try:
         while waiting or running:
             while waiting and len(running) < lanes:
@@ -155,20 +157,30 @@ def run_all(left: list[Job], lanes: int, device: str, every_s: float = 15.0) -> 
                 say(f"[{done}/{total}] {steps}; about {left_min:.0f} min to go")
     except KeyboardInterrupt:
         say("stopping: every run saves a checkpoint; the same command goes on from there")
-        for job in running:
-            if job.process:
-                os.killpg(job.process.pid, signal.SIGTERM)
-        for job in running:
-            if job.process:
-                job.process.wait(timeout=60)
+        _stop([job.process for job in running if job.process])
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         for job in left:
             if job.log:
                 job.log.close()
     if failed:
         raise RuntimeError(f"{len(failed)} of {total} runs failed:\n" + "\n".join(failed))
+
+
+def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> None:
+    """Asks all to save, then waits; what has not ended by the limit is killed, and keeps its last checkpoint."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):  # ended by itself
+            os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + limit_s
+    for process in processes:
+        try:
+            process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _last_words(job: Job) -> str:
@@ -220,8 +232,8 @@ def dashboard(*, upload: bool) -> None:
     from rich.table import Table
 
     table = Table("paper", "scale", "run", "seed", "step", "loss", "state")
-    for path in sorted((papers.ROOT / "runs").glob("*/*/*/seed*/journal.jsonl")):
-        slug, scale, name, seed = path.relative_to(papers.ROOT / "runs").parts[:4]
+    for path in sorted(papers.runs_root().glob("*/*/*/seed*/journal.jsonl")):
+        slug, scale, name, seed = path.relative_to(papers.runs_root()).parts[:4]
         rows = journal.read(path)
         logged = [row for row in rows if row["event"] == "train"]
         last: dict[str, Any] = logged[-1] if logged else {}

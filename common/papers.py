@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALES = ("smoke", "mini", "gpu", "paper")
+
+
+def runs_root() -> Path:
+    """Where a person's own runs and report go: `runs/` of the repository, or RUNS_ROOT (tests, big disks)."""
+    return ROOT / Path(os.environ.get("RUNS_ROOT") or "runs").expanduser()
 
 
 class NotBuilt(Exception):
@@ -77,7 +83,7 @@ class Paper:
 
     def own(self, scale: str) -> Path:
         """Where a person's own runs go."""
-        return ROOT / "runs" / self.slug / scale
+        return runs_root() / self.slug / scale
 
     def own_results(self, scale: str) -> Path:
         return self.own(scale) / "results"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from common.results import Item
 
 
+@runtime_checkable
+@runtime_checkable
 class Batch(Protocol):
     """Tensors of some items; what they are is between a recipe and its model."""
 
@@ -69,6 +71,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.steps < 0:
             raise ValueError(f"steps must be 0 or more, got {self.steps}")
+        for key in ("batch_size", "accumulate", "threads", "log_every"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key} must be 1 or more, got {getattr(self, key)}")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"accumulate must divide batch_size, got {self.accumulate} for {self.batch_size} items"
@@ -156,29 +161,30 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     Raises:
         ValueError: an unknown setting (the known ones are listed), or a value of another type.
     """
-    known = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
+    fields = {field.name: field for field in dataclasses.fields(recipe)}
     changes: dict[str, Any] = {}
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator:
             raise ValueError(f"--set wants key=value, got {assignment!r}")
-        if key not in known:
-            raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(sorted(known))}")
-        changes[key] = _parse(key, text, known[key])
+        if key not in fields:
+            raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(sorted(fields))}")
+        optional = "None" in str(fields[key].type)
+        changes[key] = _parse(key, text, getattr(recipe, key), optional)
     return dataclasses.replace(recipe, **changes)
 
 
-def _parse(key: str, text: str, old: Any) -> Any:
+def _parse(key: str, text: str, old: Any, optional: bool) -> Any:
     if isinstance(old, str):
         return text
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         value = {"True": True, "False": False, "None": None}.get(text, text)
-    if isinstance(old, tuple) and isinstance(value, list):
-        return tuple(value)
+    if isinstance(old, tuple) and old and isinstance(value, list):
+        return tuple(_parse(key, json.dumps(part), old[0], False) for part in value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if old is None or value is None or type(value) is type(old):
+    if type(value) is type(old) or (optional and None in (old, value)):
         return value
     raise ValueError(f"setting {key} is a {type(old).__name__} such as {old!r}, got {text!r}")

@@ -57,6 +57,8 @@ def _plain_errors() -> Iterator[None]:
     known = {papers.NotBuilt: NOT_BUILT, Diverged: DIVERGED, Interrupted: INTERRUPTED}
     try:
         yield
+    except typer.Exit:  # a RuntimeError to Python, and already what we want
+        raise
     except (papers.NotBuilt, Diverged, Interrupted) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(known[type(error)]) from error
@@ -290,7 +292,7 @@ def pack(
     """Write one archive of at most 40 MB with the data that a machine without a network needs."""
     with _plain_errors():
         found = papers.find(paper)
-        path = out or papers.ROOT / "runs" / paper / "pack.tar"
+        path = out or papers.runs_root() / paper / "pack.tar"
         digest = found.room("data").pack(path)
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
         typer.echo("there: tar -xf pack.tar -C $DATA_ROOT, then make reproduce with SCALE=gpu")

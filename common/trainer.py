@@ -100,7 +100,10 @@ def train(
                 for name, weight in _trained(network) if ema else ():
                     run.ema[name].lerp_(weight, 1 - recipe.ema_decay)
             run.after_step(step + 1, terms, norm, caught)
-        return run.finish()
+        trained = run.finish()
+    if caught:
+        raise Interrupted("stopped by a signal; the training is finished and its weights are saved")
+    return trained
 
 
 def _trained(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
@@ -161,6 +164,8 @@ class _Run:
                 )
         checkpoint.unpack_training(found.tensors, self.network, self.optimizer, self.ema)
         self.good_step, self.earlier_s = found.state["step"], found.state["wall_s"]
+        if self.fabric.is_global_zero:
+            checkpoint.forget_after(found.path.parent, found.path)
         self.journal.forget_after(self.good_step)
         say(f"resumed step {self.good_step} from {found.path}")
         self.journal.write("resume", self.good_step)
@@ -177,6 +182,7 @@ class _Run:
     def to_device(self, optimizer: Optimizer) -> None:
         """Follows the model to its device, and keeps the optimiser that fabric wrapped."""
         self.optimizer = optimizer
+        optimizer.load_state_dict(optimizer.state_dict())  # a resumed state was read on the CPU; this moves it
         self.ema = {name: tensor.to(self.fabric.device) for name, tensor in self.ema.items()}
 
     # ---- after a step
@@ -252,7 +258,11 @@ class _Run:
         if self.fabric.is_global_zero:
             state = {"step": step, "wall_s": self._wall_s(), "identity": self.identity()}
             path = self.folder / "checkpoints" / f"step-{step:08d}.safetensors"
-            checkpoint.save(path, checkpoint.pack_training(self.network, self.optimizer, self.ema), state)
+            tensors = checkpoint.pack_training(self.network, self.optimizer, self.ema)
+            try:
+                checkpoint.save(path, tensors, state)
+            except checkpoint.CheckpointError as error:  # finite loss and gradient, but not what they left
+                self._diverged(step, str(error))
             checkpoint.prune(path.parent)
         self.good_step, self.saved_at = step, time.monotonic()
         self.fabric.barrier()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,8 +64,10 @@ class _Batches(Dataset):
         return self.load(step, Shard(part * self.world + self.rank, self.world * self.accumulate))
 
 
-def _one_thread(_: int) -> None:
+def _start_worker(_: int) -> None:
     torch.set_num_threads(1)  # workers times threads would fight for the cores
+    for number in (signal.SIGINT, signal.SIGTERM):  # reach the whole group; the trainer saves, then ends workers
+        signal.signal(number, signal.SIG_IGN)
 
 
 def load_batches(
@@ -88,7 +91,7 @@ def load_batches(
         batch_size=None,
         sampler=range(first_step * accumulate, last_step * accumulate),
         num_workers=workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         pin_memory=pin_memory,
         multiprocessing_context="forkserver" if workers else None,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from common import journal, results
 from common.claims import Claim, Verdict, judge
 from common.files import write_atomically
-from common.papers import ROOT, SCALES, Paper
+from common.papers import ROOT, SCALES, Paper, runs_root
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
 from common.report.page import Picture, Section, costs_table, departures, provenance_table, render
 from common.report.tables import (
@@ -25,7 +25,7 @@ from common.report.tables import (
 )
 from common.results import Run
 
-README, REPORT = ROOT / "README.md", ROOT / "runs" / "report" / "index.html"
+README = ROOT / "README.md"
 JUDGED_SCALES = tuple(scale for scale in SCALES if scale != "smoke")
 
 
@@ -88,8 +88,9 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
 def write_page(papers: Sequence[Paper]) -> Path:
     """One HTML file with a section for every paper."""
     page = render("Four papers, claim by claim", [_section(paper) for paper in papers])
-    write_atomically(REPORT, page.encode())
-    return REPORT
+    path = runs_root() / "report" / "index.html"
+    write_atomically(path, page.encode())
+    return path
 
 
 def _section(paper: Paper) -> Section:

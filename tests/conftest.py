@@ -1,0 +1,32 @@
+"""What holds for every test: annotations are executed, nothing is sent anywhere, one thread, no run in `runs/`."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+FIXTURES = Path(__file__).parent / "fixtures"
+# Modules there (`toy_recipe`) are imported by tests and by the processes that tests start.
+sys.path.insert(0, str(FIXTURES))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(FIXTURES), str(FIXTURES.parents[1]), os.environ.get("PYTHONPATH")))
+)
+
+# Must precede the first import of either package. TYPE_CHECKS=off skips it, for a debugger or a profile.
+if os.environ.get("TYPE_CHECKS") != "off":
+    from jaxtyping import install_import_hook
+
+    install_import_hook(["common", "video_sr"], "type_checks.check")
+
+torch.set_num_threads(1)
+os.environ.setdefault("WANDB_MODE", "disabled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_runs_go_to_a_temporary_folder():
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["RUNS_ROOT"] = folder
+        yield
