@@ -158,7 +158,8 @@ def read_foreign(path: Path, allow: Iterable[Any] = ()) -> Any:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
     except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # torch first advises to turn its safety off; the class that was refused stands after this mark.
+        told = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
         raise CheckpointError(
-            f"{path}: refused, it is damaged or could run code when opened ({first})"
+            f"{path}: refused, it is damaged or could run code when opened ({told.splitlines()[0]})"
         ) from error

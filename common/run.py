@@ -312,14 +312,14 @@ def tune(
 
 @cli.command()
 def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
-    """Copy your finished runs of a clean commit into the published results and renew the tables."""
+    """Copy your finished runs of a clean commit into the published results, weights and tables."""
     with _plain_errors():
-        from common import results
+        from common import results, scoring
         from common.report import build
 
         found = papers.find(paper)
-        recipes = list(found.recipes(scale))
-        for path in results.publish(found.own_results(scale), found.published(scale), recipes):
+        written = results.publish(found.own_results(scale), found.published(scale), list(found.recipes(scale)))
+        for path in [*written, *scoring.publish_weights(found, scale)]:
             typer.echo(str(path.relative_to(papers.ROOT)))
         for path in build.renew_tables(papers.built()):
             typer.echo(f"renewed {path.relative_to(papers.ROOT)}")

@@ -126,3 +126,25 @@ def totals(items: list[Item]) -> dict[str, float]:
 def name_of(name: str, recipe: Recipe, registered: Recipe) -> str:
     """A recipe's own name, or one with its settings' hash when `--set` changed anything; claims read only the first."""
     return name if recipe == registered else f"{name}-set-{recipe.settings_hash()}"
+
+
+def publish_weights(paper: Paper, scale: str) -> list[Path]:
+    """Copies the weights that the paper's tool uses by name into its `weights/`, with where they came from.
+
+    Which are published is the paper's `PUBLISHED_WEIGHTS`: name of the file to name of the recipe, seed 0.
+    """
+    written = []
+    for file, name in paper.room("recipes").PUBLISHED_WEIGHTS.items():
+        run = results.find(paper.published(scale), name, 0)
+        source = paper.run_folder(scale, name, 0) / "weights.safetensors"
+        if run is None or not source.exists():
+            continue
+        if hashlib.sha256(source.read_bytes()).hexdigest() != run.result.weights_sha256:
+            raise ValueError(f"{source} is not what the published result of {name} was scored with; publish again")
+        loaded = checkpoint.load(source)
+        origin = {"paper": paper.slug, "recipe": name, "scale": scale, "commit": run.result.commit}
+        command = f"python -m common.run train {paper.slug} {name} --scale {scale} --seed 0"
+        path = paper.folder / "weights" / f"{file}.safetensors"
+        checkpoint.save(path, loaded.tensors, loaded.state | {"origin": origin | {"command": command}})
+        written.append(path)
+    return written

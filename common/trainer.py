@@ -182,7 +182,7 @@ class _Run:
     def to_device(self, optimizer: Optimizer) -> None:
         """Follows the model to its device, and keeps the optimiser that fabric wrapped."""
         self.optimizer = optimizer
-        optimizer.load_state_dict(optimizer.state_dict())  # a resumed state was read on the CPU; this moves it
+        optimizer.load_state_dict(optimizer.state_dict())  # moves what a resumed run read on the CPU
         self.ema = {name: tensor.to(self.fabric.device) for name, tensor in self.ema.items()}
 
     # ---- after a step

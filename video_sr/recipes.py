@@ -49,6 +49,7 @@ class Upscaling(Recipe):
     channels: int = 128
     squeeze: int = 16
     groups: int = 8  # EVESRNet: of deformable offsets
+    offset_lr_ratio: float = 1.0  # EVESRNet: rate of the layers that predict offsets, against the others'
     front_blocks: int = 5  # EVESRNet
     trunk_blocks: int = 20  # EVESRNet
     trunk_channels: int = 0  # EVESRNet: 0 takes `channels`
@@ -127,6 +128,14 @@ class Upscaling(Recipe):
         from video_sr.objective import charbonnier
 
         return {"charbonnier": charbonnier(model(batch.low), batch.high, eps=self.charbonnier_eps)}
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`)."""
+        named = dict(model.named_parameters())
+        steering = [weight for name, weight in named.items() if ".steer." in name]
+        rest = [weight for name, weight in named.items() if ".steer." not in name]
+        groups: list[dict[str, Any]] = [{"params": rest}]
+        return groups + ([{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else [])
 
     def monitor(self, model: nn.Module) -> dict[str, Tensor]:
         offset = getattr(model, "mean_offset_px", None)
@@ -316,6 +325,8 @@ RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
     },
 }
 SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
+
+PUBLISHED_WEIGHTS = {"evesrnet": "EVESRNET", "wide": "WIDE"}  # name for `upscale --model`, recipe
 
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
 ARMS = ("WIDE", "EVESRNET", "COPIES")

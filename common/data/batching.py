@@ -66,7 +66,8 @@ class _Batches(Dataset):
 
 def _start_worker(_: int) -> None:
     torch.set_num_threads(1)  # workers times threads would fight for the cores
-    for number in (signal.SIGINT, signal.SIGTERM):  # reach the whole group; the trainer saves, then ends workers
+    # Both reach the whole process group; the trainer saves and then ends its workers itself.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 

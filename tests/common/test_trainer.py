@@ -1,0 +1,233 @@
+"""Laws of the training loop: what it minimises, guards, refuses and leaves behind."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from toy_recipe import NUM_ITEMS, Toy
+
+from common import checkpoint, journal, trainer
+from common.recipe import Diverged, Shard
+
+QUICK = Toy(steps=6)
+
+
+def _train(folder, recipe=QUICK, **more):
+    return trainer.train(recipe, **{"seed": 0, "folder": folder, "device": "cpu", **more})
+
+
+def _rows(folder):
+    """Training rows without what a clock decides."""
+    rows = [row for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
+    return [{key: value for key, value in row.items() if key not in ("time", "wall_s")} for row in rows]
+
+
+def _weights(folder):
+    return checkpoint.load(folder / "weights.safetensors").tensors
+
+
+def _furthest(one, two):
+    return max((one[name] - two[name]).abs().max().item() for name in one if name != "mean_output")
+
+
+def test_training_learns_and_says_every_term(tmp_path):
+    trained = _train(tmp_path, Toy(steps=60, dropout=0.0, log_every=30))
+    rows = _rows(tmp_path)
+    assert [row["step"] for row in rows] == [30, 60]
+    assert rows[1]["square"] < 0.5 * rows[0]["square"]
+    assert rows[0]["loss"] == pytest.approx(rows[0]["square"] + rows[0]["trap"])
+    assert {"gradient_norm", "lr", "mean_output", "items"} <= rows[0].keys()
+    assert (trained.steps, trained.weights) == (60, tmp_path / "weights.safetensors")
+
+
+def test_equal_runs_are_equal_byte_for_byte_and_seeds_differ(tmp_path):
+    weights = []
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        _train(tmp_path / name, seed=seed)
+        weights.append(_weights(tmp_path / name))
+    assert _furthest(weights[0], weights[1]) == 0
+    assert _furthest(weights[0], weights[2]) > 1e-3
+    assert _rows(tmp_path / "one") == _rows(tmp_path / "two")
+
+
+def test_scored_weights_are_the_averaged_ones(tmp_path):
+    averaged, last = (_train(tmp_path / str(decay), replace(QUICK, ema_decay=decay)) for decay in (0.9, 0.0))
+    raw = checkpoint.newest(tmp_path / "0.9" / "checkpoints").tensors
+    averages = {name.removeprefix("ema."): tensor for name, tensor in raw.items() if name.startswith("ema.")}
+    assert len(averages) == 4
+    final = checkpoint.load(averaged.weights).tensors
+    assert all(torch.equal(final[name], average) for name, average in averages.items())
+    # Averaging only watches: the weights it averages are those of a run without it.
+    unaveraged = checkpoint.load(last.weights).tensors
+    assert all(torch.equal(raw[f"model.{name}"], weight) for name, weight in unaveraged.items())
+    assert _furthest(final, unaveraged) > 1e-3
+
+
+def test_the_average_follows_its_formula(tmp_path):
+    trainer.runtime.seed_all(0, "init")
+    start = QUICK.model().state_dict()["layers.0.weight"].clone()
+    _train(tmp_path, replace(QUICK, steps=1, warmup_steps=0))
+    raw = checkpoint.newest(tmp_path / "checkpoints").tensors
+    expected = 0.9 * start + 0.1 * raw["model.layers.0.weight"]
+    assert torch.allclose(raw["ema.layers.0.weight"], expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("accumulate", [2, 4])
+def test_accumulating_changes_no_number(tmp_path, accumulate):
+    exact = replace(QUICK, dropout=0.0)
+    _train(tmp_path / "whole", exact)
+    _train(tmp_path / "parts", replace(exact, accumulate=accumulate))
+    assert _furthest(_weights(tmp_path / "whole"), _weights(tmp_path / "parts")) < 1e-5
+    for whole, parts in zip(_rows(tmp_path / "whole"), _rows(tmp_path / "parts"), strict=True):
+        assert whole["loss"] == pytest.approx(parts["loss"], abs=1e-5)
+        assert whole["gradient_norm"] == pytest.approx(parts["gradient_norm"], abs=1e-5)
+        assert whole["items"] == parts["items"]
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.01])
+def test_clipping_bounds_the_gradient_that_is_stepped_on(tmp_path, monkeypatch, clip_norm):
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def watching(optimizer, *rest, **more):
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        seen.append(torch.stack([weight.grad.norm() for weight in weights]).norm().item())
+        return step(optimizer, *rest, **more)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watching)
+    _train(tmp_path, replace(QUICK, clip_norm=clip_norm))
+    logged = [row["gradient_norm"] for row in _rows(tmp_path)]  # before clipping
+    assert min(logged) > 0.02
+    assert seen == pytest.approx([min(norm, clip_norm or math.inf) for norm in logged], rel=1e-3)
+
+
+# ---- a run that must not go on
+
+
+@pytest.mark.parametrize("fault", ["nan_loss_at", "nan_gradient_at"])
+@pytest.mark.parametrize("log_every", [1, 5])
+def test_a_run_without_numbers_stops_and_names_step_items_and_last_good(tmp_path, fault, log_every):
+    recipe = replace(QUICK, log_every=log_every, save_every_s=-1.0 if log_every == 1 else 60.0, **{fault: 3})
+    items = ", ".join(recipe.item_ids(0, 3, Shard()))
+    with pytest.raises(Diverged, match=rf"^step 4: loss or gradient is no number .*; items: {items}; ") as error:
+        _train(tmp_path, recipe)
+    good = "step 3 is the last good checkpoint" if log_every == 1 else "no checkpoint was saved"
+    assert good in str(error.value)
+    assert ('"square": "nan"' in str(error.value)) == (fault == "nan_loss_at")
+    assert not (tmp_path / "weights.safetensors").exists()
+    found = checkpoint.newest(tmp_path / "checkpoints")
+    assert (found.state["step"] if found else 0) == (3 if log_every == 1 else 0)
+    assert journal.read(tmp_path / "journal.jsonl")[-1]["event"] == "diverged"
+    assert len(items.split(", ")) == 4
+
+
+def test_an_exploding_rate_is_stopped_before_anything_bad_is_saved(tmp_path):
+    with pytest.raises(Diverged, match="no number|NaN or infinity"):
+        _train(tmp_path, replace(QUICK, peak_lr=1e38, save_every_s=-1.0))
+    assert not (tmp_path / "weights.safetensors").exists()
+    for path in checkpoint.steps_saved(tmp_path / "checkpoints"):
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path).tensors.values())
+
+
+def test_weights_that_break_without_a_sign_end_the_run_too(tmp_path, monkeypatch):
+    """Loss and gradient are numbers, and what an optimiser made of them is none."""
+
+    def poison(optimizer, *rest, **more):
+        optimizer.param_groups[0]["params"][0].data[0, 0] = math.inf
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", poison)
+    with pytest.raises(Diverged, match=r"step 1: .*layers\.0\.weight holds NaN or infinity; items: toy-"):
+        _train(tmp_path, replace(QUICK, steps=1))
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_collapse_the_recipe_knows_stops_the_run(tmp_path):
+    with pytest.raises(Diverged, match="^step 4: the toy has collapsed; items: toy-"):
+        _train(tmp_path, replace(QUICK, collapse_at=4))
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+# ---- resuming (kills are in test_trainer_faults.py)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "told"),
+    [
+        ("settings", {"recipe": replace(QUICK, weight_decay=0.5)}, replace(QUICK, weight_decay=0.5).settings_hash()),
+        ("seed", {"seed": 5}, "5"),
+        ("data", {"recipe": QUICK}, "other toys"),
+    ],
+)
+def test_another_run_is_not_resumed_and_both_values_are_named(tmp_path, monkeypatch, key, change, told):
+    _train(tmp_path)
+    before = (tmp_path / "weights.safetensors").read_bytes()
+    if key == "data":
+        monkeypatch.setattr(Toy, "manifest_sha256", lambda self: "other toys")
+    ours = {"settings": QUICK.settings_hash(), "seed": "0", "data": "toys"}[key]
+    with pytest.raises(ValueError, match=f"made with {key} {ours}, this run has {told}; .*--resume never"):
+        _train(tmp_path, **change)
+    assert (tmp_path / "weights.safetensors").read_bytes() == before
+
+
+def test_another_number_of_ranks_is_not_resumed(tmp_path):
+    _train(tmp_path)
+    path = checkpoint.steps_saved(tmp_path / "checkpoints")[0]
+    found = checkpoint.load(path)
+    identity = found.state["identity"] | {"world_size": 2}
+    checkpoint.save(path, found.tensors, found.state | {"identity": identity})
+    with pytest.raises(ValueError, match="made with world_size 2, this run has 1"):
+        _train(tmp_path)
+
+
+def test_resume_must_fails_without_a_checkpoint_and_unknown_words_fail(tmp_path):
+    with pytest.raises(ValueError, match="no intact checkpoint in .*checkpoints; start with --resume auto"):
+        _train(tmp_path, resume="must")
+    with pytest.raises(ValueError, match="resume must be auto, must or never, got 'yes'"):
+        _train(tmp_path, resume="yes")
+
+
+def test_resume_never_starts_anew_and_forgets_the_old_run(tmp_path, capsys):
+    _train(tmp_path, seed=1)
+    with pytest.raises(Diverged):
+        _train(tmp_path, replace(QUICK, collapse_at=2), resume="never")
+    assert "fresh run of 6 steps" in capsys.readouterr().err
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert not (tmp_path / "weights.json").exists()
+    assert checkpoint.newest(tmp_path / "checkpoints") is None
+    assert [row["event"] for row in journal.read(tmp_path / "journal.jsonl")] == ["start", "train", "diverged"]
+
+
+def test_a_finished_run_started_again_trains_nothing_and_changes_no_weight(tmp_path, capsys):
+    _train(tmp_path)
+    before, rows = _weights(tmp_path), _rows(tmp_path)
+    _train(tmp_path, resume="must")
+    assert "resumed step 6 from" in capsys.readouterr().err
+    assert _furthest(before, _weights(tmp_path)) == 0
+    assert _rows(tmp_path) == rows
+
+
+def test_a_resumed_run_hears_from_its_mirrors_where_it_goes_on(tmp_path):
+    first_steps = []
+
+    def mirrors(first_step):
+        first_steps.append(first_step)
+        return []
+
+    _train(tmp_path, mirrors=mirrors)
+    _train(tmp_path, mirrors=mirrors)
+    assert first_steps == [0, 6]
+
+
+def test_previews_are_pictures_with_rows(tmp_path):
+    _train(tmp_path, replace(QUICK, preview_every=4))
+    rows = [row for row in journal.read(tmp_path / "journal.jsonl") if row["event"] == "picture"]
+    assert [(row["step"], row["file"]) for row in rows] == [(4, "grey-000004.png"), (6, "grey-000006.png")]
+    assert all((tmp_path / "previews" / row["file"]).stat().st_size > 0 for row in rows)
+
+
+def test_steps_run_on_across_epochs():
+    """What the drills rely on: six steps of four of seven items end in the fourth epoch."""
+    ids = [id_ for step in range(6) for id_ in QUICK.item_ids(0, step, Shard())]
+    for epoch in range(3):
+        assert len(set(ids[epoch * NUM_ITEMS : (epoch + 1) * NUM_ITEMS])) == NUM_ITEMS

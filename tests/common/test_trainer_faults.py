@@ -1,0 +1,189 @@
+"""Drills: a run that is killed anywhere and started again is, bit for bit, the run nobody disturbed."""
+
+import errno
+import os
+import random
+import signal
+import socket
+import time
+from dataclasses import replace
+
+import pytest
+import toy_recipe
+from toy_recipe import Toy
+
+from common import checkpoint, journal, trainer
+
+# Saves after every step, in the third epoch at the end; dropout and averaging are on.
+DRILLED = Toy(steps=6, save_every_s=-1.0)
+LONG = replace(DRILLED, steps=100_000, nap_s=0.02)
+
+
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uncut")
+    assert toy_recipe.run(folder, DRILLED) == 0
+    return folder
+
+
+def _rows(folder):
+    rows = [row for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
+    return [{key: value for key, value in row.items() if key not in ("time", "wall_s")} for row in rows]
+
+
+def _tensors(folder):
+    """Bytes of the final weights alone: the JSON beside them holds wall times."""
+    return (folder / "weights.safetensors").read_bytes()
+
+
+def _same(folder, uncut):
+    assert _tensors(folder) == _tensors(uncut)
+    assert _rows(folder) == _rows(uncut)
+
+
+def test_a_run_killed_twice_equals_an_uncut_one(tmp_path, uncut):
+    assert toy_recipe.run(tmp_path, DRILLED, fault=("step", 3)) == -signal.SIGKILL
+    assert toy_recipe.run(tmp_path, DRILLED, fault=("step", 5)) == -signal.SIGKILL
+    assert toy_recipe.run(tmp_path, DRILLED) == 0
+    said = (tmp_path / "said.txt").read_text()
+    assert [step for step in range(7) if f"resumed step {step} from" in said] == [2, 4]
+    _same(tmp_path, uncut)
+    assert [row["lr"] for row in _rows(tmp_path)] == [DRILLED.lr(step) for step in range(6)]
+
+
+@pytest.mark.parametrize(("function", "call"), [("replace", 3), ("replace", 4), ("fsync", 5), ("fsync", 8)])
+def test_a_run_killed_while_it_saves_equals_an_uncut_one(tmp_path, uncut, function, call):
+    assert toy_recipe.run(tmp_path, DRILLED, fault=(function, call)) == -signal.SIGKILL
+    assert checkpoint.newest(tmp_path / "checkpoints") is not None
+    assert toy_recipe.run(tmp_path, DRILLED) == 0
+    _same(tmp_path, uncut)
+    assert not list((tmp_path / "checkpoints").glob(".*"))  # what the kill left behind
+
+
+@pytest.mark.slow  # every moment there is
+@pytest.mark.parametrize("function", ["replace", "fsync", "step"])
+def test_a_run_killed_at_every_moment_equals_an_uncut_one(tmp_path, uncut, function):
+    calls = {"replace": 16, "fsync": 32, "step": 6}[function]  # 2 or 4 a save; 8 saves, the weights among them
+    for call in range(1, calls + 1):
+        folder = tmp_path / str(call)
+        assert toy_recipe.run(folder, DRILLED, fault=(function, call)) == -signal.SIGKILL, call
+        assert toy_recipe.run(folder, DRILLED) == 0
+        _same(folder, uncut)
+
+
+@pytest.mark.slow  # worker processes start at every resume
+@pytest.mark.parametrize("workers", [0, 2])
+def test_kills_by_the_clock_with_workers_leave_an_uncut_run(tmp_path, workers):
+    recipe = replace(DRILLED, steps=40, workers=workers, nap_s=0.01)
+    assert toy_recipe.run(tmp_path / "uncut", recipe) == 0
+    rng, kills = random.Random(0), 0
+    while kills < 6:
+        with toy_recipe.running(tmp_path / "cut", replace(recipe), after_step=4 * kills + 1) as process:
+            time.sleep(rng.uniform(0, 0.05))
+            process.kill()
+            process.join()
+        kills += 1
+    assert toy_recipe.run(tmp_path / "cut", recipe) == 0
+    _same(tmp_path / "cut", tmp_path / "uncut")
+    assert (tmp_path / "cut" / "said.txt").read_text().count("resumed step") >= 5
+
+
+def test_another_number_of_workers_changes_no_number(tmp_path, uncut):
+    """One process loads what two would: order and noise belong to the item, not to who loads it."""
+    assert toy_recipe.run(tmp_path, replace(DRILLED, workers=2)) == 0
+    assert _tensors(tmp_path) == _tensors(uncut)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_that_step_and_the_next_start_goes_on(tmp_path, number):
+    with toy_recipe.running(tmp_path, replace(LONG, save_every_s=1e6), after_step=3) as process:
+        os.kill(process.pid, number)
+        process.join(30)
+        assert process.exitcode == 130
+    last = _rows(tmp_path)[-1]["step"]
+    assert checkpoint.newest(tmp_path / "checkpoints").state["step"] == last >= 3
+    said = (tmp_path / "said.txt").read_text()
+    assert f"step {last} is saved, the same command goes on from there" in said
+    with toy_recipe.running(tmp_path, replace(LONG, save_every_s=1e6), after_step=last + 1):
+        assert f"resumed step {last} from" in (tmp_path / "said.txt").read_text()
+
+
+def _stopped_with_its_group(folder, recipe, number):
+    with toy_recipe.running(folder, recipe, after_step=3, own_group="1") as process:
+        os.killpg(process.pid, number)
+        process.join(30)
+        return process.exitcode
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_does_not_lose_the_step_with_workers(tmp_path, number):
+    """Ctrl-C in a terminal and SLURM both reach the loader's processes too."""
+    recipe = replace(LONG, workers=2, nap_s=0.05, save_every_s=1e6)
+    assert _stopped_with_its_group(tmp_path, recipe, number) == 130
+    assert checkpoint.newest(tmp_path / "checkpoints").state["step"] == _rows(tmp_path)[-1]["step"]
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    original, calls = os.fsync, iter(range(100))
+
+    def full(handle):
+        if next(calls) >= 9:  # 4 a checkpoint: the third one fails
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.train(DRILLED, seed=0, folder=tmp_path, device="cpu")
+    monkeypatch.undo()
+    assert checkpoint.newest(tmp_path / "checkpoints").state["step"] == 2
+    assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_a_bit_flip_costs_one_checkpoint_and_no_exactness(tmp_path, uncut):
+    assert toy_recipe.run(tmp_path, DRILLED, fault=("step", 5)) == -signal.SIGKILL
+    newest = checkpoint.steps_saved(tmp_path / "checkpoints")[0]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    assert toy_recipe.run(tmp_path, DRILLED) == 0
+    said = (tmp_path / "said.txt").read_text()
+    assert f"passed over a broken checkpoint: {newest}: its checksum does not match" in said
+    assert "resumed step 3 from" in said
+    _same(tmp_path, uncut)
+
+
+# ---- two ranks against one
+
+EXACT = replace(DRILLED, dropout=0.0, save_every_s=60.0)
+
+
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def _two_ranks(folder, recipe):
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port()}
+    shared |= {"TORCHELASTIC_RUN_ID": "drill", "GROUP_RANK": "0"}  # what torchrun sets
+    ranks = [toy_recipe.start(folder, recipe, RANK=str(r), LOCAL_RANK=str(r), **shared) for r in (0, 1)]
+    for rank in ranks:
+        rank.join(60)
+    return [rank.exitcode for rank in ranks]
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_ranks_train_like_one(tmp_path, accumulate):
+    recipe = replace(EXACT, accumulate=accumulate)
+    assert toy_recipe.run(tmp_path / "one", recipe) == 0
+    assert _two_ranks(tmp_path / "two", recipe) == [0, 0]
+    _alike(tmp_path / "one", tmp_path / "two")
+
+
+def _alike(one, two):
+    for ours, theirs in zip(_rows(one), _rows(two), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-5)
+        assert ours["items"] == theirs["items"]
+    weights = [checkpoint.load(folder / "weights.safetensors").tensors for folder in (one, two)]
+    for name in set(weights[0]) - {"mean_output"}:  # each rank has its own
+        assert (weights[0][name] - weights[1][name]).abs().max() < 1e-5
