@@ -112,7 +112,7 @@ DONE = "bad-photographs.json"  # written last
 MOST_PACK_BYTES = 40_000_000
 MOST_BAD = 0.1  # share of photographs that may be bad before preparation stops
 PACK_NOTE = "pack.json"  # in the data root of a machine that got its data from `make pack-extreme-vsr`
-_POOL_VERSION = 1  # raise when `motion.py` changes what a seed gives
+_POOL_VERSION = 2  # raise when `motion.py` changes what a seed gives
 
 
 def prepared_folder() -> Path:

@@ -8,7 +8,7 @@ does not give, so some clips carry objects that move on their own and some are c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -66,7 +66,7 @@ def clip(
     )
     if rng.random() < motion.object_share:
         for _ in range(rng.integers(1, 3)):
-            _add_object(frames, picture, _pan(times, motion, rng), rng)
+            _add_object(frames, picture, _pan(times, replace(motion, still_share=0), rng), rng)
     if rng.random() < motion.cut_share:
         _cut(frames, picture, motion, rng)
     return frames

@@ -183,7 +183,7 @@ def test_a_namespace_is_read_only_where_it_is_allowed(tmp_path):
         checkpoint.read_foreign(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"a": 1})[:-3]])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"a": 1}, protocol=2)[:-3]])
 def test_a_damaged_foreign_file_is_named(tmp_path, content):
     path = tmp_path / "broken.pt"
     path.write_bytes(content)

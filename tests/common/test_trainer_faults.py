@@ -1,10 +1,13 @@
 """Drills: a run that is killed anywhere and started again is, bit for bit, the run nobody disturbed."""
 
+import contextlib
 import errno
 import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
@@ -63,7 +66,9 @@ def test_a_run_killed_while_it_saves_equals_an_uncut_one(tmp_path, uncut, functi
 @pytest.mark.slow  # every moment there is
 @pytest.mark.parametrize("function", ["replace", "fsync", "step"])
 def test_a_run_killed_at_every_moment_equals_an_uncut_one(tmp_path, uncut, function):
-    calls = {"replace": 16, "fsync": 32, "step": 6}[function]  # 2 or 4 a save; 8 saves, the weights among them
+    calls = {"replace": 16, "fsync": 32, "step": 6}[
+        function
+    ]  # 2 or 4 a save; 8 saves, the weights among them
     for call in range(1, calls + 1):
         folder = tmp_path / str(call)
         assert toy_recipe.run(folder, DRILLED, fault=(function, call)) == -signal.SIGKILL, call
@@ -88,6 +93,7 @@ def test_kills_by_the_clock_with_workers_leave_an_uncut_run(tmp_path, workers):
     assert (tmp_path / "cut" / "said.txt").read_text().count("resumed step") >= 5
 
 
+@pytest.mark.slow  # worker processes import everything
 def test_another_number_of_workers_changes_no_number(tmp_path, uncut):
     """One process loads what two would: order and noise belong to the item, not to who loads it."""
     assert toy_recipe.run(tmp_path, replace(DRILLED, workers=2)) == 0
@@ -108,18 +114,24 @@ def test_a_signal_saves_that_step_and_the_next_start_goes_on(tmp_path, number):
         assert f"resumed step {last} from" in (tmp_path / "said.txt").read_text()
 
 
-def _stopped_with_its_group(folder, recipe, number):
-    with toy_recipe.running(folder, recipe, after_step=3, own_group="1") as process:
-        os.killpg(process.pid, number)
-        process.join(30)
-        return process.exitcode
+def _script(folder, *settings, launcher=()):
+    command = [sys.executable, *launcher, toy_recipe.__file__, str(folder), *settings]
+    with open(folder / "said.txt", "a") as said:
+        return subprocess.Popen(command, start_new_session=True, stdout=said, stderr=said)
 
 
+@pytest.mark.slow  # a whole process group with workers of its own
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_whole_group_does_not_lose_the_step_with_workers(tmp_path, number):
-    """Ctrl-C in a terminal and SLURM both reach the loader's processes too."""
-    recipe = replace(LONG, workers=2, nap_s=0.05, save_every_s=1e6)
-    assert _stopped_with_its_group(tmp_path, recipe, number) == 130
+def test_a_signal_to_the_whole_group_saves_though_it_reaches_the_workers(tmp_path, number):
+    """Ctrl-C in a terminal and SLURM signal the loader's processes as well."""
+    process = _script(tmp_path, "steps=100000", "nap_s=0.02", "save_every_s=1e6", "workers=2")
+    try:
+        toy_recipe.wait_for(tmp_path, 3, lambda: process.poll() is None)
+        os.killpg(process.pid, number)
+        assert process.wait(30) == 130, (tmp_path / "said.txt").read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert checkpoint.newest(tmp_path / "checkpoints").state["step"] == _rows(tmp_path)[-1]["step"]
 
 
@@ -164,7 +176,12 @@ def _free_port():
 
 
 def _two_ranks(folder, recipe):
-    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port()}
+    shared = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": _free_port(),
+    }
     shared |= {"TORCHELASTIC_RUN_ID": "drill", "GROUP_RANK": "0"}  # what torchrun sets
     ranks = [toy_recipe.start(folder, recipe, RANK=str(r), LOCAL_RANK=str(r), **shared) for r in (0, 1)]
     for rank in ranks:
@@ -187,3 +204,13 @@ def _alike(one, two):
     weights = [checkpoint.load(folder / "weights.safetensors").tensors for folder in (one, two)]
     for name in set(weights[0]) - {"mean_output"}:  # each rank has its own
         assert (weights[0][name] - weights[1][name]).abs().max() < 1e-5
+
+
+@pytest.mark.slow  # torchrun and two ranks import everything anew
+def test_torchrun_starts_the_same_run(tmp_path):
+    (tmp_path / "two").mkdir()
+    assert toy_recipe.run(tmp_path / "one", EXACT) == 0
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", _free_port())
+    process = _script(tmp_path / "two", "steps=6", "dropout=0", "save_every_s=60", launcher=launcher)
+    assert process.wait(120) == 0, (tmp_path / "two" / "said.txt").read_text()
+    _alike(tmp_path / "one", tmp_path / "two")

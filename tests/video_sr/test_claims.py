@@ -1,0 +1,75 @@
+"""Margins of the claims on made-up scores whose answer is known."""
+
+import math
+
+import pytest
+
+from common.claims import judge
+from common.results import Item
+from video_sr.claims import CLAIMS, PSNR, STRUCTURE, TEMPORAL, group_mean
+from video_sr.recipes import RECIPES
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def items(measure, *values, part="photographs", groups=None):
+    groups = groups or [f"g{i}" for i in range(len(values))]
+    return [Item(f"i{i}", g, part, {measure: v}) for i, (g, v) in enumerate(zip(groups, values, strict=True))]
+
+
+def test_each_group_counts_once_however_many_clips_it_has():
+    made = items(PSNR, 1.0, 1.0, 1.0, 5.0, groups=["bikes", "bikes", "bikes", "ocean"])
+    assert group_mean(made, "photographs", lambda i: made[i].scores[PSNR]) == pytest.approx(3.0)
+
+
+def test_a_group_drawn_twice_counts_twice():
+    one, other = items(PSNR, 1.0, 4.0)
+    made = [one, one, other]
+    assert group_mean(made, "photographs", lambda i: made[i].scores[PSNR]) == pytest.approx(2.0)
+
+
+def test_other_parts_do_not_count_and_none_at_all_is_nan():
+    made = items(PSNR, 1.0) + items(PSNR, 9.0, part="clips", groups=["c"])
+    assert group_mean(made, "photographs", lambda i: made[i].scores[PSNR]) == pytest.approx(1.0)
+    assert math.isnan(group_mean(made, "lossless", lambda i: made[i].scores[PSNR]))
+
+
+def test_gains_are_the_networks_minus_bicubic():
+    arms = {"EVESRNET": items(PSNR, 21.0, 23.0), "BICUBIC": items(PSNR, 20.0, 21.0)}
+    assert BY_ID["learned-psnr"].margin(arms) == pytest.approx(1.5)
+
+
+def test_steadier_means_less_change_error():
+    arms = {"EVESRNET": items(TEMPORAL, 2.0), "BICUBIC": items(TEMPORAL, 3.0)}
+    assert BY_ID["steady"].margin(arms) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("x16", "x4", "margin"), [(0.7, 0.99, 0.09), (0.85, 0.99, 0.05), (0.95, 0.99, -0.05), (0.7, 0.8, -0.1)]
+)
+def test_structure_must_be_lost_at_16_and_kept_at_4(x16, x4, margin):
+    arms = {"BICUBIC": items(STRUCTURE, x16), "BICUBIC_X4": items(STRUCTURE, x4)}
+    assert BY_ID["structure"].margin(arms) == pytest.approx(margin)
+
+
+def test_several_frames_are_judged_within_the_same_network():
+    made = [Item("i", "g", "photographs", {PSNR: 22.0, f"copies/{PSNR}": 21.5})]
+    assert BY_ID["several-frames-tested"].margin({"EVESRNET": made}) == pytest.approx(0.5)
+
+
+def test_claims_read_recipes_that_exist_where_they_can_be_judged():
+    for claim in CLAIMS:
+        for scale in set(claim.scales) - {"paper"}:
+            assert set(claim.reads) <= set(RECIPES[scale]), claim.id
+
+
+def test_every_claim_is_judgeable_or_says_why_not_at_every_scale():
+    for scale in RECIPES:
+        for verdict in judge(CLAIMS, [], scale):
+            assert verdict.reason or verdict.word == "not run"
+
+
+def test_no_number_that_nobody_read_stands_as_the_papers():
+    for claim in CLAIMS:
+        assert claim.paper == "no number" or claim.paper.startswith("remembered: ")
+        assert claim.paper == "no number" or claim.paper.endswith("unverified")

@@ -1,0 +1,87 @@
+"""Recipes: settings alone rebuild a network, and every scale's wiring holds."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from common.recipe import Shard
+from video_sr.protocol import super_resolve
+from video_sr.recipes import FARTHEST_OFFSET_PX, RECIPES, SEEDS, build_network
+
+SMOKE = RECIPES["smoke"]
+TRAINED = [name for name in SMOKE if not name.startswith("BICUBIC")]
+
+
+@pytest.mark.parametrize("name", list(SMOKE))
+def test_settings_read_back_from_json_build_the_same_network(name):
+    recipe = SMOKE[name]
+    again = build_network(json.loads(json.dumps(recipe.settings())))
+    ours = {key: weight.shape for key, weight in recipe.model().state_dict().items()}
+    assert ours == {key: weight.shape for key, weight in again.state_dict().items()}
+
+
+@pytest.mark.parametrize("scale", list(RECIPES))
+def test_every_scale_compares_the_same_arms_at_equal_cost(scale):
+    recipes = RECIPES[scale]
+    assert set(recipes) == set(SMOKE)
+    assert replace(recipes["COPIES"], copies=False) == recipes["EVESRNET"]
+    assert SEEDS[scale] >= (1 if scale == "smoke" else 3)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_batch_is_a_function_of_seed_step_and_shard(name):
+    recipe = SMOKE[name]
+    first, again = (recipe.batch(0, 3, Shard()) for _ in range(2))
+    assert torch.equal(first.low, again.low)
+    assert torch.equal(first.high, again.high)
+    halves = [recipe.batch(0, 3, Shard(index, 2)) for index in range(2)]
+    assert torch.equal(torch.cat([half.high for half in halves]), first.high)
+    assert len(recipe.item_ids(0, 3, Shard())) == len(first.high) == recipe.batch_size
+
+
+@pytest.mark.parametrize("name", list(SMOKE))
+def test_a_static_clip_gives_identical_frames(name):
+    torch.manual_seed(0)
+    network = SMOKE[name].model().eval()
+    for weight in network.parameters():  # a new network is bicubic, which would prove too little
+        weight.data += 0.02 * torch.randn_like(weight)
+    frame = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    outputs = list(super_resolve(network, [frame] * 7))
+    assert all(np.array_equal(output, outputs[0]) for output in outputs)
+
+
+def test_a_lost_alignment_stops_the_run_with_advice():
+    recipe = SMOKE["EVESRNET"]
+    assert recipe.check({"offset_px": FARTHEST_OFFSET_PX - 1}, 10) is None
+    assert "lower peak_lr" in (recipe.check({"offset_px": FARTHEST_OFFSET_PX + 1}, 10) or "")
+
+
+def test_offsets_learn_at_their_own_rate_and_no_weight_is_left_out():
+    recipe = replace(SMOKE["EVESRNET"], offset_lr_ratio=0.1)
+    network = recipe.model()
+    groups = recipe.parameter_groups(network)
+    assert [group.get("lr_ratio", 1.0) for group in groups] == [1.0, 0.1]
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
+    assert len(SMOKE["WIDE"].parameter_groups(SMOKE["WIDE"].model())) == 1
+
+
+def test_departures_say_that_the_data_are_not_the_papers():
+    for recipes in RECIPES.values():
+        for recipe in recipes.values():
+            assert any("Not run on Vid3oC" in sentence for sentence in recipe.departures()) != (
+                recipe.corpus == "vid3oc"
+            )
+
+
+@pytest.mark.parametrize(("key", "value"), [("network", "edvr"), ("corpus", "imagenet")])
+def test_an_unknown_choice_lists_the_known_ones(key, value):
+    with pytest.raises(ValueError, match=f"{key} must be one of .*, got '{value}'"):
+        replace(SMOKE["WIDE"], **{key: value})
+
+
+def test_only_bicubic_enlarges_by_another_factor():
+    with pytest.raises(ValueError, match="got factor 4 for wide_activation"):
+        replace(SMOKE["WIDE"], factor=4)
