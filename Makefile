@@ -48,15 +48,15 @@ $(papers:%=reproduce-%): reproduce-%: setup
 #> publish-<paper>                  maintainers: turn runs of a clean commit into published results
 .PHONY: data $(foreach verb,data pack tune publish,$(papers:%=$(verb)-%))
 data: setup
-	@$(run) data
+	@$(run) data --scale $(SCALE)
 $(papers:%=data-%): data-%: setup
-	@$(run) data $*
+	@$(run) data $* --scale $(SCALE)
 $(papers:%=pack-%): pack-%: setup
 	@$(run) pack $*
 $(papers:%=tune-%): tune-%: setup
-	@$(run) tune $*
+	@$(run) tune $* --scale $(SCALE) --device $(DEVICE)
 $(papers:%=publish-%): publish-%: setup
-	@$(run) publish $*
+	@$(run) publish $* --scale $(SCALE)
 #>
 #> report                           claims, verdicts, tables and figures from the runs there are
 #> dashboard                        the journals of your runs, live

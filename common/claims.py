@@ -49,6 +49,8 @@ class Claim:
         best: the arm that a "best of" claim names.
         headline: one per paper; not corrected for the number of claims.
         question: ours; no readable text of the paper states it.
+        parts: items of these test sets alone are evidence, in groups and degrees of freedom as well; none named
+            means all.
         by_design: holds by construction; shown as "by design, verified".
         consistent_with: rests on our reading of the paper.
         not_testable: scale -> why it cannot be judged there.
@@ -64,6 +66,7 @@ class Claim:
     margin: Callable[[Arms], Any]
     unit: str
     scales: tuple[str, ...]
+    parts: tuple[str, ...] = ()
     bound: float | int | None = None
     best: str = ""
     bound_set_on: str = ""
@@ -169,10 +172,15 @@ def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: 
     ]
     if not common:
         return replace(verdict, reason="no seed was run in every arm: " + "; ".join(gaps))
-    evidence = Evidence(
-        claim, {seed: {recipe: arms[recipe][seed].items for recipe in arms} for seed in common}
-    )
+    items = {seed: {recipe: _of_parts(claim, arms[recipe][seed]) for recipe in arms} for seed in common}
+    if not any(of_arm for of_seed in items.values() for of_arm in of_seed.values()):
+        return replace(verdict, reason=f"no item of {', '.join(claim.parts)} was scored")
+    evidence = Evidence(claim, items)
     return evidence.verdict(replace(verdict, reason="; ".join(gaps)))
+
+
+def _of_parts(claim: Claim, run: Run) -> Sequence[Item]:
+    return [item for item in run.items if not claim.parts or item.part in claim.parts]
 
 
 def _paired(claim: str, seed: int, arms: Arms) -> dict[str, list[Item]]:

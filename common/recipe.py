@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-@runtime_checkable
 class Batch(Protocol):
     """Tensors of some items; what they are is between a recipe and its model."""
 
@@ -123,9 +122,9 @@ class Recipe:
         """What is done otherwise than in the paper, one sentence each."""
         return ()
 
-    def bad_items(self) -> tuple[str, ...]:
-        """ "id: reason" of every item that was left out because it could not be read."""
-        return ()
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        """ "id: reason" of every item that was left out because it could not be read, and their share in 0..1."""
+        return (), 0.0
 
     def manifest_sha256(self) -> str:
         """Hash of the data that the recipe reads; empty for made-up data."""

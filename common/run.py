@@ -148,7 +148,14 @@ def train(
 
         if chosen.steps:
             trainer.train(chosen, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors)
-        if score and int(os.environ.get("RANK", "0")) == 0:
+        if not score or int(os.environ.get("RANK", "0")) > 0:
+            return
+        if not found.room("data").scorable():
+            line = f"python -m common.run score {paper} {recipe} --scale {scale} --seed {seed}"
+            typer.echo(
+                f"trained; test data are not packed: bring {folder} to a machine that has them, then {line}"
+            )
+        else:
             path = scoring.score(found, name, chosen, scale=scale, seed=seed, split=split, device=device)
             typer.echo(f"result: {path}")
 
@@ -295,7 +302,9 @@ def pack(
         path = out or papers.runs_root() / paper / "pack.tar"
         digest = found.room("data").pack(path)
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
-        typer.echo("there: tar -xf pack.tar -C $DATA_ROOT, then make reproduce with SCALE=gpu")
+        typer.echo(
+            "there: tar -xf pack.tar -C $DATA_ROOT, then make reproduce-PAPER SCALE=gpu; it trains and says how to score"
+        )
 
 
 @cli.command()
@@ -318,7 +327,9 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
         from common.report import build
 
         found = papers.find(paper)
-        written = results.publish(found.own_results(scale), found.published(scale), list(found.recipes(scale)))
+        written = results.publish(
+            found.own_results(scale), found.published(scale), list(found.recipes(scale))
+        )
         for path in [*written, *scoring.publish_weights(found, scale)]:
             typer.echo(str(path.relative_to(papers.ROOT)))
         for path in build.renew_tables(papers.built()):

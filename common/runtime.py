@@ -51,7 +51,7 @@ def find_device(wanted: str = "auto") -> Device:
 
 
 def start(device: str, *, bf16: bool, threads: int) -> Fabric:
-    """Fabric on the device, launched by `torchrun` or SLURM when their variables are set."""
+    """Fabric on the device; several processes when `torchrun` has set its variables, on one node or more."""
     from lightning.fabric import Fabric
 
     torch.set_num_threads(threads)

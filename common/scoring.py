@@ -56,6 +56,7 @@ def score(
     score_s = time.monotonic() - started
     weights = folder / "weights.safetensors"
     from_repository = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
+    bad_items, bad_share = recipe.bad_items()
     result = results.Result(
         paper=paper.slug,
         recipe=name,
@@ -74,7 +75,8 @@ def score(
         test_opened=opened,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         departures=recipe.departures(),
-        bad_items=recipe.bad_items(),
+        bad_items=bad_items,
+        bad_items_share=bad_share,
         **from_repository,
     )
     return results.write(paper.own_results(scale), result, items)
@@ -89,12 +91,12 @@ def _load(recipe: Recipe, folder: Path, seed: int) -> tuple[nn.Module, dict[str,
     if not weights.exists():
         raise ValueError(f"{folder} holds no finished weights; train first")
     loaded = checkpoint.load(weights)
-    made_with = loaded.state["identity"]["settings"]
-    if made_with != recipe.settings_hash():
-        raise ValueError(
-            f"{weights} was trained with settings {made_with}, this recipe has {recipe.settings_hash()}; "
-            "train again with --resume never"
-        )
+    for key, ours in (("settings", recipe.settings_hash()), ("data", recipe.manifest_sha256())):
+        if (theirs := loaded.state["identity"][key]) != ours:
+            raise ValueError(
+                f"{weights} was trained with {key} {theirs}, this recipe has {ours}; "
+                "train again with --resume never"
+            )
     network.load_state_dict(loaded.tensors)
     return network, loaded.state
 
@@ -140,7 +142,9 @@ def publish_weights(paper: Paper, scale: str) -> list[Path]:
         if run is None or not source.exists():
             continue
         if hashlib.sha256(source.read_bytes()).hexdigest() != run.result.weights_sha256:
-            raise ValueError(f"{source} is not what the published result of {name} was scored with; publish again")
+            raise ValueError(
+                f"{source} is not what the published result of {name} was scored with; publish again"
+            )
         loaded = checkpoint.load(source)
         origin = {"paper": paper.slug, "recipe": name, "scale": scale, "commit": run.result.commit}
         command = f"python -m common.run train {paper.slug} {name} --scale {scale} --seed 0"

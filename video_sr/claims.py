@@ -16,14 +16,18 @@ from common.results import Item
 PSNR, SSIM = "psnr[rgb,crop0,u8]", "ssim[rgb,crop0,u8,gauss11]"
 STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"
 TEMPORAL, CONSISTENCY = "tdiff[rgb,u8]", "lr-psnr[rgb,crop0,u8]"
-JUDGED = ("mini", "gpu")
+JUDGED = ("mini", "gpu", "paper")
+UNSEEN = ("photographs", "vid3oc")  # what stands for the challenge's test set: at `paper` the set itself
+NOT_AT_PAPER = {
+    "paper": "at this scale the test set is Vid3oC, real recordings throughout; see the claims above"
+}
 NOT_AT_SMOKE = {"smoke": "made-up textures prove the path from file to verdict and judge nothing"}
 REMEMBERED = "remembered: bicubic 20.69 dB / 0.577, entries 21.77 to 22.83 dB / 0.611 to 0.645, unverified"
 STRUCTURE_BAR = 0.9
 CONSISTENT_DB = 40.0
 
 
-def group_mean(items: Sequence[Item], part: str, value: Callable[[int], float]) -> float:
+def group_mean(items: Sequence[Item], value: Callable[[int], float]) -> float:
     """Mean over groups of the mean over their items; a group drawn twice counts twice.
 
     Args:
@@ -32,46 +36,42 @@ def group_mean(items: Sequence[Item], part: str, value: Callable[[int], float]) 
     members = defaultdict(set)
     for item in items:
         members[item.group].add(item.id)
-    weights = [(item.part == part) / len(members[item.group]) for item in items]
-    if not any(weights):
-        return float("nan")
-    return sum(w * value(place) for place, w in enumerate(weights) if w) / sum(weights)
+    weights = [1 / len(members[item.group]) for item in items]
+    return sum(weight * value(place) for place, weight in enumerate(weights)) / sum(weights)
 
 
-def gain(arm: str, over: str, measure: str, part: str, sign: float = 1.0) -> Callable[[Arms], float]:
+def gain(arm: str, over: str, measure: str, sign: float = 1.0) -> Callable[[Arms], float]:
     """Margin: how much more of a measure one arm has than another on the same items; -1 for how much less."""
 
     def margin(arms: Arms) -> float:
         first, second = arms[arm], arms[over]
-        return group_mean(
-            first, part, lambda i: sign * (first[i].scores[measure] - second[i].scores[measure])
-        )
+        return group_mean(first, lambda i: sign * (first[i].scores[measure] - second[i].scores[measure]))
 
     return margin
 
 
-def own_gain(arm: str, measure: str, other: str, part: str) -> Callable[[Arms], float]:
+def own_gain(arm: str, measure: str, other: str) -> Callable[[Arms], float]:
     """Margin: how much more of a measure an arm has than of another measure of its own."""
     return lambda arms: group_mean(
-        arms[arm], part, lambda i: arms[arm][i].scores[measure] - arms[arm][i].scores[other]
+        arms[arm], lambda i: arms[arm][i].scores[measure] - arms[arm][i].scores[other]
     )
 
 
-def bar(arm: str, measure: str, part: str, height: float, sign: float = 1.0) -> Callable[[Arms], float]:
+def bar(arm: str, measure: str, height: float, sign: float = 1.0) -> Callable[[Arms], float]:
     """Margin: how far a measure is above a bar; with sign -1, below it."""
-    return lambda arms: group_mean(arms[arm], part, lambda i: sign * (arms[arm][i].scores[measure] - height))
+    return lambda arms: group_mean(arms[arm], lambda i: sign * (arms[arm][i].scores[measure] - height))
 
 
 def structure_margin(arms: Arms) -> float:
     """The smaller of two: how far x16 falls below the bar, and how far x4 stays above it."""
-    at_16 = bar("BICUBIC", STRUCTURE, "photographs", STRUCTURE_BAR, -1)(arms)
-    at_4 = bar("BICUBIC_X4", STRUCTURE, "photographs", STRUCTURE_BAR)(arms)
+    at_16 = bar("BICUBIC", STRUCTURE, STRUCTURE_BAR, -1)(arms)
+    at_4 = bar("BICUBIC_X4", STRUCTURE, STRUCTURE_BAR)(arms)
     return min(at_16, at_4)
 
 
 _question = partial(
     Claim, where="our question", paper="no number", kind="superior", scales=JUDGED, not_testable=NOT_AT_SMOKE,
-    question=True,
+    question=True, parts=UNSEEN,
 )  # fmt: skip
 
 TITLE = "AIM 2020 challenge on x16 video super-resolution (arXiv 2009.06290)"
@@ -87,6 +87,7 @@ CLAIMS = (
         kind="superior",
         margin=structure_margin,
         unit="SSIM",
+        parts=UNSEEN,
         scales=JUDGED,
         not_testable=NOT_AT_SMOKE,
         consistent_with=True,
@@ -99,8 +100,9 @@ CLAIMS = (
         paper="no number",
         reads=("PERCEPTUAL", "WIDE"),
         kind="superior",
-        margin=gain("WIDE", "PERCEPTUAL", PSNR, "photographs"),
+        margin=gain("WIDE", "PERCEPTUAL", PSNR),
         unit="dB",
+        parts=UNSEEN,
         scales=("paper",),
         not_testable=NOT_AT_SMOKE
         | dict.fromkeys(
@@ -110,19 +112,19 @@ CLAIMS = (
     ),
     _question(
         id="learned-psnr",
-        says="A learned network beats bicubic in PSNR on photographs it has never seen.",
+        says="A learned network beats bicubic in PSNR on pictures it has never seen.",
         paper=REMEMBERED,
         reads=("EVESRNET", "BICUBIC"),
-        margin=gain("EVESRNET", "BICUBIC", PSNR, "photographs"),
+        margin=gain("EVESRNET", "BICUBIC", PSNR),
         unit="dB",
         headline=True,
     ),
     _question(
         id="learned-ssim",
-        says="A learned network beats bicubic in SSIM on photographs it has never seen.",
+        says="A learned network beats bicubic in SSIM on pictures it has never seen.",
         paper=REMEMBERED,
         reads=("EVESRNET", "BICUBIC"),
-        margin=gain("EVESRNET", "BICUBIC", SSIM, "photographs"),
+        margin=gain("EVESRNET", "BICUBIC", SSIM),
         unit="SSIM",
     ),
     _question(
@@ -130,52 +132,56 @@ CLAIMS = (
         says="A learned network beats bicubic in PSNR on real recordings, though it was trained on made camera "
         "motion alone.",
         reads=("EVESRNET", "BICUBIC"),
-        margin=gain("EVESRNET", "BICUBIC", PSNR, "clips"),
+        margin=gain("EVESRNET", "BICUBIC", PSNR),
+        parts=("clips",),
+        not_testable=NOT_AT_SMOKE | NOT_AT_PAPER,
         unit="dB",
     ),
     _question(
         id="single-frame",
-        says="The single-frame wide-activation network beats bicubic in PSNR on photographs.",
+        says="The single-frame wide-activation network beats bicubic in PSNR on pictures it has never seen.",
         paper="remembered: CET CVLab 21.77 dB, bicubic 20.69 dB, unverified",
         reads=("WIDE", "BICUBIC"),
-        margin=gain("WIDE", "BICUBIC", PSNR, "photographs"),
+        margin=gain("WIDE", "BICUBIC", PSNR),
         unit="dB",
     ),
     _question(
         id="several-frames-trained",
         says="Several frames beat one: EVESRNet trained and tested on 5 frames against the same network trained and "
-        "tested on 5 copies of the middle one, on photographs.",
+        "tested on 5 copies of the middle one.",
         reads=("EVESRNET", "COPIES"),
-        margin=gain("EVESRNET", "COPIES", PSNR, "photographs"),
+        margin=gain("EVESRNET", "COPIES", PSNR),
         unit="dB",
     ),
     _question(
         id="several-frames-tested",
-        says="The gain comes from the neighbours: the trained EVESRNet loses PSNR on photographs when its window holds "
+        says="The gain comes from the neighbours: the trained EVESRNet loses PSNR when its window holds "
         "copies of the middle frame.",
         reads=("EVESRNET",),
-        margin=own_gain("EVESRNET", PSNR, f"copies/{PSNR}", "photographs"),
+        margin=own_gain("EVESRNET", PSNR, f"copies/{PSNR}"),
         unit="dB",
     ),
     _question(
         id="several-frames-real",
         says="Several frames beat one on real recordings as well.",
         reads=("EVESRNET", "COPIES"),
-        margin=gain("EVESRNET", "COPIES", PSNR, "clips"),
+        margin=gain("EVESRNET", "COPIES", PSNR),
+        parts=("clips",),
+        not_testable=NOT_AT_SMOKE | NOT_AT_PAPER,
         unit="dB",
     ),
     _question(
         id="steady",
         says="The output is steadier over time than bicubic's: its frame-to-frame changes are nearer to the truth's.",
         reads=("EVESRNET", "BICUBIC"),
-        margin=gain("EVESRNET", "BICUBIC", TEMPORAL, "photographs", sign=-1),
+        margin=gain("EVESRNET", "BICUBIC", TEMPORAL, sign=-1),
         unit="8-bit levels",
     ),
     _question(
         id="keeps-input",
         says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB (our bar).",
         reads=("EVESRNET",),
-        margin=bar("EVESRNET", CONSISTENCY, "photographs", CONSISTENT_DB),
+        margin=bar("EVESRNET", CONSISTENCY, CONSISTENT_DB),
         unit="dB",
     ),
 )

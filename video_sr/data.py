@@ -43,7 +43,8 @@ TEST_SHORT_SIDE = 1080
 TEST_FRAME = (720, 1280)
 SCORED_FRAMES = 2  # neighbours, so that flicker can be measured
 CONTEXT_FRAMES = 3  # true frames before and after the scored ones, as many as the widest window needs
-POOL_CLIPS, POOL_FRAMES, POOL_PATCH = 48, 5, 20  # a photograph; frames; low-resolution pixels a side
+POOL_CLIPS = {"mini": 48, "gpu": 400}  # prepared clips a photograph; fewer are the first of more
+POOL_FRAMES, POOL_PATCH = 5, 20  # frames of a clip; low-resolution pixels a side
 TEST_MOTIONS = {
     "pan": Motion(warped_share=0, object_share=0, cut_share=0, still_share=0),
     "handheld": Motion(warped_share=1, object_share=0, cut_share=0, still_share=0, jitter_px=3),
@@ -102,13 +103,13 @@ def check_splits(seed: int) -> None:
 
 def manifest_sha256() -> str:
     """Hash of every source's content hash, of the split and of how clips are made of them."""
-    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_CLIPS, POOL_FRAMES, POOL_PATCH, _POOL_VERSION])
+    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_FRAMES, POOL_PATCH, _POOL_VERSION])
     return hashlib.sha256((sources.manifest().sha256 + made).encode()).hexdigest()
 
 
 # ---- preparation
 
-DONE = "bad-photographs.json"  # written last
+DONE = "bad-photographs-{clips}.json"  # written last
 MOST_PACK_BYTES = 40_000_000
 MOST_BAD = 0.1  # share of photographs that may be bad before preparation stops
 PACK_NOTE = "pack.json"  # in the data root of a machine that got its data from `make pack-extreme-vsr`
@@ -126,14 +127,15 @@ def prepare(scale: str) -> None:
     Raises:
         FetchError: a package that cannot be had.
     """
-    if scale not in ("mini", "gpu"):
+    if scale not in POOL_CLIPS:
         return
     folder = prepared_folder()
-    if (folder / DONE).exists():
+    clips = POOL_CLIPS[scale]
+    if (folder / DONE.format(clips=clips)).exists():
         return
     _say(
         f"extreme-vsr: {sources.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
-        f"2.2 GB on disk in {data_root()}"
+        f"{1.4 if scale == 'mini' else 5.4} GB on disk in {data_root()}"
     )
     # A packed machine trains; what is scored, on real clips and uncompressed stills, is scored elsewhere.
     sources.fetch_sources(None, *(["photographs"] if (data_root() / PACK_NOTE).exists() else []))
@@ -143,23 +145,27 @@ def prepare(scale: str) -> None:
     todo = sources.sources("photographs")
     bad = []
     with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for number, fault in enumerate(pool.map(partial(_prepare_photograph, folder), todo), 1):
+        for number, fault in enumerate(pool.map(partial(_prepare_photograph, folder, clips), todo), 1):
             bad += [fault] if fault else []
             if number % 10 == 0 or number == len(todo):
                 _say(f"{number} of {len(todo)} photographs, {len(bad)} bad")
     for fault in bad:
         _say(f"bad, left out: {fault}")
     check_bad_share(bad, len(todo), MOST_BAD)
-    write_atomically(folder / DONE, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
+    write_atomically(
+        folder / DONE.format(clips=clips), json.dumps([(fault.id, fault.reason) for fault in bad]).encode()
+    )
 
 
 def bad_photographs() -> tuple[tuple[str, str], ...]:
     """(id, reason) of the photographs that could not be read when the clips were made."""
-    path = prepared_folder() / DONE
-    return tuple((id_, reason) for id_, reason in json.loads(path.read_text())) if path.exists() else ()
+    found = sorted(prepared_folder().glob(DONE.format(clips="*")))
+    return tuple(
+        dict.fromkeys((id_, reason) for path in found for id_, reason in json.loads(path.read_text()))
+    )
 
 
-def _prepare_photograph(folder: Path, source: Source) -> Bad | None:
+def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
     from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
@@ -176,17 +182,17 @@ def _prepare_photograph(folder: Path, source: Source) -> Bad | None:
             _save_array(folder / f"{source.id}-{side}.npy", array)
         size = (POOL_PATCH + 4) * SCALE  # two low-resolution pixels around, which borders would spoil
         inside, outer = slice(2, 2 + POOL_PATCH), slice(2 * SCALE, (2 + POOL_PATCH) * SCALE)
-        low = np.empty((POOL_CLIPS, POOL_FRAMES, POOL_PATCH, POOL_PATCH, 3), np.uint8)
-        high = np.empty((POOL_CLIPS, POOL_PATCH * SCALE, POOL_PATCH * SCALE, 3), np.uint8)
-        for number in range(POOL_CLIPS):
+        low = np.empty((clips, POOL_FRAMES, POOL_PATCH, POOL_PATCH, 3), np.uint8)
+        high = np.empty((clips, POOL_PATCH * SCALE, POOL_PATCH * SCALE, 3), np.uint8)
+        for number in range(clips):
             rng = np.random.default_rng([*hashlib.sha256(f"{source.id}/{number}".encode()).digest()[:8]])
             frames = clip(
                 reduced[number % len(reduced)], Motion(), num_frames=POOL_FRAMES, size=(size, size), rng=rng
             )
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
             high[number] = frames[POOL_FRAMES // 2][outer, outer]
-        _save_array(folder / f"{source.id}-low.npy", low)
-        _save_array(folder / f"{source.id}-high.npy", high)
+        _save_array(folder / f"{source.id}-low{clips}.npy", low)
+        _save_array(folder / f"{source.id}-high{clips}.npy", high)
     return None
 
 
@@ -236,6 +242,11 @@ def pack(path: Path) -> str:
         raise ValueError(f"a pack must fit {MOST_PACK_BYTES / 1e6:.0f} MB, got {archive.tell() / 1e6:.1f}")
     write_atomically(path, archive.getvalue())
     return hashlib.sha256(archive.getvalue()).hexdigest()
+
+
+def scorable() -> bool:
+    """Whether what is scored is here; on a machine that got its data from a pack it is not."""
+    return not (data_root() / PACK_NOTE).exists()
 
 
 def verify() -> list[Bad]:

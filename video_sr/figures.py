@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.report.figures import group_gains, per_group_figure
+from common.report.figures import group_gains, method_styles, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
 from common.report.tables import Cell, Table, number
 from common.results import Run
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
+STYLES = method_styles(("BICUBIC", "BICUBIC_X4", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
 SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "5 frames (EVESRNet)"}
 PARTS = {
     "photographs": "made camera motion over photographs never trained on",
@@ -46,7 +47,7 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
             and len({r.result.recipe for r in chosen}) > 1
         ):
             caption = f"PSNR gained over bicubic on {words}"
-            yield caption, per_group_figure(chosen, PSNR, baseline=BASELINE, unit="dB")
+            yield caption, per_group_figure(chosen, PSNR, baseline=BASELINE, unit="dB", styles=STYLES)
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:

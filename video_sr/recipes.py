@@ -44,6 +44,7 @@ class Upscaling(Recipe):
     corpus: str = (
         "pool"  # one of CORPORA: prepared clips, clips made on the spot, real footage, made-up textures
     )
+    clips: int = 48  # prepared of each photograph, for the corpus "pool"
     patch: int = 16  # low-resolution pixels a side
     charbonnier_eps: float = 1e-6
     channels: int = 128
@@ -83,7 +84,7 @@ class Upscaling(Recipe):
 
             return textures.NUM_TEXTURES
         if self.corpus in ("pool", "live"):
-            return len(samples.pool_ids(seed))
+            return len(samples.pool_ids(seed, self.clips))
         return len(_footage(self.corpus))
 
     def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
@@ -95,7 +96,7 @@ class Upscaling(Recipe):
         if self.corpus == "textures":
             return f"texture-{draw.item}"
         if self.corpus == "pool":
-            return "/clip".join(map(str, samples.pool_ids(seed)[draw.item]))
+            return "/clip".join(map(str, samples.pool_ids(seed, self.clips)[draw.item]))
         if self.corpus == "live":
             trained = data.photographs("train", seed)
             return f"{trained[draw.item % len(trained)].id}/live{draw.position}"
@@ -115,7 +116,9 @@ class Upscaling(Recipe):
 
             return textures.sample(draw, num_frames=self.num_frames, patch=self.patch)
         if self.corpus == "pool":
-            return samples.pool_sample(seed, draw, num_frames=self.num_frames, patch=self.patch)
+            return samples.pool_sample(
+                seed, draw, clips=self.clips, num_frames=self.num_frames, patch=self.patch
+            )
         if self.corpus == "live":
             return samples.live_sample(seed, draw, num_frames=self.num_frames, patch=self.patch)
         return samples.corpus_sample(
@@ -199,12 +202,13 @@ class Upscaling(Recipe):
 
         return data.manifest_sha256()
 
-    def bad_items(self) -> tuple[str, ...]:
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
         if self.corpus not in ("pool", "live"):
-            return ()
-        from video_sr import data
+            return (), 0.0
+        from video_sr import data, sources
 
-        return tuple(f"{id_}: {reason}" for id_, reason in data.bad_photographs())
+        bad = tuple(f"{id_}: {reason}" for id_, reason in data.bad_photographs())
+        return bad, len(bad) / len(sources.sources("photographs"))
 
     def departures(self) -> tuple[str, ...]:
         told = ["The paper's training settings could not be read; they are ours."]
@@ -269,7 +273,9 @@ WIDE = Upscaling(
 
 
 def _gpu(recipe: Upscaling) -> Upscaling:
-    return replace(recipe, corpus="live", steps=20_000, warmup_steps=500, workers=14, cost_s=480.0)
+    return replace(
+        recipe, corpus="pool", clips=400, patch=20, steps=20_000, warmup_steps=500, workers=12, cost_s=480.0,
+    )  # fmt: skip
 
 
 def _mini(recipe: Upscaling) -> Upscaling:
@@ -302,8 +308,8 @@ RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
         "WIDE": WIDE,
     },
     "gpu": {
-        "BICUBIC": replace(BICUBIC, corpus="live"),
-        "BICUBIC_X4": replace(BICUBIC, corpus="live", factor=4),
+        "BICUBIC": replace(BICUBIC, corpus="pool"),
+        "BICUBIC_X4": replace(BICUBIC, corpus="pool", factor=4),
         "EVESRNET": EVESRNET_GPU,
         "COPIES": replace(EVESRNET_GPU, copies=True),
         "WIDE": _gpu(WIDE),

@@ -29,15 +29,16 @@ class Batch:
 
 
 @cache
-def pool_ids(seed: int) -> tuple[tuple[str, int], ...]:
+def pool_ids(seed: int, clips: int) -> tuple[tuple[str, int], ...]:
     """Clips that a seed may train on: photograph and number."""
-    return tuple(
-        (source.id, number) for source in data.photographs("train", seed) for number in range(data.POOL_CLIPS)
-    )
+    return tuple((source.id, number) for source in data.photographs("train", seed) for number in range(clips))
 
 
-def pool_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+def pool_sample(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
     """One augmented training example out of the prepared clips.
+
+    Args:
+        clips: how many were prepared of each photograph.
 
     Returns:
         low-resolution frames (time, patch, patch, 3) and the truth of the middle one, both uint8.
@@ -47,14 +48,14 @@ def pool_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[
             f"prepared clips hold an odd number of frames up to {data.POOL_FRAMES} "
             f"and patches up to {data.POOL_PATCH}, got {num_frames} and {patch}"
         )
-    photograph, number = pool_ids(seed)[draw.item]
+    photograph, number = pool_ids(seed, clips)[draw.item]
     rng = draw.generator()
     top, left = rng.integers(0, data.POOL_PATCH - patch + 1, 2)
     around = slice(data.POOL_FRAMES // 2 - num_frames // 2, data.POOL_FRAMES // 2 + num_frames // 2 + 1)
-    low = data.array(data.prepared_folder() / f"{photograph}-low.npy")[
+    low = data.array(data.prepared_folder() / f"{photograph}-low{clips}.npy")[
         number, around, top : top + patch, left : left + patch
     ]
-    high = data.array(data.prepared_folder() / f"{photograph}-high.npy")[
+    high = data.array(data.prepared_folder() / f"{photograph}-high{clips}.npy")[
         number, top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE
     ]
     return _augment(low, high, rng)

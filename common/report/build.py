@@ -142,7 +142,9 @@ def _training_figures(paper: Paper, scale: str) -> list[Picture]:
             journals.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = rows
     if not journals:
         return []
-    figure = training_figure(journals, title="How the runs learned", measures=("loss",))
+    figure = training_figure(
+        journals, title="How the runs learned", measures=("loss",), styles=paper.room("figures").STYLES
+    )
     return [Picture("Training loss over steps, a line per seed", to_svg(figure))]
 
 

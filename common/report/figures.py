@@ -60,9 +60,7 @@ def _tidy(axes: Any) -> None:
 
 def _title(figure: "matplotlib.figure.Figure", text: str) -> None:
     width = max(30, round(figure.get_figwidth() * 10.5))
-    figure.suptitle(
-        textwrap.fill(text, width), x=0.01, ha="left", fontsize=12, color=INK, fontweight="semibold"
-    )
+    figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
 
 
 def to_svg(figure: "matplotlib.figure.Figure") -> bytes:

@@ -383,3 +383,15 @@ def test_null_experiments_are_rarely_ruled(design, monkeypatch):
             runs += [run("A", seed, gains, groups), run("B", seed, np.zeros(10), groups)]
         false_rulings += word(claim(headline=True), runs) != "undecided"
     assert false_rulings <= 0.08 * 200
+
+
+def test_items_of_other_parts_lend_no_groups():
+    """Eight photographs and three clips: a claim about clips has seen three groups, not eleven."""
+    runs = arms(1.0, num_groups=8)
+    few = arms(1.0, num_groups=3, rng_seed=1)
+    clips = [[replace(i, part="clips", id="c" + i.id, group="c" + i.group) for i in r.items] for r in few]
+    both = [Run(r.result, [*r.items, *more]) for r, more in zip(runs, clips, strict=True)]
+    verdict = judge([claim(parts=("clips",))], both, "mini")[0]
+    assert (verdict.word, verdict.num_groups) == ("seen once", 3)
+    assert judge([claim(parts=("photographs",))], both, "mini")[0].num_groups == 8
+    assert judge([claim(parts=("lossless",))], both, "mini")[0].reason == "no item of lossless was scored"

@@ -98,7 +98,7 @@ def test_a_damaged_photograph_is_reported_with_its_path_and_reason(monkeypatch, 
     path = sources.file_of(source)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"\xff\xd8\xff but no picture")
-    bad = data._prepare_photograph(tmp_path, source)
+    bad = data._prepare_photograph(tmp_path, 4, source)
     assert bad is not None
     assert bad.id == source.id
     assert not list(tmp_path.glob("*.npy"))

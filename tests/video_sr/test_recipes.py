@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.recipe import Shard
+from video_sr.data import POOL_CLIPS, POOL_FRAMES, POOL_PATCH
 from video_sr.protocol import super_resolve
 from video_sr.recipes import FARTHEST_OFFSET_PX, RECIPES, SEEDS, build_network
 
@@ -66,6 +67,13 @@ def test_offsets_learn_at_their_own_rate_and_no_weight_is_left_out():
     assert [group.get("lr_ratio", 1.0) for group in groups] == [1.0, 0.1]
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
     assert len(SMOKE["WIDE"].parameter_groups(SMOKE["WIDE"].model())) == 1
+
+
+@pytest.mark.parametrize("scale", ["mini", "gpu"])
+def test_a_scale_asks_for_the_clips_that_its_preparation_makes(scale):
+    pooled = [recipe for recipe in RECIPES[scale].values() if recipe.steps]
+    assert {recipe.clips for recipe in pooled} == {POOL_CLIPS[scale]}
+    assert all(recipe.num_frames <= POOL_FRAMES and recipe.patch <= POOL_PATCH for recipe in pooled)
 
 
 def test_departures_say_that_the_data_are_not_the_papers():

@@ -13,13 +13,12 @@ from video_sr.textures import texture
 @pytest.fixture
 def pool(monkeypatch, tmp_path):
     """Prepared clips of two made-up photographs, as `data.prepare` would leave them."""
-    monkeypatch.setattr(data, "POOL_CLIPS", 4)
     monkeypatch.setattr(data, "prepared_folder", lambda: tmp_path)
     photographs = list(data.photographs("train", 0))[:1]
     monkeypatch.setattr(data.sources, "load_photograph", lambda source: np.tile(texture(0), (2, 2, 1)))
     monkeypatch.setattr(data, "file_sha256", lambda path: photographs[0].sha256)
     monkeypatch.setattr(data, "photographs", lambda split, seed: tuple(photographs))
-    assert data._prepare_photograph(tmp_path, photographs[0]) is None
+    assert data._prepare_photograph(tmp_path, 4, photographs[0]) is None
     samples.pool_ids.cache_clear()
     data.array.cache_clear()
     yield photographs[0].id
@@ -30,7 +29,7 @@ def pool(monkeypatch, tmp_path):
 def test_an_example_is_aligned_whatever_the_flips(pool):
     """Degrading the truth gives the middle input frame; only borders, cut before degrading, may differ."""
     for position in range(24):
-        low, high = samples.pool_sample(0, Draw(position % 4, position, 0), num_frames=5, patch=16)
+        low, high = samples.pool_sample(0, Draw(position % 4, position, 0), clips=4, num_frames=5, patch=16)
         inner = np.s_[2:-2, 2:-2]
         error = np.abs(degrade(high)[inner].astype(int) - low[2][inner])
         assert error.max() <= 1
@@ -38,17 +37,17 @@ def test_an_example_is_aligned_whatever_the_flips(pool):
 
 def test_an_example_is_a_function_of_its_draw(pool):
     draw = Draw(1, 5, 3)
-    first, again = (samples.pool_sample(0, draw, num_frames=3, patch=16) for _ in range(2))
+    first, again = (samples.pool_sample(0, draw, clips=4, num_frames=3, patch=16) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    other = samples.pool_sample(0, Draw(1, 6, 3), num_frames=3, patch=16)
+    other = samples.pool_sample(0, Draw(1, 6, 3), clips=4, num_frames=3, patch=16)
     assert not np.array_equal(first[1], other[1])
 
 
 def test_too_many_frames_or_too_large_a_patch_is_named(pool):
     with pytest.raises(ValueError, match="got 7 and 16"):
-        samples.pool_sample(0, Draw(0, 0, 0), num_frames=7, patch=16)
+        samples.pool_sample(0, Draw(0, 0, 0), clips=4, num_frames=7, patch=16)
     with pytest.raises(ValueError, match="got 5 and 32"):
-        samples.pool_sample(0, Draw(0, 0, 0), num_frames=5, patch=32)
+        samples.pool_sample(0, Draw(0, 0, 0), clips=4, num_frames=5, patch=32)
 
 
 def test_live_examples_are_aligned_too(pool):

@@ -1,0 +1,132 @@
+"""Laws of many runs: what is finished is kept, what fails is named, and a stop lets each save."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from common import orchestrate, papers
+from common.orchestrate import Job, run_all
+
+PAPER = papers.find("extreme-vsr")
+SAVES = "import signal,sys,time; signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(130))); "
+SAVES += "print('ready', flush=True); time.sleep(60)"
+STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+STUBBORN += "print('ready', flush=True); time.sleep(60)"
+
+
+@dataclass
+class Stub(Job):
+    """A job whose process is a line of Python instead of a training."""
+
+    code: str = ""
+
+    def start(self, device):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = open(self.folder / "log.txt", "w")  # noqa: SIM115
+        command = [sys.executable, "-c", self.code]
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
+
+
+@pytest.fixture(autouse=True)
+def _runs_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+
+
+def _jobs(*codes):
+    recipe = PAPER.recipe("WIDE", "smoke")
+    return [Stub(PAPER, "WIDE", recipe, "smoke", seed, code=code) for seed, code in enumerate(codes)]
+
+
+def _said(job):
+    return (job.folder / "log.txt").read_text()
+
+
+def test_every_job_runs_and_a_failed_one_is_named_with_its_last_words(capsys):
+    jobs = _jobs("print('a')", "print('x'); raise ValueError('out of luck')", "print('c')")
+    with pytest.raises(
+        RuntimeError, match=r"1 of 3 runs failed:\nWIDE seed 1: ValueError: out of luck \(.*log\.txt\)"
+    ):
+        run_all(jobs, 2, "cpu")
+    assert [_said(job)[0] for job in jobs] == ["a", "x", "c"]
+    assert capsys.readouterr().out.count("finished") == 2
+
+
+def test_no_more_run_side_by_side_than_there_are_lanes():
+    line = "import time; print(time.time(), flush=True); time.sleep(0.7); print(time.time())"
+    jobs = _jobs(line, line, line)
+    run_all(jobs, 2, "cpu")
+    times = [tuple(map(float, _said(job).split())) for job in jobs]
+    assert times[2][0] >= min(end for _, end in times[:2])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_lets_every_run_save_and_starts_no_other(number):
+    jobs = _jobs(SAVES, SAVES, SAVES)
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
+
+    def stop_once_both_run():
+        while not all((job.folder / "log.txt").exists() and "ready" in _said(job) for job in jobs[:2]):
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=stop_once_both_run, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, 2, "cpu")
+    assert [_said(job).split() for job in jobs[:2]] == [["ready", "saved"]] * 2
+    assert [job.process.returncode for job in jobs[:2]] == [130, 130]
+    assert jobs[2].process is None
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_run_that_does_not_stop_is_killed_after_the_limit():
+    (job, ended) = _jobs(STUBBORN, "")
+    for one in (job, ended):
+        one.start("cpu")
+    ended.process.wait()
+    while "ready" not in _said(job):
+        time.sleep(0.02)
+    orchestrate._stop([ended.process, job.process], limit_s=0.3)
+    assert (job.process.returncode, ended.process.returncode) == (-signal.SIGKILL, 0)
+
+
+def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, capsys):
+    started = []
+    monkeypatch.setattr(Job, "finished", lambda self: self.recipe_name == "WIDE" and self.seed == 0)
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
+    orchestrate.reproduce(PAPER, scale="smoke", seeds=2, device="cpu", jobs=1)
+    names = list(PAPER.recipes("smoke"))
+    expected = [(name, seed) for seed in (0, 1) for name in names if (name, seed) != ("WIDE", 0)]
+    assert [(job.recipe_name, job.seed) for job in started] == expected
+    assert f"1 of {2 * len(names)} runs are finished and kept" in capsys.readouterr().out
+
+
+def test_lanes_are_as_asked_else_what_the_cores_carry(monkeypatch):
+    recipe = PAPER.recipe("WIDE", "smoke")
+    assert orchestrate.side_by_side(3, recipe, "cpu") == 3
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)))
+    assert orchestrate.side_by_side(0, recipe, "cpu") == 4 // recipe.threads
+
+
+def test_steps_done_are_read_past_a_cut_line():
+    (job,) = _jobs("")
+    assert job.steps_done() == 0
+    job.folder.mkdir(parents=True)
+    (job.folder / "journal.jsonl").write_text('{"event": "train", "step": 3}\n{"event": "tra')
+    assert job.steps_done() == 3
+
+
+def test_the_dashboard_shows_every_journal(capsys, tmp_path):
+    for job, event in zip(_jobs("", ""), ("end", "diverged"), strict=True):
+        job.folder.mkdir(parents=True)
+        (job.folder / "journal.jsonl").write_text(
+            '{"event": "train", "step": 3, "loss": 0.25}\n' + f'{{"event": "{event}", "step": 4}}\n'
+        )
+    orchestrate.dashboard(upload=False)
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("WIDE", "0.25", "finished", "diverged"))

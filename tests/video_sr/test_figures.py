@@ -1,0 +1,65 @@
+"""What the report shows: gains over bicubic by group, and panels only where every picture is there."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from common.results import Item, Result, Run
+from video_sr import figures
+from video_sr.claims import PSNR, SSIM
+
+RESULT = Result(
+    paper="extreme-vsr", recipe="BICUBIC", scale="mini", seed=0, split="test", settings={}, settings_hash="a",
+    totals={}, wall_s={}, peak_memory_bytes=1, items_per_s=1.0, commit="c", dirty=False, lock_sha256="l",
+    manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1, finished_at="2026-11-22T00:00:00",
+)  # fmt: skip
+
+
+def run(recipe, psnr_of_group, part="photographs"):
+    items = [Item(f"{g}/pan", g, part, {PSNR: v, SSIM: v / 100}) for g, v in psnr_of_group.items()]
+    return Run(replace(RESULT, recipe=recipe), items)
+
+
+@pytest.fixture
+def runs():
+    return [run("BICUBIC", {"a": 20.0, "b": 30.0, "c": 25.0}), run("WIDE", {"a": 23.0, "b": 30.5, "c": 25.4})]
+
+
+def test_the_table_gives_mean_and_median_gain_beside_each_other(runs):
+    (table,) = figures.tables(runs)
+    (row,) = table.rows
+    assert [cell.text for cell in row[1:6]] == ["WIDE", "+1.30", "+0.500", "+0.400", "+3.00"]
+
+
+def test_the_x4_control_is_no_method_of_the_table(runs):
+    table = figures.tables([*runs, run("BICUBIC_X4", {"a": 40.0, "b": 40.0, "c": 40.0})])[0]
+    assert [row[1].text for row in table.rows] == ["WIDE"]
+
+
+def test_every_part_with_a_baseline_has_a_figure(runs):
+    runs += [run("BICUBIC", {"d": 20.0}, "clips"), run("WIDE", {"d": 21.0}, "clips")]
+    runs[2] = Run(replace(runs[2].result, seed=1), runs[2].items)
+    runs[3] = Run(replace(runs[3].result, seed=1), runs[3].items)
+    assert [caption for caption, _ in figures.figures(runs)] == [
+        "PSNR gained over bicubic on made camera motion over photographs never trained on",
+        "PSNR gained over bicubic on real recordings",
+    ]
+
+
+def test_panels_show_input_bicubic_networks_and_truth(tmp_path):
+    for recipe in ("BICUBIC", "WIDE", "EVESRNET"):
+        folder = tmp_path / recipe / "seed0" / "pictures-test"
+        folder.mkdir(parents=True)
+        for name in ("low", "output", "truth"):
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / f"a--pan.{name}.jpg")
+    (panel,) = figures.panels(tmp_path)
+    assert [picture.caption for picture in panel.pictures] == [
+        "input", "bicubic", "one frame (WIDE)", "5 frames (EVESRNet)", "truth",
+    ]  # fmt: skip
+
+
+def test_nothing_to_show_shows_nothing(tmp_path):
+    assert list(figures.panels(tmp_path)) == []
+    assert figures.tables([])[0].rows == []
