@@ -66,8 +66,7 @@ $(papers:%=publish-%): publish-%: setup
 report dashboard verify: setup
 	@$(run) $@
 bench: setup
-	@set -e; for file in $$(grep -l '^if __name__ == "__main__":' benchmarks/*.py); do \
-	echo "== $$file"; $(PYTHON) -m benchmarks.$$(basename $$file .py); done
+	@$(PYTHON) -m benchmarks
 #>
 #> test                             lint, types and the fast tests; the same as continuous integration
 #> test-<folder>                    the fast tests of common, video_sr, speech_adapters or multimodal_ssl

@@ -302,9 +302,7 @@ def pack(
         path = out or papers.runs_root() / paper / "pack.tar"
         digest = found.room("data").pack(path)
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
-        typer.echo(
-            "there: tar -xf pack.tar -C $DATA_ROOT, then make reproduce-PAPER SCALE=gpu; it trains and says how to score"
-        )
+        typer.echo("there: tar -xf pack.tar -C $DATA_ROOT, then make reproduce-PAPER SCALE=gpu")
 
 
 @cli.command()

@@ -17,3 +17,10 @@ def test_published_results_belong_to_recipes_that_still_exist_unchanged():
                 recipe = paper.recipe(run.result.recipe, scale)
                 assert run.result.settings_hash == recipe.settings_hash(), run.result.name
                 assert run.result.dirty is False, run.result.name
+
+
+def test_the_benchmark_table_follows_from_its_results():
+    from benchmarks.__main__ import HERE, generated
+    from common.report.tables import is_stale
+
+    assert not is_stale((HERE / "README.md").read_text(), "benchmarks", generated())

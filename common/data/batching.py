@@ -94,6 +94,8 @@ def load_batches(
         num_workers=workers,
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
-        multiprocessing_context="forkserver" if workers else None,
+        # Not "forkserver": its workers are nobody's children, and outlive a run that is killed. Not "fork":
+        # W&B's threads may hold locks at that moment.
+        multiprocessing_context="spawn" if workers else None,
     )
     return iter(loader)
