@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -26,3 +29,25 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)  # makes the rename itself survive a power cut
     finally:
         os.close(folder)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Holds a folder for this process; the system lets go of it however the process ends.
+
+    Raises:
+        ValueError: another process holds it, with its number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".writer", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise ValueError(
+                f"{folder} is being written by process {file.read().strip() or 'unknown'}; wait for it or stop it"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

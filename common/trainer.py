@@ -22,6 +22,7 @@ from torch.optim import AdamW, Optimizer
 
 from common import checkpoint, runtime
 from common.data.batching import load_batches
+from common.files import only_writer
 from common.journal import Journal, Mirror
 from common.recipe import Diverged, Recipe, Shard
 
@@ -58,8 +59,17 @@ def train(
     Raises:
         Diverged: a loss or gradient that is no number, or a collapse the recipe knows; nothing bad is saved.
         Interrupted: after a signal, once the run is saved.
+        ValueError: another process writes to the folder, or the checkpoints there are of another run.
     """
     fabric = runtime.start(device, bf16=recipe.bf16, threads=recipe.threads)
+    with only_writer(folder) if fabric.is_global_zero else nullcontext():
+        return _train(fabric, recipe, seed, folder, resume, mirrors)
+
+
+def _train(
+    fabric: Any, recipe: Recipe, seed: int, folder: Path, resume: str,
+    mirrors: Callable[[int], Sequence[Mirror]] | None,
+) -> Trained:  # fmt: skip
     runtime.seed_all(seed, "init")
     network = recipe.model()
     optimizer: Optimizer = AdamW(
