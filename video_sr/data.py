@@ -101,6 +101,7 @@ def check_splits(seed: int) -> None:
     check_disjoint(**{side: [listed[source.id] for source in chosen] for side, chosen in sides.items()})
 
 
+@cache  # asked for by every training example
 def manifest_sha256() -> str:
     """Hash of every source's content hash, of the split and of how clips are made of them."""
     made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_FRAMES, POOL_PATCH, _POOL_VERSION])

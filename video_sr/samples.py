@@ -115,8 +115,9 @@ def _augment(low: ndarray, high: ndarray, rng: np.random.Generator) -> tuple[nda
 
 def collate(examples: list[tuple[ndarray, ndarray]], *, copies: bool) -> Batch:
     """A batch; with `copies` every frame is the middle one, the control for what several frames bring."""
-    low = torch.from_numpy(np.stack([low for low, _ in examples])).movedim(-1, 2).float() / 255
-    high = torch.from_numpy(np.stack([high for _, high in examples])).movedim(-1, 1).float() / 255
+    # Channels stay last in memory, as they come: a copy would cost a tenth of a step on a CPU.
+    low = torch.from_numpy(np.stack([low for low, _ in examples])).float().div_(255).movedim(-1, 2)
+    high = torch.from_numpy(np.stack([high for _, high in examples])).float().div_(255).movedim(-1, 1)
     if copies:
-        low = low[:, low.shape[1] // 2, None].expand_as(low).contiguous()
-    return Batch(low.contiguous(), high.contiguous())
+        low = low[:, low.shape[1] // 2, None].expand_as(low)
+    return Batch(low, high)

@@ -72,7 +72,7 @@ def test_nothing_lossless_real_or_animated_is_trained_on():
 def test_the_manifest_hash_moves_with_the_split(monkeypatch):
     before = data.manifest_sha256()
     monkeypatch.setattr(data, "SALT", "another")
-    assert data.manifest_sha256() != before
+    assert data.manifest_sha256.__wrapped__() != before
 
 
 def test_an_unknown_split_is_named():
