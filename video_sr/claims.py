@@ -147,8 +147,8 @@ CLAIMS = (
     ),
     _question(
         id="several-frames-trained",
-        says="Several frames beat one: EVESRNet trained and tested on 5 frames against the same network trained and "
-        "tested on 5 copies of the middle one.",
+        says="Several frames beat one: EVESRNet trained and tested on a window of frames against the same network "
+        "trained and tested on copies of the middle one.",
         reads=("EVESRNET", "COPIES"),
         margin=gain("EVESRNET", "COPIES", PSNR),
         unit="dB",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BASELINE = "BICUBIC"
 STYLES = method_styles(("BICUBIC", "BICUBIC_X4", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
-SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "5 frames (EVESRNet)"}
+SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "several frames (EVESRNet)"}
 PARTS = {
     "photographs": "made camera motion over photographs never trained on",
     "lossless": "the same over uncompressed stills",

@@ -222,8 +222,14 @@ class Upscaling(Recipe):
             told.append(
                 f"EVESRNet cut down to {self.channels} channels and {self.trunk_blocks} trunk blocks."
             )
+        if self.network == "evesrnet" and self.num_frames != 7:
+            told.append(f"EVESRNet sees {self.num_frames} frames instead of 7.")
+        if self.network == "evesrnet" and len(self.tail_channels) != 4:
+            told.append(f"EVESRNet enlarges in {len(self.tail_channels)} stages instead of 4.")
         if self.network == "wide_activation" and (self.channels, self.blocks) != (64, 16):
             told.append(f"Wide activation cut down to {self.channels} channels and {self.blocks} blocks.")
+        if self.network == "wide_activation" and self.stages != (4, 4):
+            told.append(f"Wide activation enlarges in {len(self.stages)} stage instead of 2.")
         return tuple(told)
 
 
@@ -294,10 +300,20 @@ def _smoke(recipe: Upscaling) -> Upscaling:
 
 EVESRNET_GPU = replace(_gpu(EVESRNET), num_frames=5, channels=64, trunk_blocks=16)
 EVESRNET_MINI = replace(
-    _mini(EVESRNET), num_frames=5, channels=16, groups=2, front_blocks=1, trunk_blocks=6, trunk_channels=48, squeeze=8,
-    tail_channels=(16, 3), steps=1100, peak_lr=1e-3, cost_s=200.0,
+    _mini(EVESRNET), num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=6, trunk_channels=48, squeeze=8,
+    tail_channels=(16, 3), offset_lr_ratio=0.1, steps=850, peak_lr=1e-3, cost_s=180.0,
 )  # fmt: skip
-WIDE_MINI = replace(_mini(WIDE), channels=32, blocks=4, squeeze=8, steps=1800, cost_s=150.0)
+WIDE_MINI = replace(
+    _mini(WIDE),
+    channels=48,
+    blocks=6,
+    expansion=3,
+    squeeze=8,
+    stages=(16,),
+    steps=1100,
+    peak_lr=1e-3,
+    cost_s=165.0,
+)
 
 RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
     "paper": {
@@ -315,8 +331,8 @@ RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
         "WIDE": _gpu(WIDE),
     },
     "mini": {
-        "BICUBIC": replace(BICUBIC, corpus="pool", cost_s=25.0),
-        "BICUBIC_X4": replace(BICUBIC, corpus="pool", factor=4, cost_s=25.0),
+        "BICUBIC": replace(BICUBIC, corpus="pool", cost_s=20.0),
+        "BICUBIC_X4": replace(BICUBIC, corpus="pool", factor=4, cost_s=20.0),
         "EVESRNET": EVESRNET_MINI,
         "COPIES": replace(EVESRNET_MINI, copies=True),
         "WIDE": WIDE_MINI,

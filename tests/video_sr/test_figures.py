@@ -56,7 +56,7 @@ def test_panels_show_input_bicubic_networks_and_truth(tmp_path):
             Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / f"a--pan.{name}.jpg")
     (panel,) = figures.panels(tmp_path)
     assert [picture.caption for picture in panel.pictures] == [
-        "input", "bicubic", "one frame (WIDE)", "5 frames (EVESRNet)", "truth",
+        "input", "bicubic", "one frame (WIDE)", "several frames (EVESRNet)", "truth",
     ]  # fmt: skip
 
 
