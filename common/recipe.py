@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Diverged(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(ABC):
     """One row of a paper's tables: how to make, train and score one model.
 
     Fields are settings; each is hashed into the result and can be overridden with `--set`. The trainer calls
@@ -80,25 +81,25 @@ class Recipe:
 
     # ---- wiring, supplied by a paper
 
+    @abstractmethod
     def model(self) -> nn.Module:
         """A new network; the trainer has seeded torch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, seed: int, step: int, shard: Shard) -> Batch:
         """One shard of a step's batch, a pure function of its arguments: resuming is asking for a later step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
         """Names of the items in that shard, so that a broken step can be looked into; nothing is loaded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, model: nn.Module, batch: Any, step: int) -> dict[str, Tensor]:
         """Named, weighted terms; their sum is minimised. Means over items, so that shards average."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         """Raw scores of every item of `split` ("dev" or "test"); example pictures go to the folder."""
-        raise NotImplementedError
 
     # ---- wiring with a default
 
