@@ -217,7 +217,13 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
         if run is None:
             raise RuntimeError(f"{job.label} has no dev result")
         setting = {key: job.recipe.settings()[key] for key in room.SEARCH}
-        rows.append({"arm": job.recipe_name, **setting, "dev": run.result.totals[room.SEARCH_MEASURE]})
+        origin = {
+            "steps": job.recipe.steps,
+            "settings": run.result.settings_hash,
+            "commit": run.result.commit[:12],
+        }
+        measured = {"dev": run.result.totals[room.SEARCH_MEASURE], "train_s": run.result.wall_s["train"]}
+        rows.append({"arm": job.recipe_name, **setting, **measured, **origin})
     log = paper.folder / "results" / f"tuning-{scale}.json"
     table = {"measure": room.SEARCH_MEASURE, "scale": scale, "seed": 0, "tried": rows}
     write_atomically(log, (json.dumps(table, indent=1) + "\n").encode())
