@@ -32,16 +32,19 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Holds a folder for this process; the system lets go of it however the process ends.
 
+    Args:
+        wait: until it is free.
+
     Raises:
-        ValueError: another process holds it, with its number.
+        ValueError: another process holds it, with its number, and waiting was not asked for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".writer", "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             file.seek(0)
             raise ValueError(

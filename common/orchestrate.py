@@ -68,7 +68,7 @@ class Job:
         self.log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
         command = [
             sys.executable, "-m", "common.run", "train", self.paper.slug, self.recipe_name, "--scale", self.scale,
-            "--seed", str(self.seed), "--device", device, "--score", "--split", self.split,
+            "--seed", str(self.seed), "--device", device, "--score", "--split", self.split, "--resume", "replace",
         ]  # fmt: skip
         for assignment in self.arguments:
             command += ["--set", assignment]
@@ -155,7 +155,7 @@ def run_all(left: list[Job], lanes: int, device: str, every_s: float = 15.0) -> 
                 steps = ", ".join(f"{job.label} {job.steps_done()}/{job.recipe.steps}" for job in running)
                 done = total - len(waiting) - len(running)
                 say(f"[{done}/{total}] {steps}; about {left_min:.0f} min to go")
-    except KeyboardInterrupt:
+    except BaseException:  # a signal, or a full disk: runs are not to go on without anybody watching
         say("stopping: every run saves a checkpoint; the same command goes on from there")
         _stop([job.process for job in running if job.process])
         raise
@@ -193,7 +193,7 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
     """Every arm with every setting of the paper's search, scored on dev; the table is the log to commit.
 
     The search is the paper's `SEARCH`: settings to try, the same for each of its `ARMS`, and the dev measure that
-    decides. Seeds of the search are no seeds of the results.
+    decides. Dev pictures are the same for every seed and never tested, so seed 0 serves.
     """
     room = paper.room("recipes")
     paper.room("data").prepare(scale)

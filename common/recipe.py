@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from common.results import Item
 
 
+# Fields that change no number, so that a run made with others is the same run.
+NO_SETTINGS = ("cost_s", "workers", "log_every", "save_every_s", "preview_every")
+
+
 @runtime_checkable
 class Batch(Protocol):
     """Tensors of some items; what they are is between a recipe and its model."""
@@ -34,6 +38,10 @@ class Shard:
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
             raise ValueError(f"shard index must be in 0..{self.count - 1}, got {self.index}")
+
+
+class Interrupted(RuntimeError):
+    """SIGTERM or Ctrl-C came; the run is saved and goes on with the same command."""
 
 
 class Diverged(RuntimeError):
@@ -146,8 +154,7 @@ class Recipe(ABC):
     def settings(self) -> dict[str, Any]:
         """Every field that can change a number, as JSON holds it."""
         fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        del fields["cost_s"]
-        return fields
+        return {key: value for key, value in fields.items() if key not in NO_SETTINGS}
 
     def settings_hash(self) -> str:
         """Twelve hex digits that name this exact set of settings (and the class that reads them)."""

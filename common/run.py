@@ -51,8 +51,7 @@ Set = Annotated[
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """One sentence and an exit code for what a user can cause; anything else is ours and keeps its traceback."""
-    from common.recipe import Diverged
-    from common.trainer import Interrupted
+    from common.recipe import Diverged, Interrupted
 
     known = {papers.NotBuilt: NOT_BUILT, Diverged: DIVERGED, Interrupted: INTERRUPTED}
     try:
@@ -113,7 +112,7 @@ def train(
     device: DeviceOption = "auto",
     settings: Set = None,
     resume: Annotated[
-        str, typer.Option(help="auto goes on if it can; must fails if not; never starts anew.")
+        str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
     ] = "auto",
     score: Annotated[bool, typer.Option("--score", help="Score on the test items right after.")] = False,
     split: Annotated[str, typer.Option(help="With --score: test, or dev for choosing settings.")] = "test",
@@ -277,6 +276,7 @@ def data(
     """Fetch and prepare what a paper's scale needs."""
     with _plain_errors():
         for one in [papers.find(slug) for slug in paper] if paper else papers.built():
+            one.recipes(scale)  # an unknown scale is an error before anything is fetched
             room = one.room("data")
             room.prepare(scale)
             typer.echo(f"{one.slug}: data of scale {scale} are ready in {room.data_root()}")
@@ -325,9 +325,8 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
         from common.report import build
 
         found = papers.find(paper)
-        written = results.publish(
-            found.own_results(scale), found.published(scale), list(found.recipes(scale))
-        )
+        current = build.current_names(found, scale)
+        written = results.publish(found.own_results(scale), found.published(scale), current)
         for path in [*written, *scoring.publish_weights(found, scale)]:
             typer.echo(str(path.relative_to(papers.ROOT)))
         for path in build.renew_tables(papers.built()):

@@ -55,7 +55,10 @@ def score(
         print(f"{name} seed {seed}: scored {item.id} ({len(items)})", file=sys.stderr, flush=True)
     score_s = time.monotonic() - started
     weights = folder / "weights.safetensors"
-    from_repository = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
+    here = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
+    # Where a run was trained is where it comes from; scoring may happen later and elsewhere.
+    origin = trained.get("provenance", here)
+    origin |= {"dirty": origin["dirty"] or here["dirty"]}
     bad_items, bad_share = recipe.bad_items()
     result = results.Result(
         paper=paper.slug,
@@ -67,7 +70,7 @@ def score(
         settings_hash=recipe.settings_hash(),
         totals=totals(items),
         wall_s={"train": trained.get("wall_s", 0.0), "score": round(score_s, 2)},
-        peak_memory_bytes=max(trained.get("peak_memory_bytes", 0), runtime.peak_memory_bytes()),
+        peak_memory_bytes=trained.get("peak_memory_bytes") or runtime.peak_memory_bytes(),
         items_per_s=round(len(items) / score_s, 4),
         manifest_sha256=recipe.manifest_sha256(),
         weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else None,
@@ -77,7 +80,7 @@ def score(
         departures=recipe.departures(),
         bad_items=bad_items,
         bad_items_share=bad_share,
-        **from_repository,
+        **origin,
     )
     return results.write(paper.own_results(scale), result, items)
 
@@ -91,7 +94,8 @@ def _load(recipe: Recipe, folder: Path, seed: int) -> tuple[nn.Module, dict[str,
     if not weights.exists():
         raise ValueError(f"{folder} holds no finished weights; train first")
     loaded = checkpoint.load(weights)
-    for key, ours in (("settings", recipe.settings_hash()), ("data", recipe.manifest_sha256())):
+    identity = {"settings": recipe.settings_hash(), "seed": seed, "data": recipe.manifest_sha256()}
+    for key, ours in identity.items():  # another seed may have trained on what this one tests
         if (theirs := loaded.state["identity"][key]) != ours:
             raise ValueError(
                 f"{weights} was trained with {key} {theirs}, this recipe has {ours}; "

@@ -24,7 +24,9 @@ from common import checkpoint, runtime
 from common.data.batching import load_batches
 from common.files import only_writer
 from common.journal import Journal, Mirror
-from common.recipe import Diverged, Recipe, Shard
+from common.papers import ROOT
+from common.recipe import Diverged, Interrupted, Recipe, Shard
+from common.results import provenance
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,6 @@ class Trained:
     steps: int
     wall_s: float  # over all starts of this run
     peak_memory_bytes: int
-
-
-class Interrupted(RuntimeError):
-    """SIGTERM or Ctrl-C came; the run is saved and goes on with the same command."""
 
 
 def train(
@@ -53,7 +51,8 @@ def train(
     """Trains to the recipe's last step and leaves weights and a journal in the folder.
 
     Args:
-        resume: "auto" goes on from the newest intact checkpoint, "must" fails without one, "never" starts anew.
+        resume: "auto" goes on from the newest intact checkpoint and refuses one of another run, "must" fails
+            without one, "never" starts anew, "replace" goes on but starts anew over another run's.
         mirrors: makes the journal's mirrors, given the first step; called on the first rank alone.
 
     Raises:
@@ -138,6 +137,9 @@ class _Run:
     def __post_init__(self) -> None:
         self.saved_at = time.monotonic()
         self.good_step = 0
+        # Taken at the start: what is committed while a run goes on did not make it.
+        gpu = torch.cuda.get_device_name() if self.fabric.device.type == "cuda" else None
+        self.origin = provenance(ROOT, gpu=gpu)
         self.journal = Journal(self.folder / "journal.jsonl" if self.fabric.is_global_zero else None)
 
     # ---- resuming
@@ -153,10 +155,13 @@ class _Run:
 
     def resume(self, wanted: str) -> int:
         """Goes back to the newest intact checkpoint, says what it did, returns the step to go on from."""
-        if wanted not in ("auto", "must", "never"):
-            raise ValueError(f"resume must be auto, must or never, got {wanted!r}")
+        if wanted not in ("auto", "must", "never", "replace"):
+            raise ValueError(f"resume must be auto, must, never or replace, got {wanted!r}")
         say = self._say if self.fabric.is_global_zero else lambda text: None
         found = None if wanted == "never" else checkpoint.newest(self.folder / "checkpoints", say)
+        if found is not None and wanted == "replace" and found.state["identity"] != self.identity():
+            say(f"{found.path} is of other settings or data, so this run starts anew")
+            found = None
         if found is None:
             if wanted == "must":
                 raise ValueError(
@@ -226,7 +231,12 @@ class _Run:
         _, terms, norm = pending[-1]
         values = {name: self.fabric.all_reduce(loss, reduce_op="mean").item() for name, loss in terms.items()}
         values["loss"] = math.fsum(values.values())
-        values |= {name: value.item() for name, value in self.recipe.monitor(self.network).items()}
+        # Equal on all ranks, or one would stop and leave the others waiting.
+        watched = self.recipe.monitor(self.network)
+        values |= {
+            name: self.fabric.all_reduce(value.to(self.fabric.device), reduce_op="mean").item()
+            for name, value in watched.items()
+        }
         if sentence := self.recipe.check(values, step):
             self._diverged(step, sentence)
         values |= {"gradient_norm": norm.item(), "lr": self.recipe.lr(step - 1)}
@@ -296,6 +306,7 @@ class _Run:
                 "steps": steps,
                 "wall_s": self._wall_s(),
                 "peak_memory_bytes": runtime.peak_memory_bytes(),
+                "provenance": self.origin,
             }
             checkpoint.save(path, self.network.state_dict(), state)
             self.journal.write("end", steps, wall_s=self._wall_s())

@@ -16,6 +16,7 @@ def test_published_results_belong_to_recipes_that_still_exist_unchanged():
             for run in results.read(paper.published(scale)):
                 recipe = paper.recipe(run.result.recipe, scale)
                 assert run.result.settings_hash == recipe.settings_hash(), run.result.name
+                assert run.result.manifest_sha256 == recipe.manifest_sha256(), run.result.name
                 assert run.result.dirty is False, run.result.name
 
 

@@ -16,12 +16,11 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
@@ -30,10 +29,9 @@ from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root, file_sha256
 from common.data.splits import check_disjoint, components, even_folds
 from common.data.video import MediaError
-from common.files import write_atomically
+from common.files import only_writer, write_atomically
 from video_sr import corpora, sources
 from video_sr.motion import Motion, clip
-from video_sr.protocol import SCALE, crop_to_multiple, degrade
 from video_sr.sources import Source
 
 SALT = "aim-2020-x16"
@@ -41,6 +39,7 @@ NUM_FOLDS = 6  # one for dev, five that take turns as the test
 SHORT_SIDES = (720, 1080, 1440)  # pixels to which pictures are reduced for training, never enlarged
 TEST_SHORT_SIDE = 1080
 TEST_FRAME = (720, 1280)
+TEST_GRID = 16  # pixels that both sides of a frame are multiples of
 SCORED_FRAMES = 2  # neighbours, so that flicker can be measured
 CONTEXT_FRAMES = 3  # true frames before and after the scored ones, as many as the widest window needs
 POOL_CLIPS = {"mini": 48, "gpu": 400}  # prepared clips a photograph; fewer are the first of more
@@ -77,17 +76,22 @@ def photographs(split: str, seed: int) -> tuple[Source, ...]:
     wanted = {"dev": {0}, "test": {test_fold}, "train": set(range(1, NUM_FOLDS)) - {test_fold}}
     if split not in wanted:
         raise ValueError(f"split must be train, dev or test, got {split!r}")
-    bad = {id_ for id_, _ in bad_photographs()}
+    bad = _bad_ids()
     return tuple(
         s for s in sources.sources("photographs") if _folds()[s.id] in wanted[split] and s.id not in bad
     )
+
+
+def _bad_ids() -> set[str]:
+    return {id_ for id_, _ in bad_sources()}
 
 
 def _shots(split: str) -> tuple[Source, ...]:
     """Stills and clips beside the photographs. Small recordings are dev, all else is test."""
     small = {key for s in sources.sources("clips") if sources.is_small(s) for key in s.keys}
     rest = sources.sources("lossless", "clips", "animated")
-    return tuple(s for s in rest if bool(small & set(s.keys)) == (split == "dev"))
+    bad = _bad_ids()
+    return tuple(s for s in rest if bool(small & set(s.keys)) == (split == "dev") and s.id not in bad)
 
 
 def check_splits(seed: int) -> None:
@@ -104,15 +108,16 @@ def check_splits(seed: int) -> None:
 @cache  # asked for by every training example
 def manifest_sha256() -> str:
     """Hash of every source's content hash, of the split and of how clips are made of them."""
-    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_FRAMES, POOL_PATCH, _POOL_VERSION])
+    motions = [asdict(motion) for motion in (Motion(), *TEST_MOTIONS.values())]
+    tested = [TEST_SHORT_SIDE, TEST_FRAME, SCORED_FRAMES, CONTEXT_FRAMES]
+    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_FRAMES, POOL_PATCH, _POOL_VERSION, motions, tested])
     return hashlib.sha256((sources.manifest().sha256 + made).encode()).hexdigest()
 
 
 # ---- preparation
 
-DONE = "bad-photographs-{clips}.json"  # written last
 MOST_PACK_BYTES = 40_000_000
-MOST_BAD = 0.1  # share of photographs that may be bad before preparation stops
+MOST_BAD = 0.1  # share of sources that may be bad before preparation stops
 PACK_NOTE = "pack.json"  # in the data root of a machine that got its data from `make pack-extreme-vsr`
 _POOL_VERSION = 2  # raise when `motion.py` changes what a seed gives
 
@@ -127,56 +132,78 @@ def prepare(scale: str) -> None:
 
     Raises:
         FetchError: a package that cannot be had.
+        ValueError: more than a tenth of the sources are bad; they are listed.
     """
-    if scale not in POOL_CLIPS:
+    if scale not in POOL_CLIPS or _marker(POOL_CLIPS[scale]).exists():
         return
-    folder = prepared_folder()
-    clips = POOL_CLIPS[scale]
-    if (folder / DONE.format(clips=clips)).exists():
-        return
-    _say(
-        f"extreme-vsr: {sources.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
-        f"{1.4 if scale == 'mini' else 5.4} GB on disk in {data_root()}"
-    )
-    # A packed machine trains; what is scored, on real clips and uncompressed stills, is scored elsewhere.
-    sources.fetch_sources(None, *(["photographs"] if (data_root() / PACK_NOTE).exists() else []))
-    check_splits(0)
-    folder.mkdir(parents=True, exist_ok=True)
-    _say("decoding photographs and making training clips")
-    todo = sources.sources("photographs")
-    bad = []
-    with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for number, fault in enumerate(pool.map(partial(_prepare_photograph, folder, clips), todo), 1):
-            bad += [fault] if fault else []
-            if number % 10 == 0 or number == len(todo):
-                _say(f"{number} of {len(todo)} photographs, {len(bad)} bad")
-    for fault in bad:
-        _say(f"bad, left out: {fault}")
-    check_bad_share(bad, len(todo), MOST_BAD)
-    write_atomically(
-        folder / DONE.format(clips=clips), json.dumps([(fault.id, fault.reason) for fault in bad]).encode()
-    )
+    clips, marker = POOL_CLIPS[scale], _marker(POOL_CLIPS[scale])
+    with only_writer(data_root() / "video_sr", wait=True):  # ranks of one run start at once
+        if marker.exists():
+            return
+        _say(
+            f"extreme-vsr: {sources.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
+            f"{1.4 if scale == 'mini' else 5.4} GB on disk in {data_root()}"
+        )
+        # A packed machine trains; what is scored, on real clips and uncompressed stills, is scored elsewhere.
+        parts = sources.PARTS if scorable() else ("photographs",)
+        sources.fetch_sources(None, *parts)
+        check_splits(0)
+        _say("decoding photographs and making training clips")
+        listed = sources.sources(*parts)
+        todo = [source for source in listed if source.part == "photographs"]
+        bad = [fault for source in listed if source not in todo and (fault := _altered(source))]
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            made = pool.map(partial(_prepare_photograph, marker.parent, clips), todo)
+            for number, fault in enumerate(made, 1):
+                bad += [fault] if fault else []
+                if number % 10 == 0 or number == len(todo):
+                    _say(f"{number} of {len(todo)} photographs, {len(bad)} sources bad")
+        for fault in bad:
+            _say(f"bad, left out: {fault}")
+        check_bad_share(bad, len(listed), MOST_BAD)
+        write_atomically(marker, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
 
-def bad_photographs() -> tuple[tuple[str, str], ...]:
-    """(id, reason) of the photographs that could not be read when the clips were made."""
-    found = sorted(prepared_folder().glob(DONE.format(clips="*")))
+def _marker(clips: int) -> Path:
+    """Written last, with what was bad."""
+    return prepared_folder() / f"bad-sources-{clips}.json"
+
+
+def bad_sources() -> tuple[tuple[str, str], ...]:
+    """(id, reason) of the sources that could not be used when the clips were made."""
+    found = sorted(prepared_folder().glob("bad-sources-*.json"))
     return tuple(
         dict.fromkeys((id_, reason) for path in found for id_, reason in json.loads(path.read_text()))
     )
 
 
+def _altered(source: Source) -> Bad | None:
+    """What is wrong with a source's file, if anything: packages may change, and these bytes are what was seen."""
+    path = sources.file_of(source)
+    if not path.is_file():
+        return Bad(source.id, str(path), "no such file")
+    found = file_sha256(path)
+    return (
+        None
+        if found == source.sha256
+        else Bad(source.id, str(path), f"sha256 must be {source.sha256}, got {found}")
+    )
+
+
 def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
+    import torch
     from threadpoolctl import threadpool_limits
 
+    from video_sr.protocol import SCALE, degrade
+
     torch.set_num_threads(1)
-    path = sources.file_of(source)
+    if fault := _altered(source):
+        return fault
     try:
         picture = sources.load_photograph(source)
     except MediaError as error:
-        return Bad(source.id, str(path), str(error))
-    if (found := file_sha256(path)) != source.sha256:
-        return Bad(source.id, str(path), f"sha256 must be {source.sha256}, got {found}")
+        return Bad(source.id, str(sources.file_of(source)), str(error))
     with threadpool_limits(1):
         reduced = [reduce_to(picture, side) for side in SHORT_SIDES if side <= min(picture.shape[:2])]
         for side, array in zip(SHORT_SIDES, reduced, strict=False):
@@ -310,15 +337,14 @@ def _made_clip(source: Source, name: str, motion: Motion) -> UInt8[ndarray, "tim
         picture = reduce_to(sources.load_photograph(source), TEST_SHORT_SIDE)
     rng = np.random.default_rng([*hashlib.sha256(f"{SALT}/{source.id}/{name}".encode()).digest()[:8]])
     frame = tuple(
-        min(side, whole - whole % SCALE) for side, whole in zip(TEST_FRAME, picture.shape[:2], strict=True)
+        min(side, whole - whole % TEST_GRID)
+        for side, whole in zip(TEST_FRAME, picture.shape[:2], strict=True)
     )
     return clip(picture, motion, num_frames=SCORED_FRAMES + 2 * CONTEXT_FRAMES, size=frame, rng=rng)
 
 
-def _real_clip(source: Source) -> UInt8[ndarray, "time height width 3"]:
+def _real_clip(source: Source) -> Iterator[UInt8[ndarray, "height width 3"]]:
     """Frames in the middle of a shot."""
     wanted = SCORED_FRAMES + 2 * CONTEXT_FRAMES
     start = (source.num_frames - wanted) // 2
-    return np.stack(
-        [crop_to_multiple(frame) for frame in sources.read_clip(source, None, start, start + wanted)]
-    )
+    return sources.read_clip(source, None, start, start + wanted)

@@ -18,23 +18,21 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
-STYLES = method_styles(("BICUBIC", "BICUBIC_X4", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
+STYLES = method_styles(("BICUBIC", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
 SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "several frames (EVESRNet)"}
 PARTS = {
     "photographs": "made camera motion over photographs never trained on",
     "lossless": "the same over uncompressed stills",
     "clips": "real recordings",
     "animated": "computer animation",
+    "vid3oc": "Vid3oC",
+    "reds": "REDS",
 }
 MOST_PANELS = 12
 
 
 def _of_part(runs: Sequence[Run], part: str) -> list[Run]:
-    chosen = [
-        Run(run.result, [item for item in run.items if item.part == part])
-        for run in runs
-        if run.result.recipe != "BICUBIC_X4"
-    ]
+    chosen = [Run(run.result, [item for item in run.items if item.part == part]) for run in runs]
     return [run for run in chosen if run.items]
 
 

@@ -22,14 +22,13 @@ def save(
     truth: UInt8[ndarray, "sr_height sr_width 3"],
 ) -> None:
     """Writes `ITEM.{low,output,truth}.jpg`; the input is enlarged so that its pixels show."""
-    factor = truth.shape[0] // low.shape[0]
     height, width = (min(wanted, side) for wanted, side in zip(WINDOW_PX, truth.shape[:2], strict=True))
     top, left = (
         (truth.shape[0] - height) // 2 // SCALE * SCALE,
         (truth.shape[1] - width) // 2 // SCALE * SCALE,
     )
     inside = np.s_[top : top + height, left : left + width]
-    enlarged = low.repeat(factor, 0).repeat(factor, 1)
+    enlarged = low.repeat(SCALE, 0).repeat(SCALE, 1)
     for name, picture in {"low": enlarged, "output": output, "truth": truth}.items():
         path = folder / f"{item_id.replace('/', '--')}.{name}.jpg"
         Image.fromarray(np.ascontiguousarray(picture[inside])).save(path, quality=90)

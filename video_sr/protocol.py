@@ -119,8 +119,7 @@ class SequenceScore:
             scores = {convention.name: convention.score(sr, hr) for convention in PER_FRAME}
             scores[STRUCTURE] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
             if lr is not None:
-                again = degrade(sr, sr.shape[0] // lr.shape[0])
-                scores[CONSISTENCY] = Convention("psnr").score(again, lr)
+                scores[CONSISTENCY] = Convention("psnr").score(degrade(sr), lr)
         if self._last is not None:
             scores[TEMPORAL] = change_error(np.stack([self._last[0], sr]), np.stack([self._last[1], hr]))
         self._last = (sr, hr)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from common.data.batching import Draw
+from common.data.order import Draw
 from video_sr import corpora, data
 from video_sr.motion import Motion, clip
 from video_sr.protocol import SCALE, crop_to_multiple, degrade

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from common.data.batching import Draw
+from common.data.order import Draw
 from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, Sequence
 from video_sr.motion import Motion, clip
 from video_sr.protocol import SCALE, degrade

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common import journal, results
 from common.claims import Claim, Verdict, judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
+from common.recipe import Recipe
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
 from common.report.page import Picture, Section, costs_table, departures, provenance_table, render
 from common.report.tables import (
@@ -34,13 +35,34 @@ def command(paper: Paper, scale: str) -> str:
     return f"make reproduce-{paper.slug}" + ("" if scale == "mini" else f" SCALE={scale}")
 
 
+def _runs(folder: Path, recipes: Mapping[str, Recipe]) -> list[Run]:
+    """Test runs of a folder that are of today's recipes on today's data; others are no evidence for them."""
+    return [
+        run
+        for run in results.read(folder)
+        if (recipe := recipes.get(run.result.recipe)) and run.result.split == "test"
+        and run.result.settings_hash == recipe.settings_hash()
+        and run.result.manifest_sha256 == recipe.manifest_sha256()
+    ]  # fmt: skip
+
+
+def _evidence(paper: Paper, own: bool, scale: str) -> list[Run]:
+    return _runs(paper.own_results(scale) if own else paper.published(scale), paper.recipes(scale))
+
+
+def current_names(paper: Paper, scale: str) -> list[str]:
+    """Recipes all of whose own results are of today's settings and data: what may be published."""
+    own = {run.result.name for run in _evidence(paper, True, scale)}
+    found = [run.result for run in results.read(paper.own_results(scale)) if run.result.split == "test"]
+    return sorted(
+        {result.recipe for result in found} - {result.recipe for result in found if result.name not in own}
+    )
+
+
 def _verdicts(paper: Paper, own: bool, scales: Sequence[str]) -> dict[str, list[Verdict]]:
     claims: Sequence[Claim] = paper.room("claims").CLAIMS
-    found = {}
-    for scale in scales:
-        if runs := results.read(paper.own_results(scale) if own else paper.published(scale)):
-            found[scale] = judge(claims, runs, scale)
-    return found
+    evidence = {scale: _evidence(paper, own, scale) for scale in scales}
+    return {scale: judge(claims, runs, scale) for scale, runs in evidence.items() if runs}
 
 
 def rows_of(paper: Paper, *, with_yours: bool, scales: Sequence[str] = JUDGED_SCALES) -> list[ClaimRow]:
@@ -124,12 +146,9 @@ def _section(paper: Paper) -> Section:
 
 def _best_evidence(paper: Paper) -> tuple[list[Run], bool]:
     """Runs of the largest scale that has any: yours, else the published ones; and whether they are yours."""
-    names = {scale: set(paper.recipes(scale)) for scale in JUDGED_SCALES}
     for own in (True, False):
         for scale in reversed(JUDGED_SCALES):
-            runs = results.read(paper.own_results(scale) if own else paper.published(scale))
-            runs = [run for run in runs if run.result.recipe in names[scale] and run.result.split == "test"]
-            if runs:
+            if runs := _evidence(paper, own, scale):
                 return runs, own
     return [], False
 
@@ -163,7 +182,7 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
         scores = [
             f"At `{scale}`:\n\n{markdown(table)}"
             for scale in scales
-            for table in paper.room("figures").tables(results.read(paper.published(scale)))
+            for table in paper.room("figures").tables(_evidence(paper, False, scale))
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
     yield README, "verdicts", "\n\n".join(everything)

@@ -189,7 +189,7 @@ def test_another_number_of_ranks_is_not_resumed(tmp_path):
 def test_resume_must_fails_without_a_checkpoint_and_unknown_words_fail(tmp_path):
     with pytest.raises(ValueError, match=r"no intact checkpoint in .*checkpoints; start with --resume auto"):
         _train(tmp_path, resume="must")
-    with pytest.raises(ValueError, match="resume must be auto, must or never, got 'yes'"):
+    with pytest.raises(ValueError, match="resume must be auto, must, never or replace, got 'yes'"):
         _train(tmp_path, resume="yes")
 
 
@@ -241,3 +241,12 @@ def test_steps_run_on_across_epochs():
     ids = [id_ for step in range(6) for id_ in QUICK.item_ids(0, step, Shard())]
     for epoch in range(3):
         assert len(set(ids[epoch * NUM_ITEMS : (epoch + 1) * NUM_ITEMS])) == NUM_ITEMS
+
+
+def test_resume_replace_starts_anew_over_another_runs_checkpoint_and_goes_on_from_its_own(tmp_path, capfd):
+    first = _train(tmp_path)
+    again = _train(tmp_path, resume="replace")
+    assert "resumed step" in capfd.readouterr().err
+    assert again.weights.read_bytes() == first.weights.read_bytes()
+    trainer.train(Toy(size=2.0), seed=0, folder=tmp_path, device="cpu", resume="replace")
+    assert "is of other settings or data, so this run starts anew" in capfd.readouterr().err

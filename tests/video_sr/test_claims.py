@@ -42,12 +42,9 @@ def test_steadier_means_less_change_error():
     assert BY_ID["steady"].margin(arms) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(
-    ("x16", "x4", "margin"), [(0.7, 0.99, 0.09), (0.85, 0.99, 0.05), (0.95, 0.99, -0.05), (0.7, 0.8, -0.1)]
-)
-def test_structure_must_be_lost_at_16_and_kept_at_4(x16, x4, margin):
-    arms = {"BICUBIC": items(STRUCTURE, x16), "BICUBIC_X4": items(STRUCTURE, x4)}
-    assert BY_ID["structure"].margin(arms) == pytest.approx(margin)
+@pytest.mark.parametrize(("ssim", "margin"), [(0.7, 0.2), (0.95, -0.05)])
+def test_structure_is_lost_below_the_bar(ssim, margin):
+    assert BY_ID["structure"].margin({"BICUBIC": items(STRUCTURE, ssim)}) == pytest.approx(margin)
 
 
 def test_several_frames_are_judged_within_the_same_network():
@@ -63,10 +60,12 @@ def test_claims_read_recipes_that_exist_where_they_can_be_judged():
             assert set(claim.reads) <= set(RECIPES[scale]), claim.id
 
 
-def test_every_claim_is_judgeable_or_says_why_not_at_every_scale():
+def test_a_scale_without_a_verdict_has_a_reason():
     for scale in RECIPES:
-        for verdict in judge(CLAIMS, [], scale):
-            assert verdict.reason or verdict.word == "not run"
+        for claim, verdict in zip(CLAIMS, judge(CLAIMS, [], scale), strict=True):
+            judgeable = scale in claim.scales and scale not in claim.not_testable
+            assert verdict.word == ("not run" if judgeable else "not testable at this scale")
+            assert len(verdict.reason) > 15
 
 
 def test_no_number_that_nobody_read_stands_as_the_papers():

@@ -88,7 +88,7 @@ def test_a_missing_corpus_names_the_folder(monkeypatch, tmp_path):
 
 def test_a_bad_photograph_is_named_and_neither_trained_on_nor_tested(monkeypatch):
     lost = data.photographs("test", 0)[0].id
-    monkeypatch.setattr(data, "bad_photographs", lambda: ((lost, "cut short"),))
+    monkeypatch.setattr(data, "bad_sources", lambda: ((lost, "cut short"),))
     assert lost not in ids("test", 0) | ids("train", 1)
 
 
@@ -114,3 +114,23 @@ def test_a_pack_holds_photographs_alone_and_fits_40_mb(tmp_path):
         names = tar.getnames()
     assert len([name for name in names if name.lower().endswith((".jpg", ".png"))]) == 37
     assert (tmp_path / "pack.tar").stat().st_size <= 40_000_000
+
+
+def test_a_clip_with_other_bytes_than_the_listed_ones_is_named_and_not_scored(monkeypatch, tmp_path):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    source = sources.sources("clips")[0]
+    path = sources.file_of(source)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"another film")
+    fault = data._altered(source)
+    assert fault is not None
+    assert source.sha256 in fault.reason
+    monkeypatch.setattr(data, "bad_sources", lambda: ((source.id, fault.reason),))
+    assert source.id not in {sequence.id for sequence in data.sequences("pool", "test", 0)}
+
+
+@pytest.mark.parametrize("name", ["TEST_FRAME", "SCORED_FRAMES", "TEST_SHORT_SIDE"])
+def test_the_manifest_hash_moves_with_how_test_clips_are_made(monkeypatch, name):
+    before = data.manifest_sha256()
+    monkeypatch.setattr(data, name, 7)
+    assert data.manifest_sha256.__wrapped__() != before

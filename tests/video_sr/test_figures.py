@@ -33,11 +33,6 @@ def test_the_table_gives_mean_and_median_gain_beside_each_other(runs):
     assert [cell.text for cell in row[1:6]] == ["WIDE", "+1.30", "+0.500", "+0.400", "+3.00"]
 
 
-def test_the_x4_control_is_no_method_of_the_table(runs):
-    table = figures.tables([*runs, run("BICUBIC_X4", {"a": 40.0, "b": 40.0, "c": 40.0})])[0]
-    assert [row[1].text for row in table.rows] == ["WIDE"]
-
-
 def test_every_part_with_a_baseline_has_a_figure(runs):
     runs += [run("BICUBIC", {"d": 20.0}, "clips"), run("WIDE", {"d": 21.0}, "clips")]
     runs[2] = Run(replace(runs[2].result, seed=1), runs[2].items)

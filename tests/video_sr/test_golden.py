@@ -50,5 +50,5 @@ def test_first_losses_are_the_golden_ones(name):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     rows = [" ".join([name, *map(repr, _losses(name))]) for name in NAMES]
-    head = "# First losses of the smoke recipes, seed 0, one thread. Made by: python tests/video_sr/test_golden.py"
+    head = "# First losses of the smoke recipes, one thread. By: PYTHONPATH=. python tests/video_sr/test_golden.py"
     GOLDEN.write_text("\n".join([head, f"CPU {_capability()}", *rows]) + "\n")

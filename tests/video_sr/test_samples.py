@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.data.batching import Draw
+from common.data.order import Draw
 from video_sr import data, samples
 from video_sr.protocol import SCALE, degrade
 from video_sr.textures import texture

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.data.batching import draws, load_batches
+from common.data.batching import load_batches
+from common.data.order import draws
 from common.recipe import Shard
 
 
