@@ -27,7 +27,7 @@ seeds := $(if $(SEEDS),--seeds $(SEEDS))
 
 .PHONY: help
 help:
-	@echo "Four papers, reproduced claim by claim. Half an hour on two CPU cores:  make reproduce-extreme-vsr"
+	@echo "Four papers, reproduced claim by claim. Twenty minutes on two CPU cores:  make reproduce-extreme-vsr"
 	@echo
 	@awk '/^#> /{ print substr($$0, 4) } /^#>$$/{ print "" }' $(firstword $(MAKEFILE_LIST))
 
@@ -59,7 +59,7 @@ $(papers:%=publish-%): publish-%: setup
 	@$(run) publish $* --scale $(SCALE)
 #>
 #> report                           claims, verdicts, tables and figures from the runs there are
-#> dashboard                        the journals of your runs, live
+#> dashboard                        your runs so far, from their journals
 #> verify                           recompute every published table from raw scores
 #> bench                            speed and memory against other implementations
 .PHONY: report dashboard verify bench
