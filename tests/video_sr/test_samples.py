@@ -16,7 +16,7 @@ def pool(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "prepared_folder", lambda: tmp_path)
     photographs = list(data.photographs("train", 0))[:1]
     monkeypatch.setattr(data.sources, "load_photograph", lambda source: np.tile(texture(0), (2, 2, 1)))
-    monkeypatch.setattr(data, "file_sha256", lambda path: photographs[0].sha256)
+    monkeypatch.setattr(data, "_altered", lambda source: None)
     monkeypatch.setattr(data, "photographs", lambda split, seed: tuple(photographs))
     assert data._prepare_photograph(tmp_path, 4, photographs[0]) is None
     samples.pool_ids.cache_clear()
