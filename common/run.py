@@ -12,11 +12,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from common import papers
+
+if TYPE_CHECKING:
+    from common.recipe import Recipe
 
 PROJECT = "speech-video-reproductions"
 USER_ERROR, NOT_BUILT, DIVERGED, INTERRUPTED = 2, 3, 4, 130
@@ -70,6 +73,20 @@ def _plain_errors() -> Iterator[None]:
     except KeyboardInterrupt as error:
         typer.echo("stopped; the same command goes on from what was saved", err=True)
         raise typer.Exit(INTERRUPTED) from error
+
+
+def _prepared(
+    paper: str, recipe: str, scale: str, settings: list[str] | None
+) -> tuple[papers.Paper, str, Recipe]:
+    """A paper, the name of a run and its recipe with `--set` applied; the data are there afterwards."""
+    from common.recipe import override
+    from common.scoring import name_of
+
+    found = papers.find(paper)
+    registered = found.recipe(recipe, scale)
+    chosen = override(registered, settings or ())
+    found.room("data").prepare(scale)
+    return found, name_of(recipe, chosen, registered), chosen
 
 
 @cli.command("list")
@@ -126,13 +143,8 @@ def train(
     """
     with _plain_errors():
         from common import journal, scoring, trainer
-        from common.recipe import override
 
-        found = papers.find(paper)
-        registered = found.recipe(recipe, scale)
-        chosen = override(registered, settings or ())
-        name = scoring.name_of(recipe, chosen, registered)
-        found.room("data").prepare(scale)
+        found, name, chosen = _prepared(paper, recipe, scale, settings)
         folder = found.run_folder(scale, name, seed)
 
         def mirrors(first_step: int) -> list[journal.Mirror]:
@@ -176,13 +188,8 @@ def score(
     """
     with _plain_errors():
         from common import scoring
-        from common.recipe import override
 
-        found = papers.find(paper)
-        registered = found.recipe(recipe, scale)
-        chosen = override(registered, settings or ())
-        name = scoring.name_of(recipe, chosen, registered)
-        found.room("data").prepare(scale)
+        found, name, chosen = _prepared(paper, recipe, scale, settings)
         typer.echo(
             str(scoring.score(found, name, chosen, scale=scale, seed=seed, split=split, device=device))
         )
