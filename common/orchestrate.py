@@ -19,8 +19,8 @@ from common.files import write_atomically
 from common.papers import Paper
 from common.recipe import Recipe, override
 
-# glibc gives large blocks back to the system after every step and pays page faults to get them again. Keeping
-# them cut the time of a training step by 11 to 21 % on a CPU.
+# glibc gives large blocks back to the system after every step and pays page faults to get them again; a training
+# step on a CPU is faster when it keeps them.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",

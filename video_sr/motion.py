@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -153,8 +153,3 @@ def _cut(frames: Frames, picture: Picture, motion: Motion, rng: np.random.Genera
     lost = slice(first, num_frames) if rng.random() < 0.5 else slice(0, num_frames - first)
     plain = Motion(warped_share=0, object_share=0, cut_share=0)
     frames[lost] = clip(picture, plain, num_frames=num_frames, size=frames.shape[1:3], rng=rng)[lost]
-
-
-def luminance_spread(frame: UInt8[ndarray, "height width 3"]) -> Float[ndarray, ""]:
-    """Standard deviation of a frame in 8-bit levels; below 1 it is flat and its PSNR says nothing."""
-    return np.asarray(frame, dtype=np.float64).std()
