@@ -64,8 +64,9 @@ class Paper:
         return found.get(scale, {})
 
     def recipe(self, name: str, scale: str) -> Recipe:
-        """One recipe; the error for an unknown name lists the known ones."""
-        known = self.recipes(scale)
+        """One recipe, or one that makes a backbone; the error for an unknown name lists the known ones."""
+        backbones: Mapping[str, Mapping[str, Recipe]] = getattr(self.room("recipes"), "BACKBONES", {})
+        known = {**self.recipes(scale), **backbones.get(scale, {})}
         if name not in known:
             raise ValueError(
                 f"{self.slug} has no recipe {name!r} at scale {scale}; known: {', '.join(known)}"

@@ -1,0 +1,284 @@
+"""Audio of any file to mono samples at one rate, whole or in windows with flat memory.
+
+soundfile reads what it knows (wav, flac, ogg, mp3); PyAV reads the rest, the sound of videos included. Channels are
+averaged. Both ways of reading share one decoder and one resampling filter (torchaudio's windowed sinc), so the
+windows of a long file are, sample by sample, those of the file read at once.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+from functools import cache
+from math import ceil, gcd
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+
+from common.data.video import MediaError
+
+SAMPLE_RATE_HZ = 16_000
+MIN_S = 0.025  # one frame of a speech encoder sees this much; shorter audio gives no frame
+MOST_PEAK = 2.0  # float files may overshoot full scale a little; integers mistaken for floats exceed it by far
+BLOCK_SAMPLES = 1 << 16
+UNKNOWN_SIZE = 0x7FFF_F000  # programs that write a wav into a pipe promise about 2 or 4 GiB: size not known
+
+
+class AudioError(MediaError):
+    """`PATH: reason`, for sound that cannot be used."""
+
+
+def read_audio(
+    path: Path, *, format: str | None = None, rate_hz: int = SAMPLE_RATE_HZ
+) -> Float32[ndarray, " sample"]:
+    """All samples of a file, mono, in [-1, 1], at `rate_hz`.
+
+    Args:
+        format: forces a demuxer of FFmpeg, for files without a header: "g722", "mp3"; raw samples name their
+            rate, as "u8:11025".
+
+    Raises:
+        AudioError: no such file, empty, no sound in it, undecodable, broken off (with both lengths), samples that
+            are not numbers or beyond full scale, or shorter than `MIN_S`.
+    """
+    _check_file(path)
+    return _whole(_Decoder(path, path, format), rate_hz)
+
+
+def decode_audio(
+    content: bytes, *, name: Path, format: str | None = None, rate_hz: int = SAMPLE_RATE_HZ
+) -> Float32[ndarray, " sample"]:
+    """As `read_audio`, of bytes in memory; errors call them `name`."""
+    if not content:
+        raise AudioError(name, "is empty (0 bytes)")
+    return _whole(_Decoder(name, content, format), rate_hz)
+
+
+def stream_audio(
+    path: Path, *, window_s: float, hop_s: float, rate_hz: int = SAMPLE_RATE_HZ
+) -> Iterator[tuple[float, Float32[ndarray, " sample"]]]:
+    """(start in seconds, samples) of windows that overlap by `window_s - hop_s`; the last may be shorter.
+
+    Holds one window and one block, however long the file is. Every sample is in some window.
+
+    Raises:
+        AudioError: as `read_audio`; what is wrong late in a file is found late.
+    """
+    if not 0 < hop_s <= window_s:
+        raise ValueError(f"hop_s must be in (0, window_s = {window_s:g}], got {hop_s:g}")
+    _check_file(path)
+    window, hop = round(window_s * rate_hz), round(hop_s * rate_hz)
+    if hop < 1:
+        raise ValueError(f"hop_s must hold a sample at {rate_hz} Hz, got {hop_s:g}")
+    held, start, done = np.zeros(0, np.float32), 0, 0
+    for block in _resampled(_Decoder(path, path, None), rate_hz):
+        held = np.concatenate([held, block])
+        while len(held) >= window:
+            yield start / rate_hz, held[:window].copy()
+            held, start, done = held[hop:], start + hop, start + window
+    if start + len(held) < MIN_S * rate_hz:
+        raise AudioError(path, _too_short(start + len(held), rate_hz))
+    if start + len(held) > done:
+        yield start / rate_hz, held
+
+
+def duration_s(path: Path) -> float | None:
+    """Seconds as the file's header has them; None where it has none.
+
+    Raises:
+        AudioError: no such file, empty, or no sound in it.
+    """
+    _check_file(path)
+    return _Decoder(path, path, None).duration_s()
+
+
+# ---- decoding
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise AudioError(path, "no such file")
+    if not path.is_file():
+        raise AudioError(path, "is a folder, not a file")
+    if path.stat().st_size == 0:
+        raise AudioError(path, "is empty (0 bytes)")
+
+
+def _too_short(samples: int, rate_hz: int) -> str:
+    return f"must last at least {MIN_S:g} s, got {samples / rate_hz:.4f} s"
+
+
+def _whole(decoder: _Decoder, rate_hz: int) -> Float32[ndarray, " sample"]:
+    samples = np.concatenate([np.zeros(0, np.float32), *_resampled(decoder, rate_hz)])
+    if len(samples) < MIN_S * rate_hz:
+        raise AudioError(decoder.name, _too_short(len(samples), rate_hz))
+    return samples
+
+
+class _Decoder:
+    """Mono blocks of one source at its own rate; every fault of a decoder becomes an AudioError."""
+
+    def __init__(self, name: Path, source: Path | bytes, format: str | None):
+        self.name, self.source, self.format = name, source, format
+        self.rate_hz = 0  # known once the first block is out
+
+    def _source(self) -> Any:
+        """As both decoders take it; afresh, so that one may try after the other."""
+        return io.BytesIO(self.source) if isinstance(self.source, bytes) else str(self.source)
+
+    def _file(self) -> Any:
+        return io.BytesIO(self.source) if isinstance(self.source, bytes) else open(self.source, "rb")
+
+    def blocks(self) -> Iterator[Float32[ndarray, " sample"]]:
+        sound = None if self.format else self._opened_by_soundfile()
+        for block in self._by_soundfile(sound) if sound else self._by_pyav():
+            if not np.isfinite(block).all():
+                raise AudioError(self.name, "holds samples that are not numbers (NaN or infinity)")
+            peak = float(np.abs(block).max(initial=0))
+            if peak > MOST_PEAK:
+                raise AudioError(self.name, f"samples must lie in [-1, 1], got {peak:g}; scale the file")
+            yield block.mean(1, dtype=np.float32) if block.ndim == 2 else block
+
+    def duration_s(self) -> float | None:
+        sound = self._opened_by_soundfile()
+        if sound:
+            with sound:
+                return float(sound.frames / sound.samplerate)
+        with self._opened_by_pyav() as container:
+            stream = container.streams.audio[0]
+            if stream.duration:
+                return float(stream.duration * stream.time_base)
+            return container.duration / 1_000_000 if container.duration else None
+
+    def _opened_by_soundfile(self) -> Any:
+        import soundfile
+
+        self._check_wav()
+        try:
+            return soundfile.SoundFile(self._source())
+        except soundfile.SoundFileError:  # not one of its formats; PyAV has the last word
+            return None
+
+    def _by_soundfile(self, sound: Any) -> Iterator[ndarray]:
+        import soundfile
+
+        with sound:
+            self.rate_hz, read = sound.samplerate, 0
+            try:
+                for block in sound.blocks(BLOCK_SAMPLES, dtype="float32", always_2d=True):
+                    read += len(block)
+                    yield block
+            except soundfile.SoundFileError as error:
+                raise AudioError(self.name, f"cannot be decoded after {read} samples: {error}") from error
+            if read < sound.frames:
+                raise AudioError(self.name, f"breaks off: promises {sound.frames} samples, has {read}")
+
+    def _check_wav(self) -> None:
+        """Decoders read a wav that breaks off without a word, so its chunks are walked first."""
+        with self._file() as file:
+            content = file.read(12)
+            size = file.seek(0, io.SEEK_END)
+            at = 12
+            while content[:4] == b"RIFF" and content[8:] == b"WAVE" and at + 8 <= size:
+                file.seek(at)
+                kind, promised = struct.unpack("<4sI", file.read(8))
+                if kind == b"data" and promised < UNKNOWN_SIZE and promised > size - at - 8:
+                    raise AudioError(
+                        self.name, f"breaks off: promises {promised} bytes of samples, has {size - at - 8}"
+                    )
+                at += 8 + promised + promised % 2
+
+    def _opened_by_pyav(self) -> Any:
+        import av
+
+        demuxer, _, raw_rate = (self.format or "").partition(":")
+        options = {"sample_rate": raw_rate} if raw_rate else {}
+        try:
+            container = av.open(self._source(), format=demuxer or None, options=options)
+        except (av.FFmpegError, ValueError) as error:
+            raise AudioError(self.name, f"cannot be read as audio: {_words(error)}") from error
+        if not container.streams.audio:
+            kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
+            container.close()
+            raise AudioError(self.name, f"has no sound, only {kinds}")
+        return container
+
+    def _by_pyav(self) -> Iterator[ndarray]:
+        import av
+
+        with self._opened_by_pyav() as container:
+            stream, read = container.streams.audio[0], 0
+            as_floats: Any = None
+            try:
+                for packet in container.demux(stream):
+                    if packet.is_corrupt:
+                        raise AudioError(self.name, f"breaks off or is damaged after {read} samples")
+                    for frame in packet.decode():
+                        if as_floats is None:
+                            self.rate_hz = frame.sample_rate
+                            as_floats = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
+                        for piece in as_floats.resample(frame):
+                            read += piece.samples
+                            yield piece.to_ndarray().T
+            except av.FFmpegError as error:
+                raise AudioError(
+                    self.name, f"cannot be decoded after {read} samples: {_words(error)}"
+                ) from error
+
+
+def _words(error: Any) -> str:
+    log = getattr(error, "log", None)
+    return f"{getattr(error, 'strerror', error)}" + (f" ({log[1]}: {log[2].strip()})" if log else "")
+
+
+# ---- resampling
+
+
+@cache
+def _filter(from_hz: int, to_hz: int) -> Any:
+    import torchaudio
+
+    return torchaudio.transforms.Resample(from_hz, to_hz)  # as functional.resample, its kernel kept
+
+
+def _resampled(decoder: _Decoder, rate_hz: int) -> Iterator[Float32[ndarray, " sample"]]:
+    """Blocks at `rate_hz`, equal to those of the whole signal resampled at once.
+
+    The filter turns every `step` samples into `made` and looks `reach` steps to either side; blocks are cut at
+    whole steps and resampled with their neighbourhood.
+    """
+    held, before = np.zeros(0, np.float32), 0  # samples not passed on, after `before` steps of the past
+    for block in decoder.blocks():
+        if decoder.rate_hz == rate_hz:
+            yield block
+            continue
+        held = np.concatenate([held, block])
+        step, reach = _step_and_reach(decoder.rate_hz, rate_hz)
+        ready = len(held) // step - reach - before
+        if ready * step >= BLOCK_SAMPLES:
+            yield _cut(held, before, ready, decoder.rate_hz, rate_hz)
+            kept = max(0, before + ready - reach)
+            held, before = held[kept * step :], before + ready - kept
+    if len(held):
+        yield _cut(held, before, None, decoder.rate_hz, rate_hz)
+
+
+def _step_and_reach(from_hz: int, to_hz: int) -> tuple[int, int]:
+    step = from_hz // gcd(from_hz, to_hz)
+    return step, ceil(_filter(from_hz, to_hz).width / step)
+
+
+def _cut(
+    held: Float32[ndarray, " sample"], before: int, ready: int | None, from_hz: int, to_hz: int
+) -> Float32[ndarray, " resampled"]:
+    """Resamples `held` and cuts out `ready` steps (None: all) after the first `before`."""
+    made = to_hz // gcd(from_hz, to_hz)
+    with torch.no_grad():
+        samples = _filter(from_hz, to_hz)(torch.from_numpy(np.ascontiguousarray(held))).numpy()
+    stop = None if ready is None else (before + ready) * made
+    return np.clip(samples[before * made : stop], -1, 1)

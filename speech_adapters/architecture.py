@@ -1,0 +1,98 @@
+"""Sizes of wav2vec 2.0 and what training does to its inputs, as settings; no torch, so that recipes load fast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+SAMPLE_RATE_HZ = 16_000
+CONV_NORMS = ("group", "layer")
+BASE_CONV = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Sizes and places of norms: what must be equal for weights to fit."""
+
+    conv: tuple[tuple[int, int, int], ...] = BASE_CONV  # channels, kernel, stride of each layer
+    conv_norm: str = "group"  # one norm, after the first layer; "layer": one after each, over channels
+    conv_bias: bool = False
+    width: int = 768  # channels of the Transformer
+    layers: int = 12
+    heads: int = 12
+    inner: int = 3072  # channels of the feed-forward
+    pre_norm: bool = False  # norms before attention and feed-forward instead of after the residual sum
+    positional_kernel: int = 128
+    positional_groups: int = 16
+    normalise_input: bool = False  # each waveform to zero mean and unit variance
+
+    def __post_init__(self) -> None:
+        # JSON has lists where these are tuples.
+        object.__setattr__(self, "conv", tuple(tuple(layer) for layer in self.conv))
+        if self.conv_norm not in CONV_NORMS:
+            raise ValueError(f"conv_norm must be one of {', '.join(CONV_NORMS)}, got {self.conv_norm!r}")
+        for key in ("heads", "positional_groups"):
+            if self.width % getattr(self, key):
+                raise ValueError(f"{key} must divide width {self.width}, got {getattr(self, key)}")
+
+    @property
+    def stride(self) -> int:
+        """Samples between two frames."""
+        return math.prod(stride for _, _, stride in self.conv)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one frame sees, the fewest that give a frame."""
+        field = 1
+        for _, kernel, stride in reversed(self.conv):
+            field = (field - 1) * stride + kernel
+        return field
+
+    @property
+    def frame_s(self) -> float:
+        return self.stride / SAMPLE_RATE_HZ
+
+    def num_frames(self, num_samples: Any) -> Any:
+        """Frames of that many samples, an int or a tensor of ints; 0 when they are too few for one."""
+        for _, kernel, stride in self.conv:
+            num_samples = (num_samples - kernel) // stride + 1
+        return max(0, num_samples) if isinstance(num_samples, int) else num_samples.clamp(min=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout:
+    """Probabilities in 0..1 while training."""
+
+    residual: float = 0.0  # after attention, feed-forward and the embedding
+    attention: float = 0.0
+    inner: float = 0.0  # inside the feed-forward
+    features: float = 0.0  # of the projected conv features
+    layer: float = 0.0  # of skipping a Transformer layer
+
+
+NO_DROPOUT = Dropout()
+BASE = Architecture()
+LARGE = Architecture(width=1024, layers=24, heads=16, inner=4096)
+XLSR = Architecture(
+    width=1024, layers=24, heads=16, inner=4096, conv_norm="layer", conv_bias=True, pre_norm=True, normalise_input=True
+)  # fmt: skip
+# For two CPU cores: as many frames a second as BASE, six conv layers that narrow fast, pre-norm because the small
+# post-norm nets that were tried stayed at chance in self-supervised pre-training.
+SMALL = Architecture(
+    conv=((64, 20, 10), (96, 3, 2), (128, 3, 2), (160, 3, 2), (160, 2, 2), (160, 2, 2)),
+    width=192, layers=4, heads=4, inner=768, pre_norm=True, positional_kernel=64,
+)  # fmt: skip
+TINY = Architecture(
+    conv=((8, 20, 10), (8, 3, 2), (16, 3, 2), (16, 3, 2), (16, 2, 2), (16, 2, 2)),
+    width=24, layers=2, heads=2, inner=48, pre_norm=True, positional_kernel=16, positional_groups=4,
+)  # fmt: skip
+ARCHITECTURES = {"base": BASE, "large": LARGE, "xlsr": XLSR, "small": SMALL, "tiny": TINY}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking:
+    """Spans that are hidden: each place starts one with probability `start`, so spans overlap [§3.1]."""
+
+    start: float = 0.065  # share of places that start a span, in 0..1
+    span: int = 10  # places that a span hides

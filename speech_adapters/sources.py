@@ -1,0 +1,64 @@
+"""The real speech that `mini` and `gpu` use: every source by name, with its packages and its utterances.
+
+    fotaq-en              4,3xx lines of a game, English, many actors: the speech to pre-train on
+    asterisk-LANGUAGE     some 500 prompts, one speaker a language, parallel in five languages
+
+None of it is LibriSpeech or Common Voice; results on it are never to be read as results on those.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from common.data.packages import Package, fetch
+from speech_adapters.packages import asterisk, queen
+from speech_adapters.packages.utterances import Utterance
+
+__all__ = ["SOURCES", "Source", "Utterance", "source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Speech of one language from one family of packages."""
+
+    name: str
+    language: str
+    packages: tuple[Package, ...]
+    read: Callable[[Path], list[Utterance]]
+
+    def fetch(self, root: Path, progress: bool = True) -> None:
+        """
+        Raises:
+            FetchError: a package that cannot be had; says which file to place where.
+        """
+        for package in self.packages:
+            fetch(package, root, progress)
+
+    def utterances(self, root: Path) -> list[Utterance]:
+        """All that have text and audio, usable or not, sorted by id."""
+        return self.read(root)
+
+
+def _sources() -> list[Source]:
+    return [
+        Source(queen.SOURCE, "en", (queen.PACKAGE,), queen.utterances),
+        *(
+            Source(f"asterisk-{one}", one, asterisk.packages(one), partial(asterisk.utterances, language=one))
+            for one in asterisk.VOICES
+        ),
+    ]
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType({one.name: one for one in _sources()})
+
+
+def source(name: str) -> Source:
+    """
+    Raises:
+        ValueError: no such source, with those there are.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"sources are {', '.join(sorted(SOURCES))}; got {name!r}")
+    return SOURCES[name]
