@@ -1,7 +1,10 @@
 """The real speech that `mini` and `gpu` use: every source by name, with its packages and its utterances.
 
-    fotaq-en              4,3xx lines of a game, English, many actors: the speech to pre-train on
-    asterisk-LANGUAGE     some 500 prompts, one speaker a language, parallel in five languages
+    fotaq-en      4,319 lines of a game, English, many actors, 3.1 h: the speech to pre-train on
+    asterisk-*    477 to 579 prompts, one professional speaker a language, 0.4 h each, parallel: en, fr, es, it, ru
+    drascula-*    444 lines of another game, its hero alone, parallel: en, es
+    tuxpaint-*    900 descriptions of pictures, three or four words by volunteers: fr, es
+    festvox-ru    620 sentences read by one speaker, 1.7 h, with labels of phones
 
 None of it is LibriSpeech or Common Voice; results on it are never to be read as results on those.
 """
@@ -13,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from common.data.packages import Package, fetch
-from speech_adapters.packages import asterisk, queen
+from speech_adapters.packages import asterisk, drascula, festvox, queen, tuxpaint
 from speech_adapters.packages.utterances import Utterance
 
 __all__ = ["SOURCES", "Source", "Utterance", "source"]
@@ -27,6 +30,7 @@ class Source:
     language: str
     packages: tuple[Package, ...]
     read: Callable[[Path], list[Utterance]]
+    edition: int = 1  # of the reader; raise it when what it gives changes
 
     def fetch(self, root: Path, progress: bool = True) -> None:
         """
@@ -48,6 +52,15 @@ def _sources() -> list[Source]:
             Source(f"asterisk-{one}", one, asterisk.packages(one), partial(asterisk.utterances, language=one))
             for one in asterisk.VOICES
         ),
+        *(
+            Source(f"drascula-{one}", one, drascula.packages(one), partial(drascula.utterances, language=one))
+            for one in drascula.AUDIO
+        ),
+        *(
+            Source(f"tuxpaint-{one}", one, (tuxpaint.PACKAGE,), partial(tuxpaint.utterances, language=one))
+            for one in tuxpaint.LANGUAGES
+        ),
+        Source(festvox.SOURCE, "ru", (festvox.PACKAGE,), festvox.utterances),
     ]
 
 

@@ -116,7 +116,7 @@ def _settings(packages: Iterable[str]) -> list[Any]:
 def _index_path(one: Source) -> Path:
     """Written last. The name says by which code and from which packages."""
     pins = [f"{package.label} {package.sha256}" for package in one.packages]
-    digest = hashlib.sha256(json.dumps(_settings(pins)).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(_settings([*pins, f"edition {one.edition}"])).encode()).hexdigest()
     return data_root() / "speech" / f"{one.name}-{digest[:12]}.json"
 
 

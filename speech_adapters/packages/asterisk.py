@@ -110,7 +110,7 @@ def utterances(root: Path, language: str) -> list[Utterance]:
                 speaker=SPEAKERS[language],
                 path=path,
                 format="g722",
-                flaw="has two texts" if len(texts) > 1 else "",
+                flaw=_flaw(texts),
             )
         )
     return found
@@ -128,6 +128,12 @@ def transcript(root: Path, language: str) -> dict[str, tuple[str, ...]]:
         if colon and text and not line.startswith(";") and "[" not in text:
             found[prompt][spell_keys(text, language)] = None
     return {prompt: tuple(texts) for prompt, texts in found.items()}
+
+
+def _flaw(texts: tuple[str, ...]) -> str:
+    if len(texts) > 1:
+        return "has two texts"
+    return "names another prompt in its text" if re.search(r"\b[a-z]+(-[a-z]+)+: ", texts[0]) else ""
 
 
 def spell_keys(text: str, language: str) -> str:
