@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.recipe import Recipe, Shard
 from speech_adapters.architecture import SAMPLE_RATE_HZ, Architecture, Dropout, Masking
@@ -53,13 +53,15 @@ class Pretrain(Recipe):
     cpu_bf16: bool = False  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
 
     def model(self) -> nn.Module:
-        from speech_adapters.pretraining import Pretraining, Targets
+        from speech_adapters.pretraining import Contrast, Pretraining, Targets
         from speech_adapters.wav2vec2 import Wav2Vec2
 
         targets = Targets(
             groups=self.groups, codes=self.codes, code_width=self.code_width, width=self.target_width
         )
-        model = Pretraining(Wav2Vec2(self.architecture, self.dropout), targets)
+        names = [setting.name for setting in dataclasses.fields(Contrast)]
+        contrast = Contrast(**{name: getattr(self, name) for name in names})
+        model = Pretraining(Wav2Vec2(self.architecture, self.dropout), targets, contrast)
         if self.start_from:
             from speech_adapters.backbone import load_pretraining
 
@@ -108,27 +110,13 @@ class Pretrain(Recipe):
         hidden = span_mask(num_frames, int(num_frames.max()), self.masking)
         half = self.cpu_bf16 and device.type == "cpu"
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            outcome = model(batch.inputs, batch.lengths, hidden, self._contrast(), step)
-        losses: dict[str, Tensor] = outcome.losses
+            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, hidden, step)
         return losses
-
-    def _contrast(self) -> Any:
-        from speech_adapters.pretraining import Contrast
-
-        names = [field.name for field in dataclasses.fields(Contrast)]
-        return Contrast(**{name: getattr(self, name) for name in names})
 
     def monitor(self, model: Pretraining) -> dict[str, Tensor]:  # type: ignore[override]
         import torch
 
-        outcome = model.outcome
-        chance = torch.tensor(math.log(1 + self.num_negatives))
-        return {
-            "accuracy": outcome.accuracy,
-            "perplexity": outcome.perplexity,
-            "soft_perplexity": outcome.soft_perplexity,
-            "chance": chance,
-        }
+        return {**model.watched, "chance": torch.tensor(math.log(1 + self.num_negatives))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Codes that all became one, or a task that solved itself."""
@@ -167,10 +155,10 @@ class Pretrain(Recipe):
                 if int(hidden.sum()) < 2:
                     continue
                 with torch.inference_mode():
-                    outcome = model(waveform, lengths, hidden, self._contrast(), self.steps)
+                    losses = model(waveform, lengths, hidden, self.steps)
                 scores = {
-                    "contrastive": outcome.losses["contrastive"].item(),
-                    "accuracy": outcome.accuracy.item(),
+                    "contrastive": losses["contrastive"].item(),
+                    "accuracy": model.watched["accuracy"].item(),
                 }
                 yield Item(clip.id, clip.group, source, scores)
 

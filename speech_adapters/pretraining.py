@@ -130,21 +130,17 @@ def contrastive(
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device)), right
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Terms of the loss, weighted, and what tells whether it learns."""
-
-    losses: dict[str, Tensor]
-    accuracy: Tensor  # share of hidden frames told apart
-    perplexity: Tensor  # of the codes as used, summed over groups
-    soft_perplexity: Tensor  # of the expected use, which the diversity term raises
-
-
 class Pretraining(nn.Module):
-    """An encoder with the quantiser and the two projections that only pre-training needs."""
+    """An encoder with the quantiser and the two projections that only pre-training needs.
 
-    def __init__(self, encoder: Wav2Vec2, targets: Targets):
+    After a forward pass `watched` tells whether it learns: the share of hidden frames told apart, and the perplexity of
+    the codes as used and as expected (which the diversity term raises), each summed over groups.
+    """
+
+    def __init__(self, encoder: Wav2Vec2, targets: Targets, contrast: Contrast):
         super().__init__()
+        self.contrast = contrast
+        self.watched: dict[str, Tensor] = {}
         channels = encoder.architecture.conv[-1][0]
         self.encoder, self.targets = encoder, targets
         self.quantiser = Quantiser(channels, targets)
@@ -156,11 +152,11 @@ class Pretraining(nn.Module):
         waveform: Float[Tensor, "batch sample"],
         num_samples: Int[Tensor, " batch"],
         hidden: Bool[Tensor, "batch frame"],
-        contrast: Contrast,
         step: int = 0,
         negatives: Int[Tensor, "batch hidden negative"] | None = None,
-    ) -> Outcome:
-        """Losses on a batch whose frames `hidden` are masked; negatives are drawn unless given."""
+    ) -> dict[str, Tensor]:
+        """Weighted losses on a batch whose frames `hidden` are masked; negatives are drawn unless given."""
+        contrast = self.contrast
         features, num_frames = self.encoder.extract(waveform, num_samples)
         x = self.encoder.contextualise(self.encoder.embed(features, num_frames, hidden), num_frames)
         counts = hidden.sum(dim=1)
@@ -184,8 +180,8 @@ class Pretraining(nn.Module):
             if contrast.penalty_weight:
                 losses["penalty"] = contrast.penalty_weight * own_mean_square(features.float(), num_frames)
         used = F.one_hot(entries, self.targets.codes).float().mean(dim=0)
-        self.outcome = Outcome(losses, right, perplexity(used), soft.detach())
-        return self.outcome
+        self.watched = {"accuracy": right, "perplexity": perplexity(used), "soft_perplexity": soft.detach()}
+        return losses
 
 
 def own_mean_square(

