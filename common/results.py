@@ -13,7 +13,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ class Item:
         part: which test set it belongs to, e.g. "photographs".
         scores: keys carry the convention, e.g. "psnr[rgb,crop0,u8]"; counts (edits, words) are welcome, and
             so are inf and nan.
+        texts: raw outputs that are no numbers, such as a hypothesis; judged by nobody, read by people.
     """
 
     id: str
     group: str
     part: str
     scores: Mapping[str, float | int]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,13 +119,17 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float | int]:
 
 def _encode_items(items: Iterable[Item]) -> bytes:
     """Gzipped JSON lines; equal items give equal bytes (no time stamp, sorted keys)."""
-    lines = [json.dumps(jsonable(asdict(item)), sort_keys=True, allow_nan=False) + "\n" for item in items]
+    rows = [{key: value for key, value in asdict(item).items() if key != "texts" or value} for item in items]
+    lines = [json.dumps(jsonable(row), sort_keys=True, allow_nan=False) + "\n" for row in rows]
     return gzip.compress("".join(lines).encode(), compresslevel=9, mtime=0)
 
 
 def _decode_items(content: bytes) -> list[Item]:
     rows = [json.loads(line) for line in gzip.decompress(content).decode().splitlines()]
-    return [Item(row["id"], row["group"], row["part"], _numbers(row["scores"])) for row in rows]
+    return [
+        Item(row["id"], row["group"], row["part"], _numbers(row["scores"]), row.get("texts", {}))
+        for row in rows
+    ]
 
 
 def write(folder: Path, result: Result, items: Sequence[Item]) -> Path:

@@ -69,7 +69,7 @@ def apply(arm: Arm, encoder: Wav2Vec2, head: nn.Module | None = None) -> None:
             layer.requires_grad_(True)
     elif arm.kind in ("adapters", "single-adapter"):
         for layer in chosen:
-            insert_adapters(layer, encoder.architecture.width, arm.bottleneck, arm.inner_norm)
+            insert_adapters(layer, encoder.architecture.width, arm.bottleneck, arm.inner_norm, arm.places)
         for layer in everything if arm.norms == "all" else chosen:
             layer.attention_norm.requires_grad_(True)
             layer.feed_forward_norm.requires_grad_(True)
@@ -89,11 +89,15 @@ def _train_all_but_extractor(encoder: Wav2Vec2) -> None:
     encoder.extractor.requires_grad_(False)  # as in fairseq's recipes, which the paper starts from
 
 
-def insert_adapters(layer: nn.Module, width: int, bottleneck: int, inner_norm: bool = True) -> None:
-    """Two new adapters in one Transformer layer."""
+def insert_adapters(
+    layer: nn.Module, width: int, bottleneck: int, inner_norm: bool = True, places: str = "both"
+) -> None:
+    """New adapters in one Transformer layer, two unless `places` names one."""
     assert isinstance(layer, TransformerLayer)
-    layer.after_attention = Adapter(width, bottleneck, inner_norm)
-    layer.after_feed_forward = Adapter(width, bottleneck, inner_norm)
+    if places != "feed-forward":
+        layer.after_attention = Adapter(width, bottleneck, inner_norm)
+    if places != "attention":
+        layer.after_feed_forward = Adapter(width, bottleneck, inner_norm)
 
 
 def _linears(layer: nn.Module) -> Iterator[tuple[nn.Module, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 ARMS = ("full", "adapters", "finetune", "single-adapter", "single-finetune", "head", "lora", "bitfit")
 NORMS = ("all", "adapted")
+PLACES = ("both", "attention", "feed-forward")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +20,12 @@ class Arm:
     bottleneck: int = 256  # of adapters; LoRA takes the rank that comes nearest to the same number of weights
     inner_norm: bool = True
     norms: str = "all"  # layer norms trained beside adapters: of all layers, or of those with an adapter
+    places: str = "both"  # where in a layer adapters sit: after attention, after the feed-forward
     strict: bool = False  # fine-tune layers and head alone, not the modules below the Transformer as well
 
     def __post_init__(self) -> None:
-        for key, value, known in (("kind", self.kind, ARMS), ("norms", self.norms, NORMS)):
+        for key, known in (("kind", ARMS), ("norms", NORMS), ("places", PLACES)):
+            value = getattr(self, key)
             if value not in known:
                 raise ValueError(f"{key} must be one of {', '.join(known)}, got {value!r}")
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from common import checkpoint
 from common.checkpoint import CheckpointError
 from speech_adapters.adapter import LoraLinear, insert_adapters
+from speech_adapters.architecture import NO_DROPOUT, Architecture, Dropout
 from speech_adapters.pretraining import Pretraining, Targets
 from speech_adapters.recogniser import Recogniser
-from speech_adapters.wav2vec2 import Architecture, Dropout, Wav2Vec2
+from speech_adapters.wav2vec2 import Wav2Vec2
 
 KINDS = ("encoder", "pretraining", "recogniser")
-INSERTED = ("after_attention", "after_feed_forward")  # modules of a Transformer layer that adapters fill
+# Modules of a Transformer layer that adapters fill, as `Arm.places` has them.
+INSERTED = {"after_attention": "attention", "after_feed_forward": "feed-forward"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,40 +42,57 @@ class Stored:
         return len(self.tensors["head.bias"])
 
 
-def build(stored: Stored, dropout: Dropout = Dropout(), head_dropout: float = 0.0) -> nn.Module:
+class _Undrawn(TorchFunctionMode):
+    """Skips draws from the normal distribution."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_weights() -> Iterator[None]:
+    """Modules made inside have shapes but no weights, and no random number is used up.
+
+    That is torch's meta device, which would first import torch's compiler, for seconds, to draw nothing.
+    """
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+def build(stored: Stored, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> nn.Module:
     """The model, adapters and LoRA terms included where the tensors' names show them.
 
     Raises:
         ValueError: tensors that do not fit the architecture, by name.
     """
-    encoder = Wav2Vec2(stored.architecture, dropout)
-    model: nn.Module = encoder
-    if stored.kind == "recogniser":
-        model = Recogniser(encoder, stored.num_symbols, head_dropout)
-    elif stored.kind == "pretraining":
-        assert stored.targets is not None
-        model = Pretraining(encoder, stored.targets)
-    _insert(encoder, encoder_tensors(stored))
+    with without_weights():
+        model = _empty(stored, dropout, head_dropout)
     try:
-        model.load_state_dict(dict(stored.tensors))
+        model.load_state_dict({name: tensor.clone() for name, tensor in stored.tensors.items()}, assign=True)
     except RuntimeError as error:
         raise ValueError(f"tensors do not fit {stored.kind} of {stored.architecture}: {error}") from error
     return model
 
 
-def shapes(
-    kind: str, architecture: Architecture, targets: Targets | None = None, num_symbols: int = 1
-) -> dict[str, torch.Size]:
-    """Names and shapes of the tensors of a model without adapters; no memory is taken."""
-    with torch.device("meta"):
-        encoder = Wav2Vec2(architecture)
-        model: nn.Module = encoder
-        if kind == "recogniser":
-            model = Recogniser(encoder, num_symbols)
-        elif kind == "pretraining":
-            assert targets is not None
-            model = Pretraining(encoder, targets)
-        return {name: tensor.shape for name, tensor in model.state_dict().items()}
+def _empty(stored: Stored, dropout: Dropout, head_dropout: float) -> nn.Module:
+    encoder = Wav2Vec2(stored.architecture, dropout)
+    _insert(encoder, encoder_tensors(stored))
+    if stored.kind == "recogniser":
+        return Recogniser(encoder, stored.num_symbols, head_dropout)
+    if stored.kind == "pretraining":
+        assert stored.targets is not None
+        return Pretraining(encoder, stored.targets)
+    return encoder
+
+
+def shapes(stored: Stored) -> dict[str, torch.Size]:
+    """Names and shapes of the tensors that a model of these settings has without adapters; no memory is taken."""
+    bare = replace(
+        stored, tensors={name: t for name, t in stored.tensors.items() if name.startswith("head.")}
+    )
+    with without_weights():
+        model = _empty(bare, NO_DROPOUT, 0.0)
+    return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
 def encoder_tensors(stored: Stored) -> dict[str, Tensor]:
@@ -92,9 +113,11 @@ def _insert(encoder: Wav2Vec2, tensors: Mapping[str, Tensor]) -> None:
             continue
         path = owner.split(".")
         layer = encoder.get_submodule(".".join(path[:2]))
-        if path[-1] == INSERTED[0]:
-            insert_adapters(layer, tensor.shape[1], tensor.shape[0], f"{owner}.norm.weight" in tensors)
-        elif path[-1] not in INSERTED:
+        if path[-1] in INSERTED:
+            bottleneck, width = tensor.shape
+            normed = f"{owner}.norm.weight" in tensors
+            insert_adapters(layer, width, bottleneck, normed, INSERTED[path[-1]])
+        else:
             linear = encoder.get_submodule(owner)
             assert isinstance(linear, nn.Linear)
             setattr(encoder.get_submodule(".".join(path[:-1])), path[-1], LoraLinear(linear, tensor.shape[0]))
@@ -169,9 +192,11 @@ def read(path: Path) -> Stored:
     state = loaded.state
     if state.get("kind") not in KINDS:
         raise CheckpointError(f"{path}: its kind must be among {', '.join(KINDS)}, got {state.get('kind')!r}")
+    sizes = state["architecture"]
+    conv = tuple((channels, kernel, stride) for channels, kernel, stride in sizes.pop("conv"))
     return Stored(
         kind=state["kind"],
-        architecture=Architecture(**state["architecture"]),
+        architecture=Architecture(**sizes, conv=conv),
         tensors=loaded.tensors,
         targets=Targets(**state["targets"]) if state["targets"] else None,
         vocabulary=tuple(state["vocabulary"]) if state["vocabulary"] else None,
@@ -179,17 +204,15 @@ def read(path: Path) -> Stored:
     )
 
 
-def load_encoder(path: Path, dropout: Dropout = Dropout()) -> Wav2Vec2:
+def load_encoder(path: Path, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
     """The encoder of a file of any kind."""
     stored = read(path)
-    model = build(
-        Stored(kind="encoder", architecture=stored.architecture, tensors=encoder_tensors(stored)), dropout
-    )
+    model = build(replace(stored, kind="encoder", tensors=encoder_tensors(stored)), dropout)
     assert isinstance(model, Wav2Vec2)
     return model
 
 
-def load_pretraining(path: Path, dropout: Dropout = Dropout()) -> Pretraining:
+def load_pretraining(path: Path, dropout: Dropout = NO_DROPOUT) -> Pretraining:
     """An encoder with its quantiser.
 
     Raises:
@@ -200,7 +223,7 @@ def load_pretraining(path: Path, dropout: Dropout = Dropout()) -> Pretraining:
     return model
 
 
-def load_recogniser(path: Path, dropout: Dropout = Dropout(), head_dropout: float = 0.0) -> Recogniser:
+def load_recogniser(path: Path, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> Recogniser:
     """An encoder with its head; what the head's symbols are, `read(path).vocabulary` says.
 
     Raises:

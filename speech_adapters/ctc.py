@@ -6,6 +6,7 @@ equal labels in a row need a blank between them, and an utterance needs `feasibl
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,13 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
 from speech_adapters.text import BLANK, BOUNDARY, Vocabulary
+
+if TYPE_CHECKING:
+    from torchaudio.functional import TokenSpan
 
 IMPOSSIBLE = -1e4  # nats, far below any path of a real utterance
 SHOWN = 5  # items named in a message
@@ -52,7 +57,6 @@ def ctc_loss_per_item(
     """
     own = torch.arange(labels.shape[1], device=labels.device) < num_labels.to(labels.device)[:, None]
     _refuse_impossible(log_probs, num_frames.to(labels.device), labels, own)
-    # A small share of a step; an infinite or random loss would cost more.
     device = torch.device("cpu") if torch.are_deterministic_algorithms_enabled() else log_probs.device
     return F.ctc_loss(
         log_probs.float().transpose(0, 1).to(device),
@@ -67,7 +71,7 @@ def _refuse_impossible(
     log_probs: Float[Tensor, "batch frame symbol"],
     num_frames: Int[Tensor, " batch"],
     labels: Int[Tensor, "batch label"],
-    own: Tensor,
+    own: Bool[Tensor, "batch label"],
 ) -> None:
     _, most_frames, num_symbols = log_probs.shape
     _refuse_logits(log_probs)
@@ -96,10 +100,9 @@ def _refuse_impossible(
 
 def _refuse_logits(log_probs: Float[Tensor, "*batch symbol"]) -> None:
     """Logits give a loss and a confidence that look fine and are wrong."""
-    if log_probs.numel() and float(log_probs.max()) > 1e-3:
-        raise ValueError(
-            f"log-probabilities must be 0 or less, got {float(log_probs.max()):.4g}; apply log_softmax"
-        )
+    highest = float(log_probs.detach().max()) if log_probs.numel() else 0.0
+    if highest > 1e-3:
+        raise ValueError(f"log-probabilities must be 0 or less, got {highest:.4g}; apply log_softmax")
 
 
 def _refuse_other_symbols(log_probs: Float[Tensor, "frame symbol"], vocabulary: Vocabulary) -> None:
@@ -117,7 +120,8 @@ def greedy(log_probs: Float[Tensor, "frame symbol"], vocabulary: Vocabulary) -> 
         ValueError: the vocabulary is not the model's.
     """
     _refuse_other_symbols(log_probs, vocabulary)
-    return vocabulary.decode([symbol for symbol, _ in groupby(log_probs.argmax(dim=1).tolist())])
+    merged = [symbol for symbol, _ in groupby(log_probs.argmax(dim=1).tolist())]
+    return vocabulary.decode(merged)  # drops the blanks
 
 
 class BeamSearch:
@@ -265,7 +269,9 @@ def align(
     labels = vocabulary.encode(" ".join(words))
     needed = feasible_frames(labels)
     if len(log_probs) < needed:
-        raise ValueError(f"{text!r} needs {needed} frames, got {len(log_probs)}; it is not what was said here")
+        raise ValueError(
+            f"{text!r} needs {needed} frames, got {len(log_probs)}; it is not what was said here"
+        )
     if not words:
         return []
     scores = log_probs.detach().float()
@@ -274,10 +280,12 @@ def align(
     letters = iter(merge_tokens(path[0], path_scores[0]))
     aligned = []
     for word in words:
-        spans = [next(letters) for _ in word]
+        aligned.append(_placed(word, [next(letters) for _ in word], frame_s))
         next(letters, None)  # the boundary
-        frames = sum(len(span) for span in spans)
-        mean = sum(span.score * len(span) for span in spans) / frames
-        confidence = min(1.0, float(torch.tensor(mean).exp()))
-        aligned.append(Word(word, spans[0].start * frame_s, spans[-1].end * frame_s, confidence))
     return aligned
+
+
+def _placed(word: str, letters: Sequence[TokenSpan], frame_s: float) -> Word:
+    frames = sum(len(letter) for letter in letters)
+    mean = sum(letter.score * len(letter) for letter in letters) / frames  # of log-probabilities
+    return Word(word, letters[0].start * frame_s, letters[-1].end * frame_s, min(1.0, math.exp(mean)))

@@ -150,7 +150,9 @@ def _sentence(text: str) -> Ngram:
     words = text.split()
     special = {START, END, UNKNOWN}.intersection(words)
     if special:
-        raise ValueError(f"{', '.join(sorted(special))} cannot be a word, got {text!r}; normalise the text first")
+        raise ValueError(
+            f"{', '.join(sorted(special))} cannot be a word, got {text!r}; normalise the text first"
+        )
     return (START, *words, END)
 
 

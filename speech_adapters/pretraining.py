@@ -137,9 +137,9 @@ class Pretraining(nn.Module):
     the codes as used and as expected (which the diversity term raises), each summed over groups.
     """
 
-    def __init__(self, encoder: Wav2Vec2, targets: Targets, contrast: Contrast):
+    def __init__(self, encoder: Wav2Vec2, targets: Targets, contrast: Contrast | None = None):
         super().__init__()
-        self.contrast = contrast
+        self.contrast = contrast or Contrast()
         self.watched: dict[str, Tensor] = {}
         channels = encoder.architecture.conv[-1][0]
         self.encoder, self.targets = encoder, targets

@@ -16,6 +16,7 @@ class Recogniser(nn.Module):
     def __init__(self, encoder: Wav2Vec2, num_symbols: int, head_dropout: float = 0.0):
         super().__init__()
         self.encoder = encoder
+        self.head_only = False  # the encoder rests: no gradient goes below the head
         self.dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(encoder.architecture.width, num_symbols)
         nn.init.xavier_uniform_(self.head.weight)
@@ -35,7 +36,13 @@ class Recogniser(nn.Module):
             inputs: waveforms, or what `prefix` made of them at `depth`.
             time_mask: frames to hide; only where `depth` is before the embedding.
         """
-        x, num_frames = inputs, lengths
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_only):
+            x, num_frames = self._encode(inputs, lengths, depth, time_mask, channel_mask)
+        return self.head(self.dropout(x)).float().log_softmax(dim=2), num_frames
+
+    def _encode(
+        self, x: Tensor, num_frames: Tensor, depth: int, time_mask: Tensor | None, channel_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         if depth == WAVEFORM:
             x, num_frames = self.encoder.extract(x, num_frames)
         if depth <= FEATURES:
@@ -45,7 +52,7 @@ class Recogniser(nn.Module):
         first = max(0, depth - EMBEDDED)
         if first < len(self.encoder.layers):  # else nothing is left, the final norm included
             x = self.encoder.contextualise(x, num_frames, first=first)
-        return self.head(self.dropout(x)).float().log_softmax(dim=2), num_frames
+        return x, num_frames
 
     @torch.no_grad()
     def prefix(self, waveform: Float[Tensor, " sample"], depth: int) -> Float[Tensor, "frame channel"]:

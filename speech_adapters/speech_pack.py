@@ -45,14 +45,16 @@ def write_pack(
         ValueError: more than `MOST_PACK_BYTES`; says how much each source takes.
     """
     archive, sizes = io.BytesIO(), {}
+    notices: set[bytes] = set()  # packages of one origin carry the same
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for one, index, read in sources:
             before = archive.tell()
-            for name, content in (*_recordings(one, index, read), *_licences(one, root)):
-                if name not in tar.getnames():
-                    member = tarfile.TarInfo(name)
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
+            fresh = [(name, text) for name, text in _licences(one, root) if text not in notices]
+            for name, content in (*_recordings(one, index, read), *dict(fresh).items()):
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+            notices |= {text for _, text in fresh}
             sizes[one.name] = archive.tell() - before
     if archive.tell() > MOST_PACK_BYTES:
         listed = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
@@ -74,11 +76,13 @@ def _recordings(
 
 
 def _licences(one: Source, root: Path) -> Iterator[tuple[str, bytes]]:
+    found: dict[bytes, str] = {}
     for package in one.packages:
         for name in package.files:
             notice = root / package.folder / name
             if notice.name == "copyright" and notice.is_file():
-                yield f"{FOLDER}/copyright/{package.name}", notice.read_bytes()
+                found.setdefault(notice.read_bytes(), f"{FOLDER}/copyright/{package.name}")
+    yield from ((name, text) for text, name in found.items())
 
 
 def _utterance(line: dict[str, Any]) -> Utterance:

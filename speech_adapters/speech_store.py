@@ -19,6 +19,7 @@ from speech_adapters.packages.utterances import Utterance
 from speech_adapters.text import unspoken
 
 MOST_S, LEAST_S = 16.0, 0.3  # after trimming
+MOST_LETTERS_PER_S = 25.0  # nobody speaks so fast: a text beyond it belongs to another recording
 TRIM_DB = 40.0  # below the loudest frame an utterance has not begun, or is over
 MARGIN_S, FRAME_S = 0.1, 0.01
 PEAK = 0.9  # of full scale
@@ -66,17 +67,23 @@ def content(root: Path, utterance: Utterance) -> bytes:
 
 
 def decode_all(utterances: Sequence[Utterance], read: Callable[[Utterance], bytes]) -> Iterator[Decoded]:
-    """Decodes on every core, in order. `read` goes to other processes: a function of a module, or a partial of one."""
+    """Decodes on every core, in order; `read` goes to other processes, so it must be one that can be pickled."""
     chunks = [utterances[i : i + CHUNK] for i in range(0, len(utterances), CHUNK)]
-    with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    if len(chunks) < 2:  # starting processes would take longer
+        yield from (decode(utterance, read) for utterance in utterances)
+        return
+    with ProcessPoolExecutor(min(8, os.cpu_count() or 1), initializer=_one_thread) as pool:
         for decoded in pool.map(partial(_decode_chunk, read), chunks):
             yield from decoded
 
 
-def _decode_chunk(read: Callable[[Utterance], bytes], chunk: Sequence[Utterance]) -> list[Decoded]:
+def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _decode_chunk(read: Callable[[Utterance], bytes], chunk: Sequence[Utterance]) -> list[Decoded]:
     return [decode(utterance, read) for utterance in chunk]
 
 
@@ -99,6 +106,8 @@ def decode(utterance: Utterance, read: Callable[[Utterance], bytes]) -> Decoded:
     if not LEAST_S <= duration_s <= MOST_S:
         reason = f"shorter than {LEAST_S:g} s" if duration_s < LEAST_S else f"longer than {MOST_S:g} s"
         return Decoded(*known, nothing, 0, left_out=reason)
+    if len(utterance.text) > MOST_LETTERS_PER_S * duration_s:
+        return Decoded(*known, nothing, 0, left_out="has more text than its sound can hold")
     return Decoded(*known, levelled(sound[lead:stop]), lead)
 
 

@@ -311,6 +311,7 @@ def span_mask(lengths: Int[Tensor, " batch"], size: int, masking: Masking) -> Bo
     num_starts = (lengths - span + 1).clamp(min=0)  # places where a whole span fits
     wanted = (masking.start * lengths + torch.rand(len(lengths), device=device)).floor()
     wanted = torch.minimum(wanted, num_starts - 1).clamp(min=0)
+    wanted = torch.where(lengths < 2 * span, wanted.clamp(max=1), wanted)
     order = torch.rand(len(lengths), size, device=device)
     order = order.masked_fill(places >= num_starts[:, None], 2.0).argsort(dim=1).argsort(dim=1)
     begun = (order < wanted[:, None]).int().cumsum(dim=1)
@@ -318,8 +319,8 @@ def span_mask(lengths: Int[Tensor, " batch"], size: int, masking: Masking) -> Bo
 
 
 def pad(
-    rows: Sequence[Float[Tensor, " sample"]],
-) -> tuple[Float[Tensor, "batch sample"], Int[Tensor, " batch"]]:
+    rows: Sequence[Float[Tensor, ...]],  # waveforms or frames by channels; axes named alike would have to be equal
+) -> tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]:
     """Rows of unequal length as one batch, zeros at the end, and their lengths."""
     lengths = torch.tensor([len(row) for row in rows])
     return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), lengths

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-LINE_EVERY_S = 10.0  # progress where no terminal watches
+from common.command import TOOL_SETTINGS, plain_errors, progress
 
 app = typer.Typer(
     help="x16 video super-resolution: enlarge a video, score a result, make the challenge's input.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **TOOL_SETTINGS,
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Rate = Annotated[
@@ -50,7 +40,7 @@ def upscale(
     python -m video_sr upscale small.mp4 large.mp4 --model bicubic --overwrite
     python -m video_sr upscale frames/ large.mp4 --rate 25 --model runs/mine/weights.safetensors
     """
-    with _plain_errors():
+    with plain_errors(too_large="frames are"):
         from common.runtime import find_device
         from video_sr.models.by_name import load
         from video_sr.upscale import Footage, check_target
@@ -62,7 +52,7 @@ def upscale(
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)
         rate_hz = None if rate is None else Fraction(rate).limit_denominator(1001)
-        with _progress(footage.num_frames) as advance:
+        with progress(footage.num_frames) as advance:
             count = enlarge(
                 footage, target, network.to(found.kind), rate_hz=rate_hz, crf=crf, advance=advance
             )
@@ -87,7 +77,7 @@ def score(
     python -m video_sr score --sr results/ --hr truth/ --plot psnr.png
     python -m video_sr score --sr results/ --hr truth/ --json > scores.json
     """
-    with _plain_errors():
+    with plain_errors(too_large="frames are"):
         from video_sr import score_kit
 
         if plot and (plot.suffix.lower() != ".png" or not plot.parent.is_dir()):
@@ -99,7 +89,7 @@ def score(
         network = score_kit.load_lpips() if lpips else None
         counts = [pair.hr.num_frames for pair in pairs]
         total = None if None in counts else sum(count or 0 for count in counts)
-        with _progress(total) as advance:
+        with progress(total) as advance:
             scored = [score_kit.score(pair, network, advance) for pair in pairs]
         report = score_kit.report(scored)
         typer.echo(json.dumps(report, indent=1) if as_json else score_kit.table(scored))
@@ -122,7 +112,7 @@ def degrade(
     python -m video_sr degrade truth/clip-001 small/clip-001
     python -m video_sr upscale small/ large.mp4 --rate 25
     """
-    with _plain_errors():
+    with plain_errors(too_large="frames are"):
         from video_sr.upscale import Footage, check_target, degrade_footage
 
         if target.suffix:
@@ -132,7 +122,7 @@ def degrade(
             )
         check_target(source, target)
         footage = Footage.open(source)
-        with _progress(footage.num_frames) as advance:
+        with progress(footage.num_frames) as advance:
             count = degrade_footage(footage, target, advance=advance)
         width, height = footage.width // 16, footage.height // 16
         cut = (width * 16, height * 16) != (footage.width, footage.height)
@@ -141,80 +131,6 @@ def degrade(
             + (f"cut to {width * 16}x{height * 16}, " if cut else "")
             + f"to {width}x{height}"
         )
-
-
-class _Stopped(BaseException):
-    """Ctrl-C or SIGTERM; no `except Exception` on the way may hold it."""
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """A user's mistake becomes one sentence and exit code 2, a signal 128 + its number; no traceback."""
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each in signals:  # the clean-up that follows is short and must not be cut
-            signal.signal(each, signal.SIG_IGN)
-        raise _Stopped(number)
-
-    before = {each: signal.signal(each, stop) for each in signals}
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        _fail(str(error), 2)
-    except RuntimeError as error:
-        if "memory" not in str(error):
-            raise
-        _fail(f"out of memory, frames are too large for this device: {error}", 2)
-    except _Stopped as stopped:
-        number = int(stopped.args[0])
-        _fail(f"stopped by {signal.Signals(number).name}, nothing was written", 128 + number)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _fail(sentence: str, code: int) -> NoReturn:
-    typer.echo(f"error: {' '.join(sentence.split())}", err=True)
-    raise typer.Exit(code)
-
-
-@contextmanager
-def _progress(total: int | None) -> Iterator[Callable[[], object]]:
-    """A bar with the time left on a terminal, else a line every 10 s; on stderr. Gives what to call per frame."""
-    if not sys.stderr.isatty():
-        yield _lines(total)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        "frames",
-        TimeElapsedColumn(),
-        "left",
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("frames", total=total)
-        yield lambda: bar.advance(task)
-
-
-def _lines(total: int | None) -> Callable[[], object]:
-    begun = said = time.monotonic()
-    done = 0
-
-    def advance() -> None:
-        nonlocal said, done
-        done += 1
-        now = time.monotonic()
-        if now - said >= LINE_EVERY_S:
-            said, rate_hz = now, done / (now - begun)
-            left = f" of {total}, {max(0, total - done) / rate_hz:.0f} s left" if total else ""
-            typer.echo(f"frame {done}{left}, {rate_hz:.2f} frames/s", err=True)
-
-    return advance
 
 
 if __name__ == "__main__":

@@ -116,12 +116,16 @@ def file_sha256(path: Path) -> str:
 def _placed_archive(package: Package, root: Path) -> Path | None:
     """An archive that somebody put under packages/archives/; the pinned version goes before any other."""
     folder = root / "packages" / "archives"
-    # Clients write a name's dashes as underscores (wheels) and a version's colon as %3a (Debian).
-    plain = package.name.lower().replace("-", "_")
+    # Wheels and npm's archives write other characters for a name's dashes; Debian keeps them, and none has a "_".
+    plain = (
+        (lambda name: name.lower())
+        if package.manager == "apt"
+        else (lambda name: name.lower().replace("-", "_"))
+    )
     found = [
         path
         for path in sorted(folder.glob("*"))
-        if path.name.lower().replace("-", "_").startswith(plain + "_")
+        if plain(path.name).startswith(plain(package.name) + "_")
         and path.name.endswith(SUFFIXES[package.manager])
     ]
     version = package.version.replace(":", "%3a")

@@ -19,6 +19,7 @@ SIGNATURES = {
     b"<?xml": "image/svg+xml",
     b"<svg": "image/svg+xml",
 }
+SOUNDS = {"audio/wav": b"RIFF", "audio/ogg": b"OggS"}  # that every browser plays, and how they begin
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,32 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """WAV or Ogg bytes, with a player; the caption is also what a screen reader says."""
+
+    caption: str
+    content: bytes
+    mime: str = "audio/wav"
+
+    @property
+    def data_uri(self) -> str:
+        """The sound inside the page's own text."""
+        if self.mime not in SOUNDS or not self.content.startswith(SOUNDS[self.mime]):
+            raise ValueError(
+                f"{self.caption}: sounds must be {' or '.join(SOUNDS)}, got {self.content[:8]!r} as {self.mime!r}"
+            )
+        return f"data:{self.mime};base64,{base64.b64encode(self.content).decode()}"
+
+
+@dataclass(frozen=True)
 class Panel:
-    """Pictures side by side, e.g. what goes in, what each method makes of it, and the truth."""
+    """Pictures side by side, e.g. what goes in, what each method makes of it, and the truth; or sounds with tables
+    of what was made of them."""
 
     title: str
-    pictures: Sequence[Picture]
+    pictures: Sequence[Picture] = ()
+    sounds: Sequence[Sound] = ()
+    tables: Sequence[Table] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

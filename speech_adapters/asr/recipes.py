@@ -1,12 +1,22 @@
-"""What was trained and how: one constant an arm, cut down per scale; and the backbone that small scales start from."""
+"""What was trained and how: one constant an arm, cut down per scale; and the backbone that small scales start from.
+
+The paper's rates and steps could not be read. Settings of `paper` are fairseq's `base_10h`, which it starts from, with
+what is known of its adapters (docs/papers/asr-adapters.md): fewer steps and no phase in which the encoder rests.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from common.recipe import Recipe
-from speech_adapters.architecture import SMALL, Masking
+from speech_adapters.architecture import BASE, SMALL, TINY, Dropout, Masking
+from speech_adapters.arm import Arm
+from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
+from speech_adapters.asr.finetune import FineTune
 from speech_adapters.pretrain import Pretrain
+
+# ---- the backbone
 
 # Settings that left chance where BASE's own did not: no feature penalty, a strong diversity term, short spans, many
 # small batches. English game dialogue; no line of a dialogue, and no text, of a dev or test part is among it.
@@ -17,7 +27,110 @@ BACKBONE = Pretrain(
     cpu_bf16=True, log_every=50, save_every_s=120.0, cost_s=4500.0, probed=("fotaq-en", "asterisk-en", "asterisk-fr"),
 )  # fmt: skip
 
+# ---- the paper's hardware and corpora
+
+FULL = FineTune(
+    source=CORPORA["en"], backbone="wav2vec_small", arm=Arm(kind="full"), steps=20_000, head_only_steps=10_000,
+    batch_s=1600.0, batch_size=8, accumulate=8, peak_lr=5e-5, warmup_steps=2000, final_lr_ratio=0.05, betas=(0.9, 0.98),
+    dropout=Dropout(inner=0.1, layer=0.05), time_masking=Masking(start=0.065, span=10),
+    channel_masking=Masking(start=0.0078, span=64), cache_prefix=False, bf16=True, workers=8, dev_every=1000,
+)  # fmt: skip
+ADAPTERS = replace(
+    FULL, arm=Arm(kind="adapters"), steps=12_000, head_only_steps=0, warmup_steps=1200, peak_lr=1e-3
+)
+
+
+def _of(recipe: FineTune, kind: str, layers: int = 0, places: str = "both") -> FineTune:
+    """The recipe with another arm; adapter-like arms keep the adapters' width."""
+    return replace(recipe, arm=Arm(kind=kind, layers=layers, bottleneck=recipe.arm.bottleneck, places=places))
+
+
+def _french(recipe: FineTune, source: str, probes: tuple[str, ...] = ()) -> FineTune:
+    return replace(recipe, language="fr", source=source, probes=probes)
+
+
+def _both(name: str, recipe: FineTune, source: str, probes: tuple[str, ...] = ()) -> dict[str, FineTune]:
+    """The same arm in English and in French."""
+    return {f"{name}_EN": recipe, f"{name}_FR": _french(recipe, source, probes)}
+
+
+def _breadth(full: FineTune, adapters: FineTune, layers: int) -> dict[str, FineTune]:
+    """Top-N, single-layer and other arms, in English."""
+    arms = {}
+    for n in sorted({1, 2, *range(4, layers, 2), *range(1, min(layers, 4))}):
+        arms[f"ADAPTERS_TOP{n}_EN"] = _of(adapters, "adapters", n)
+        arms[f"FINETUNE_TOP{n}_EN"] = _of(full, "finetune", n)
+    for n in range(1, layers + 1):
+        arms[f"ADAPTER_LAYER{n}_EN"] = _of(adapters, "single-adapter", n)
+        arms[f"FINETUNE_LAYER{n}_EN"] = _of(full, "single-finetune", n)
+    arms["ONE_ADAPTER_EN"] = _of(adapters, "adapters", places="feed-forward")
+    arms["LORA_EN"] = _of(adapters, "lora")
+    arms["BITFIT_EN"] = _of(adapters, "bitfit")
+    return arms
+
+
+# ---- smaller
+
+# Rates at `mini` are each arm's best on dev, see results/tuning-mini.json.
+FULL_MINI = FineTune(
+    source=PROMPTS["en"], probes=(OTHER_VOICES["en"],), arm=Arm(kind="full", bottleneck=64), steps=700, batch_s=16.0,
+    peak_lr=1e-3, warmup_steps=70, final_lr_ratio=0.05, betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
+    time_masking=Masking(start=0.03, span=6), dev_every=50, cost_s=150.0,
+)  # fmt: skip
+ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), peak_lr=2e-3, cost_s=120.0)
+HEAD_MINI = replace(
+    FULL_MINI, arm=Arm(kind="head"), time_masking=Masking(start=0.0, span=1), peak_lr=4e-3, cost_s=40.0
+)
+RANDOM_MINI = replace(FULL_MINI, backbone="", architecture=SMALL, cost_s=250.0)
+OTHER_FR = (OTHER_VOICES["fr"],)
+
+
+def _gpu(recipe: FineTune) -> FineTune:
+    return replace(recipe, steps=4000, warmup_steps=400, dev_every=100, cost_s=240.0, workers=4)
+
+
+def _smoke(recipe: FineTune) -> FineTune:
+    start = "random-tiny" if recipe.backbone else ""
+    return replace(
+        recipe, source="tones", probes=(), backbone=start, architecture=TINY, cache_prefix=False, steps=4,
+        warmup_steps=1, arm=replace(recipe.arm, bottleneck=8), dev_every=2, log_every=1, batch_s=4.0, cost_s=3.0,
+    )  # fmt: skip
+
+
+_FR = PROMPTS["fr"]
+RECIPES: Mapping[str, Mapping[str, FineTune]] = {
+    "paper": {
+        **_both("FULL", FULL, CORPORA["fr"]),
+        **_both("ADAPTERS", ADAPTERS, CORPORA["fr"]),
+        **_breadth(FULL, ADAPTERS, BASE.layers),
+    },
+    "gpu": {
+        **_both("FULL", _gpu(FULL_MINI), _FR, OTHER_FR),
+        **_both("ADAPTERS", _gpu(ADAPTERS_MINI), _FR, OTHER_FR),
+        **_both("HEAD", _gpu(HEAD_MINI), _FR, OTHER_FR),
+        **_both("RANDOM", _gpu(RANDOM_MINI), _FR, OTHER_FR),
+        **_breadth(_gpu(FULL_MINI), _gpu(ADAPTERS_MINI), SMALL.layers),
+    },
+    "mini": {
+        "RANDOM_EN": RANDOM_MINI,  # the longest first, so that no lane ends late
+        **_both("FULL", FULL_MINI, _FR, OTHER_FR),
+        **_both("ADAPTERS", ADAPTERS_MINI, _FR, OTHER_FR),
+        "HEAD_EN": HEAD_MINI,
+    },
+    "smoke": {
+        "FULL_EN": _smoke(FULL_MINI),
+        "ADAPTERS_EN": _smoke(ADAPTERS_MINI),
+        "HEAD_EN": _smoke(HEAD_MINI),
+        "RANDOM_EN": _smoke(RANDOM_MINI),
+    },
+}
 # Known to `train` and `score`, no part of `reproduce`: its weights are committed.
 BACKBONES: Mapping[str, Mapping[str, Recipe]] = {"mini": {"BACKBONE": BACKBONE}}
-RECIPES: Mapping[str, Mapping[str, Recipe]] = {"paper": {}, "gpu": {}, "mini": {}, "smoke": {}}
 SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
+
+PUBLISHED_WEIGHTS = {"en": "ADAPTERS_EN", "fr": "ADAPTERS_FR"}  # name for `transcribe --adapter`, recipe
+
+# What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.
+ARMS = ("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN")
+SEARCH = {"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2)}
+SEARCH_MEASURE = "asterisk-en/ctc_nats_per_character/mean"

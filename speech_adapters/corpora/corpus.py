@@ -95,10 +95,8 @@ def opened(path: Path, sha256: str | None = None) -> Path:
     suffix = next((suffix for suffix in ARCHIVES if path.name.endswith(suffix)), None)
     if suffix is None:
         raise ValueError(f"{path} must be a folder or end in {', '.join(ARCHIVES)}")
-    folder, expected = (
-        path.with_name(path.name.removesuffix(suffix) + ".unpacked"),
-        sha256 or PUBLISHED.get(path.name),
-    )
+    folder = path.with_name(path.name.removesuffix(suffix) + ".unpacked")
+    expected = sha256 or PUBLISHED.get(path.name)
     if not _is_of(folder, path):
         with only_writer(path.parent, wait=True):  # ranks of one run start at once
             if not _is_of(folder, path):
@@ -131,23 +129,27 @@ def _check_sha256(archive: Path, found: str, expected: str | None) -> None:
 
 
 def _unpack(archive: Path, folder: Path, expected: str | None) -> None:
-    """All or nothing: the stamp and the final name come after the last file."""
-    stamp = _identity(archive) | {"sha256": file_sha256(archive)}
+    """All or nothing: the folder gets its name after the last file and the stamp."""
+    before, stamp = _stamp(folder), _identity(archive) | {"sha256": file_sha256(archive)}
     _check_sha256(archive, stamp["sha256"], expected)
-    if _stamp(folder).get("sha256") != stamp["sha256"]:
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            unpack(archive, work)
-            os.chmod(work, 0o755)  # mkdtemp makes folders that only the owner may read
-            shutil.rmtree(folder, ignore_errors=True)
-            work.rename(folder)
-        except DAMAGED as error:
-            raise ValueError(
-                f"{archive} cannot be unpacked ({error}); fetch it again or make room"
-            ) from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-    write_atomically(folder / STAMP, (json.dumps(stamp) + "\n").encode())
+    if before.get("sha256") == stamp["sha256"]:  # copied or touched, still the same archive
+        write_atomically(folder / STAMP, json.dumps(stamp).encode())
+        return
+    if folder.exists() and not before:
+        raise ValueError(
+            f"{folder} was not made from {archive.name} by us; pass it, or move it out of the way"
+        )
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        unpack(archive, work)
+        write_atomically(work / STAMP, json.dumps(stamp).encode())
+        os.chmod(work, 0o755)  # mkdtemp makes folders that only the owner may read
+        shutil.rmtree(folder, ignore_errors=True)
+        work.rename(folder)
+    except DAMAGED as error:
+        raise ValueError(f"{archive} cannot be unpacked ({error}); fetch it again or make room") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def inside(root: Path, *names: str) -> Path:
@@ -187,11 +189,11 @@ class Reading:
         self, id: str, where: str, raw_text: str, audio: Path, speaker: str, keys: Iterable[str] = ()
     ) -> None:
         """An utterance; keys for its speaker and its text come with it."""
-        reason = self._fault(id, raw_text, audio)
+        text = normalise(raw_text, self.language)
+        reason = self._fault(id, raw_text, text, audio)
         if reason:
             self.reject(id, audio, f"{where}: {reason}")
             return
-        text = normalise(raw_text, self.language)
         spoken_by = (f"speaker:{speaker}",) if speaker else ()
         self._found[id] = Utterance(
             id=id,
@@ -204,7 +206,7 @@ class Reading:
             path=self.relative(audio),
         )
 
-    def _fault(self, id: str, raw_text: str, audio: Path) -> str | None:
+    def _fault(self, id: str, raw_text: str, text: str, audio: Path) -> str | None:
         if id in self._found:
             return "the same utterance occurs before"
         try:
@@ -216,15 +218,12 @@ class Reading:
             return "the text is empty"
         if signs := unspoken(raw_text):
             return f"letters do not tell the sound of {signs!r} in {raw_text!r}"
-        if not normalise(raw_text, self.language):
+        if not text:
             return f"no letter of {self.language!r} in {raw_text!r}"
         return None
 
     def reject(self, id: str, path: Path, reason: str) -> None:
         self._bad.append(Bad(id, self.relative(path), reason))
-
-    def knows(self, id: str) -> bool:
-        return id in self._found
 
     def relative(self, path: Path) -> str:
         """To the data root; absolute where the corpus lies elsewhere, which `root / path` undoes."""

@@ -4,16 +4,23 @@ This module is imported by fairseq, so fairseq is there; no module of ours impor
 """
 
 # No `from __future__ import annotations`: fairseq reads the types of a config's fields as types.
+from argparse import Namespace
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from fairseq.data.dictionary import Dictionary
 from fairseq.models import register_model
 from fairseq.models.wav2vec.wav2vec2_asr import Wav2Vec2CtcConfig, Wav2VecCtc
 from torch import nn
 
 from speech_adapters.adapter import Adapter
 from speech_adapters.arm import Arm
+
+# torch refuses to read classes that it does not know: old pre-training checkpoints hold the first, what fairseq saves
+# while fine-tuning, and reads to go on, holds the second.
+torch.serialization.add_safe_globals([Namespace, Dictionary])
 
 
 @dataclass
@@ -71,9 +78,7 @@ def insert(arm: Arm, model: Wav2VecCtc) -> None:
         layer = layers[place]
         for name in ("dropout1", "dropout3"):
             adapter = Adapter(layer.embedding_dim, arm.bottleneck)
-            setattr(
-                layer, name, nn.Sequential(OrderedDict(dropout=getattr(layer, name), adapter=adapter))
-            )
+            setattr(layer, name, nn.Sequential(OrderedDict(dropout=getattr(layer, name), adapter=adapter)))
     for place in chosen if arm.norms == "adapted" else range(len(layers)):
         layers[place].self_attn_layer_norm.requires_grad_(True)
         layers[place].final_layer_norm.requires_grad_(True)

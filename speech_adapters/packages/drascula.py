@@ -79,7 +79,8 @@ def read_texts(content: bytes, languages: tuple[str, ...] = ("en", "es")) -> dic
     Raises:
         ValueError: a record that reaches beyond the file.
     """
-    found, at = {}, TEXTS_AT
+    at = TEXTS_AT
+    found: dict[str, list[str]] = {}
     for language in languages:
         found[language] = []
         for number in range(NUM_TEXTS):

@@ -1,7 +1,7 @@
 """English lines of "Flight of the Amazon Queen", a voiced adventure game of 1995, cut out of its one archive file.
 
-The archive (big-endian): "QTBL", "CEM10" and six zero bytes or so, at 12 the compression (1: MP3), at 13 the number
-of entries, from 15 on an entry every 21 bytes: name (12), bundle (1), offset (4), size (4). Speech lies in .SB
+The archive (big-endian): "QTBL" and a version, at 12 the compression (1: MP3), at 13 the number of entries (2 bytes),
+from 15 on an entry every 21 bytes: name (12), bundle (1), offset (4), size (4). Speech lies in .SB
 entries, MP3 frames of 16 kbit/s, mono, 11,025 Hz, without any header of their own.
 
 A dialogue (.DOG) lists what others say and what Joe, the hero, says. A line is cut into segments at its commands
@@ -34,8 +34,8 @@ PACKAGE = Package(
 ARCHIVE = f"{PACKAGE.folder}/{PACKAGE.files[0]}"
 MP3 = 1
 BANK_HEADER, LEVEL_BYTES, TREE_AT, PERSON_AT = 20, 96, 32, 22
-FIRST_RESPONSE = "open"  # verbs, "on" and "to" come before the remarks on what cannot be done
-NUM_RESPONSES, RESPONSE_NUMBER = 40, 40
+LAST_VERBS = ["on", "to"]  # after the verbs of the game come the remarks on what cannot be done
+NUM_REFUSALS = 40  # clips 1 to 40; remarks on things are numbered on from there
 COMMAND = re.compile(r"\*(?:XY\d\d\(\d+,\d+\)|[A-Z]{2}|\d\d)")
 GLYPHS = re.compile(r"\^_|@@")  # a trade mark's sign, a heart
 GROWLS = ("DOG.DOG",)  # a dog, whose lines are spelled growls
@@ -133,13 +133,10 @@ def _strings(script: bytes, at: int, number: int) -> Iterator[tuple[int, str]]:
 
 def _remarks(script: list[str]) -> Iterator[Line]:
     """What Joe says of things (line i, counted from 1, is clip i + 40), then of what cannot be done (1 to 40)."""
-    responses = script.index(FIRST_RESPONSE) if FIRST_RESPONSE in script else len(script)
-    responses = next(
-        (i + 2 for i in range(responses, len(script) - 1) if script[i : i + 2] == ["on", "to"]), 0
-    )
-    numbered = [(i + RESPONSE_NUMBER, text) for i, text in enumerate(script, 1)]
-    if responses:
-        numbered += enumerate(script[responses : responses + NUM_RESPONSES], 1)
+    numbered = [(i + NUM_REFUSALS, text) for i, text in enumerate(script, 1)]
+    after = (i + 2 for i in range(len(script)) if script[i : i + 2] == LAST_VERBS)
+    refusals = next(after, len(script))
+    numbered += enumerate(script[refusals : refusals + NUM_REFUSALS], 1)
     for number, text in numbered:
         for place, segment in _segments(text):
             yield Line(f"JOE{number:04d}{place:X}.SB", f"joe-{number:04d}", "joe", segment)

@@ -6,10 +6,11 @@ import pytest
 
 from common.claims import Claim
 from common.report import page, tables
-from common.report.page import Panel, Picture, Section
+from common.report.page import Panel, Picture, Section, Sound
 from common.report.tables import Cell, Table
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+WAV = b"RIFF" + bytes(8)
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>"
 
 
@@ -33,7 +34,7 @@ def section(text="x"):
         summary=text,
         tables=[table],
         figures=[Picture(text, PNG)],
-        panels=[Panel(text, [Picture(text, PNG)])],
+        panels=[Panel(text, [Picture(text, PNG)], [Sound(text, WAV)], [table])],
         details=[table],
         notes=[text],
     )
@@ -77,6 +78,21 @@ def test_pictures_are_embedded(content, kind):
 def test_unknown_pictures_are_refused_by_name():
     with pytest.raises(ValueError, match=r"panel: pictures must be PNG, JPEG or SVG, got b'GIF89a'"):
         _ = Picture("panel", b"GIF89a").data_uri
+
+
+def test_sounds_have_a_player_that_the_page_lets_play_and_no_other_source():
+    text = page.render("t", [section(HOSTILE)])
+    assert re.findall(r'<audio controls preload="metadata" src="(.{26})', text) == [
+        "data:audio/wav;base64,UklG"
+    ]
+    assert "media-src data:;" in text
+    assert text.count("<audio") == text.count("</audio>") == 1
+
+
+@pytest.mark.parametrize(("content", "mime"), [(PNG, "audio/wav"), (WAV, "audio/ogg"), (WAV, 'x" onplay="y')])
+def test_what_is_no_sound_is_refused_by_name(content, mime):
+    with pytest.raises(ValueError, match=r"clip: sounds must be audio/wav or audio/ogg, got b'.+' as '.+'"):
+        _ = Sound("clip", content, mime).data_uri
 
 
 def test_dots_lie_where_their_values_say():

@@ -1,0 +1,294 @@
+"""The tool: `python -m speech_adapters transcribe|encode|params|convert`; what is heavy is imported once one runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from common.command import TOOL_SETTINGS, complain, plain_errors, progress
+
+if TYPE_CHECKING:
+    from speech_adapters.transcribe import Transcript
+
+ADAPTERS = Path(__file__).parent / "asr" / "weights"  # published adapter sets
+KEPT = "what was finished before is kept"
+
+app = typer.Typer(
+    help="wav2vec 2.0 with adapters: transcribe speech, encode audio, count weights, convert checkpoints.",
+    **TOOL_SETTINGS,
+)
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio, or video with sound.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")]
+
+
+@app.command()
+def transcribe(
+    files: Files,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A published set (en, fr) or a set's file; repeat it to write every file in each language."
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="An encoder by name or file, or a whole recogniser's file, which needs no --adapter."
+        ),
+    ] = "small-en",
+    txt: Annotated[bool, typer.Option("--txt", help="Write FILE.txt, a line per stretch of speech.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write FILE.json: words, seconds, confidences.")
+    ] = False,
+    srt: Annotated[bool, typer.Option("--srt", help="Write FILE.srt, subtitles.")] = False,
+    vtt: Annotated[bool, typer.Option("--vtt", help="Write FILE.vtt, subtitles of the web.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write into; default is each input's own.")
+    ] = None,
+    overwrite: Overwrite = False,
+    lm: Annotated[
+        Path | None, typer.Option(help="Beam search with this n-gram of words (ARPA); needs --words.")
+    ] = None,
+    words: Annotated[
+        Path | None, typer.Option(help="The only words that beam search may write, parted by space or line.")
+    ] = None,
+    lm_weight: Annotated[float, typer.Option(help="Weight of the n-gram's log10 probabilities.")] = 2.0,
+    word_score: Annotated[float, typer.Option(help="Nats given for each word of beam search.")] = -1.0,
+    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept by beam search.")] = 50,
+    batch_s: Annotated[float, typer.Option(min=1, help="Seconds of sound computed at once.")] = 60.0,
+    device: Device = "auto",
+) -> None:
+    """Writes what is said in files of any length, with times, in constant memory.
+
+    Without --txt, --json, --srt, --vtt or --out the text goes to stdout. Several adapters share one encoder and one
+    batch; outputs are then named FILE.en.srt, FILE.fr.srt. A file that cannot be read is named on stderr, the others
+    go on, and the exit code is 1.
+
+    \b
+    python -m speech_adapters transcribe talk.wav --adapter en
+    python -m speech_adapters transcribe *.mp3 --adapter en --adapter fr --json --srt --out texts/
+    python -m speech_adapters transcribe film.mkv --model my-recogniser.safetensors --vtt
+    """
+    with plain_errors(stopped=KEPT, too_large="--batch-s is"):
+        import torch
+
+        from common.runtime import find_device
+        from speech_adapters import listener as listening
+        from speech_adapters import transcribe as transcribing
+        from speech_adapters.transcripts import targets
+
+        chosen = {"txt": txt, "json": as_json, "srt": srt, "vtt": vtt}
+        formats = [name for name, wanted in chosen.items() if wanted] or (["txt"] if out else [])
+        sets = _adapter_files(adapter or ())
+        _check_beam(lm, words, len(sets))
+        found = find_device(device)
+        listener = listening.load(model, sets, torch.device(found.kind))
+        if lm and words:
+            listener = listener.with_beam_search(
+                lm, words.read_text(encoding="utf-8").split(), lm_weight, word_score, beam
+            )
+        outputs = targets(files, [v.label for v in listener.voices], formats, out, overwrite=overwrite)
+        failed = 0
+        with progress(transcribing.count_windows(files, listener), "window") as advance:
+            for done in transcribing.transcribe(files, listener, batch_s=batch_s, advance=advance):
+                if isinstance(done, transcribing.Failure):
+                    failed += 1
+                    complain(done.reason)
+                    continue
+                for transcript in done:
+                    _put(transcript, outputs, formats)
+        _finish(failed, len(files))
+
+
+def _adapter_files(names: Sequence[str]) -> dict[str, Path]:
+    """Files of sets by the label that outputs bear."""
+    found: dict[str, Path] = {}
+    for name in names:
+        published, own = ADAPTERS / f"{name}.safetensors", Path(name).expanduser()
+        if not published.exists() and not own.is_file():
+            known = ", ".join(sorted(path.stem for path in ADAPTERS.glob("*.safetensors")))
+            raise ValueError(
+                f"no adapter set {name!r}: published ones are {known or 'none here yet'}; train them with "
+                "`make reproduce-asr-adapters`, or give the path of a set's .safetensors"
+            )
+        label = name if published.exists() else own.stem
+        if label in found:
+            raise ValueError(f"adapter sets must differ by name, got {label} twice")
+        found[label] = published if published.exists() else own
+    return found
+
+
+def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:
+    if (lm is None) != (words is None):
+        raise ValueError("beam search needs both --lm FILE.arpa and --words FILE")
+    if lm and num_sets > 1:
+        raise ValueError(f"an n-gram is of one language; give --lm with one --adapter, got {num_sets}")
+
+
+def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], formats: Sequence[str]) -> None:
+    """Into its files, or to stdout."""
+    from common.files import write_atomically
+    from speech_adapters.transcripts import WRITERS, as_text
+
+    label, count = transcript.voice.label, len(transcript.words)
+    for suffix in formats:
+        target = outputs[transcript.path, label, suffix]
+        write_atomically(target, WRITERS[suffix](transcript).encode())
+        typer.echo(f"{target}: {count} words in {transcript.duration_s:.1f} s, by {label}")
+    if not formats:
+        typer.echo(f"{transcript.path}, by {label}:\n{as_text(transcript) or 'no words'}".rstrip())
+
+
+def _finish(failed: int, total: int) -> None:
+    if failed:
+        typer.echo(f"{failed} of {total} files failed", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def encode(
+    files: Files,
+    out: Annotated[Path, typer.Option(help="Folder for FILE.npy and encode.json, which says what they are.")],
+    model: Annotated[
+        str, typer.Option(help="An encoder by name or file, or the encoder of any model.")
+    ] = "small-en",
+    layer: Annotated[
+        int | None, typer.Option(help="0 is the embedding, N what layer N makes; default the last.")
+    ] = None,
+    overwrite: Overwrite = False,
+    whole_s: Annotated[
+        float, typer.Option(min=1, help="Longest file, in seconds, that is encoded in one pass.")
+    ] = 600.0,
+    device: Device = "auto",
+) -> None:
+    """Writes an encoder's features of any audio, float32 of shape (frames, width), 50 frames a second.
+
+    A file longer than --whole-s is encoded in windows of 30 s that hear 2 s more on each side: lower it where memory
+    is short, since one pass over ten minutes takes several GB with base. Features that are there are kept, so that
+    a stopped command goes on when it is given again; those of another encoder or layer are refused. A file that
+    cannot be read is named on stderr, the others go on, and the exit code is 1.
+
+    \b
+    python -m speech_adapters encode talk.wav --out features/
+    python -m speech_adapters encode *.mp3 --out features/ --layer 3 --device cuda
+    python -c "import numpy; print(numpy.load('features/talk.npy').shape)"
+    """
+    with plain_errors(stopped=KEPT + "; the same command goes on", too_large="--whole-s is"):
+        import torch
+
+        from common.runtime import find_device
+        from speech_adapters import encode as encoding
+
+        targets = encoding.targets(files, out)
+        encoder = encoding.load(model, layer, torch.device(find_device(device).kind))
+        encoding.check_folder(encoder, list(targets.values()), out, overwrite=overwrite)
+        failed = 0
+        with progress(len(files), "file") as advance:
+            for done in encoding.encode(targets, encoder, overwrite=overwrite, whole_s=whole_s):
+                advance()
+                if isinstance(done, encoding.Failure):
+                    failed += 1
+                    complain(done.reason)
+                else:
+                    made = "is there, kept" if done.frames is None else f"{done.frames} frames"
+                    typer.echo(f"{done.target}: {made}")
+        _finish(failed, len(files))
+
+
+@app.command()
+def params(
+    backbone: Annotated[str, typer.Option(help="base, large, xlsr, small or tiny.")] = "base",
+    arm: Annotated[
+        str | None,
+        typer.Option(
+            help="full, adapters, finetune, single-adapter, single-finetune, head, lora or bitfit; default all."
+        ),
+    ] = None,
+    layers: Annotated[
+        int, typer.Option(min=0, help="How many from the top, 0 is all; of single-... which one, from 1.")
+    ] = 0,
+    bottleneck: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Channels inside an adapter; LoRA's rank follows. Default 256, of small 64."
+        ),
+    ] = None,
+    norms: Annotated[
+        str, typer.Option(help="Layer norms beside adapters: all, or those of adapted layers.")
+    ] = "all",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="finetune trains its layers alone, nothing below.")
+    ] = False,
+    symbols: Annotated[int, typer.Option(min=1, help="Symbols of the head.")] = 32,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Counts what an arm trains, and its share of the recogniser; no weights are needed.
+
+    \b
+    python -m speech_adapters params
+    python -m speech_adapters params --backbone base --arm adapters --layers 6
+    python -m speech_adapters params --backbone xlsr --arm lora --bottleneck 128 --json
+    """
+    with plain_errors():
+        from speech_adapters.architecture import ARCHITECTURES
+        from speech_adapters.arm import Arm
+
+        if backbone not in ARCHITECTURES:
+            raise ValueError(f"backbone must be one of {', '.join(ARCHITECTURES)}, got {backbone!r}")
+        if arm is None and layers:
+            raise ValueError(f"--layers is of one arm, got {layers} without --arm")
+
+        from speech_adapters import params as counting
+
+        architecture = ARCHITECTURES[backbone]
+        bottleneck = bottleneck or counting.default_bottleneck(architecture)
+        wanted = Arm(kind=arm or "full", layers=layers, bottleneck=bottleneck, norms=norms, strict=strict)
+        arms = [wanted] if arm else counting.every_arm(architecture, wanted)
+        rows = counting.records(architecture, arms, symbols)
+        if as_json:
+            settings = {"bottleneck": bottleneck, "norms": norms, "strict": strict, "symbols": symbols}
+            typer.echo(json.dumps({"backbone": backbone, **settings, "arms": rows}, indent=1))
+        else:
+            typer.echo(counting.table(rows))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of any family.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help=".safetensors of ours, .pt of fairseq, a Hugging Face folder."),
+    ],
+    to: Annotated[str, typer.Option(help="ours, fairseq or huggingface.")] = "ours",
+    symbols: Annotated[
+        Path | None, typer.Option(help="The head's symbols, one a line, blank first, where IN names none.")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turns wav2vec 2.0 checkpoints of fairseq, Hugging Face, torchaudio and ours into one another.
+
+    Prints what became of every tensor. Nothing inside a checkpoint is run.
+
+    \b
+    python -m speech_adapters convert wav2vec_small.pt base.safetensors
+    python -m speech_adapters convert wav2vec2-base-960h/ recogniser.safetensors
+    python -m speech_adapters convert recogniser.safetensors for-fairseq.pt --to fairseq
+    """
+    with plain_errors(too_large="the checkpoint is"):
+        from speech_adapters import convert as converting
+
+        if target.exists() and not overwrite:
+            raise ValueError(f"{target} is there already; choose another name, or --overwrite")
+        if target.exists() and target.resolve() == source.resolve():
+            raise ValueError(f"{target} is IN itself; choose another name")
+        names = symbols.read_text(encoding="utf-8").split() if symbols else None
+        typer.echo(str(converting.convert(source, target, to, vocabulary=names)))
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m speech_adapters")

@@ -1,0 +1,298 @@
+"""What the report shows of adapter transfer to recognition: errors against what was trained, curves, transcripts."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style, _figure, _tidy, _title
+from common.report.page import Panel
+from common.report.tables import Table, number
+from common.results import Run
+from speech_adapters.asr import curves
+from speech_adapters.asr.evidence import (
+    CER,
+    LANGUAGES,
+    METHODS,
+    NATS,
+    WER,
+    Measure,
+    Name,
+    language_words,
+    own_utterances,
+    parse,
+    trained_share,
+)
+from speech_adapters.asr.panels import hypotheses, players
+from speech_adapters.asr.score_tables import scores
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+
+DRAWN = (NATS, CER, WER)
+PAPER_SHARES = {"ADAPTERS": 9.2, "FULL": 95.6}  # % of the weights [Thomas22 abstract]
+SHARE_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+DEV_NATS = "dev_ctc_nats_per_character"
+AGAINST = {"step": "steps", "wall_s": "seconds of training"}
+Place = Callable[[Run, Name], "float | int | None"]
+
+
+def _style(recipe: str) -> Style:
+    """A method keeps its colour; its recipes for another language have another marker."""
+    name, known, languages = parse(recipe), list(METHODS), list(LANGUAGES)
+    place = known.index(name.method) if name.method in known else zlib.crc32(name.method.encode())
+    turned = 5 * languages.index(name.language) if name.language in languages else 0
+    return Style(COLOURS[place % len(COLOURS)], MARKERS[(place + turned) % len(MARKERS)])
+
+
+class _Styles(dict[str, Style]):
+    """The same in every figure of the page, whatever recipes a scale adds."""
+
+    def __missing__(self, recipe: str) -> Style:
+        return _style(recipe)
+
+
+STYLES = _Styles({f"{method}_EN": _style(f"{method}_EN") for method in METHODS})
+
+
+# ---- figures
+
+
+def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
+    """(caption, figure) of what the runs can show: shares, single layers, top layers, learning."""
+    whole_or_top = [run for run in runs if parse(run.result.recipe).layer is None]
+    if any(math.isfinite(trained_share(run)) for run in whole_or_top):
+        caption = (
+            "Errors on test prompts against the share of weights that was trained; dots are seeds, grey lines the "
+            "shares of the paper's adapters and fine-tuning"
+        )
+        yield caption, _share_figure(whole_or_top)
+    layers = [run for run in runs if parse(run.result.recipe).layer is not None]
+    if layers:
+        yield (
+            "One layer trained alone, counted from 1 below; dots are seeds",
+            _numbered_figure(layers, lambda run, name: name.layer, "layer", "layer"),
+        )
+    tops = [run for run in runs if parse(run.result.recipe).top is not None]
+    if tops:
+        yield (
+            "The top N layers trained; dots are seeds",
+            _numbered_figure(tops, lambda run, name: name.top, "N, layers from the top", "top"),
+        )
+    if any(_curve(run) for run in runs if parse(run.result.recipe).whole):
+        caption = "Nats per character on the dev prompts, at equal steps and at equal time; a line per seed"
+        yield caption, _learning_figure([run for run in runs if parse(run.result.recipe).whole])
+
+
+def _languages(runs: Sequence[Run]) -> list[str]:
+    return sorted({parse(run.result.recipe).language for run in runs})
+
+
+def _of_language(runs: Sequence[Run], language: str) -> list[Run]:
+    return [run for run in runs if parse(run.result.recipe).language == language]
+
+
+def _share_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
+    figure, panels = _grid(runs, lambda run, name: trained_share(run), "weights trained (%)")
+    shares = [share for run in runs if math.isfinite(share := trained_share(run))]
+    low, high = min([*shares, *PAPER_SHARES.values()]) / 1.6, 160
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        ticks = [tick for tick in SHARE_TICKS if low <= tick <= high]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+        for share in PAPER_SHARES.values():
+            axes.axvline(share, color=FAINT, linewidth=1.2, zorder=0)
+    _title(figure, _share_sentence(runs))
+    return figure
+
+
+def _numbered_figure(runs: Sequence[Run], place: Place, label: str, word: str) -> matplotlib.figure.Figure:
+    figure, panels = _grid(runs, place, label)
+    ticks = sorted({place(run, parse(run.result.recipe)) for run in runs} - {None})  # type: ignore[type-var]
+    for axes in panels:
+        axes.set_xticks(ticks)
+    _title(figure, _best_sentence(runs, place, word))
+    return figure
+
+
+def _grid(
+    runs: Sequence[Run], place: Place, label: str
+) -> tuple[matplotlib.figure.Figure, Sequence[matplotlib.axes.Axes]]:
+    """A row per measure, a column per language; per method a line through the means, and every seed a dot."""
+    languages = _languages(runs)
+    figure = _figure(9.5, 1.0 + 2.3 * len(DRAWN))
+    panels = figure.subplots(len(DRAWN), len(languages), squeeze=False, sharex=True, sharey="row")
+    for row, measure in zip(panels, DRAWN, strict=True):
+        for axes, language in zip(row, languages, strict=True):
+            _draw(axes, _of_language(runs, language), place, measure)
+            _tidy(axes)
+            axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
+            axes.margins(y=0.12)
+        row[0].set_ylabel(f"{measure.words} ({measure.unit})" * (measure.unit == "%") or measure.words)
+    for axes, language in zip(panels[0], languages, strict=True):
+        axes.set_title(language_words(language), fontsize=10, color=INK, loc="left")
+    for axes in panels[-1]:
+        axes.set_xlabel(label)
+    for axes in panels.flat:
+        axes.xaxis.label.set(fontsize=9, color=INK)
+        axes.yaxis.label.set(fontsize=9, color=INK)
+    _legend(figure, runs)
+    return figure, list(panels.flat)
+
+
+def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Measure) -> None:
+    for method, points in _points(runs, place, measure).items():
+        style = STYLES[f"{method}_EN"]
+        means = [(x, statistics.fmean(values)) for x, values in points]
+        axes.plot(*zip(*means, strict=True), color=style.colour, linewidth=1, alpha=0.5)
+        # White rims keep markers apart where methods meet.
+        look = {"color": style.colour, "markersize": 8, "markeredgecolor": "white"}
+        axes.plot(*zip(*means, strict=True), style.marker, linestyle="none", zorder=3, **look)
+        seeds = [(x, value) for x, values in points for value in values]
+        axes.plot(*zip(*seeds, strict=True), ".", color=INK, alpha=0.8, markersize=3.5, zorder=4)
+
+
+def _points(
+    runs: Sequence[Run], place: Place, measure: Measure
+) -> dict[str, list[tuple[float, list[float]]]]:
+    """By method, (place, value of each seed) of its recipes from left to right; what is not finite is left out."""
+    by_recipe: dict[tuple[str, float, str], list[float]] = defaultdict(list)
+    for run in runs:
+        name = parse(run.result.recipe)
+        x, value = place(run, name), measure.of(own_utterances(run))
+        if x is not None and math.isfinite(x) and math.isfinite(value):
+            by_recipe[name.method, x, run.result.recipe].append(value)
+    found: dict[str, list[tuple[float, list[float]]]] = defaultdict(list)
+    for (method, x, _), values in sorted(by_recipe.items()):
+        found[method].append((x, values))
+    return found
+
+
+def _legend(figure: matplotlib.figure.Figure, runs: Sequence[Run]) -> None:
+    from matplotlib.lines import Line2D
+
+    methods = sorted({parse(run.result.recipe).method for run in runs}, key=_rank)
+    handles = []
+    for method in methods:
+        style = STYLES[f"{method}_EN"]
+        look = {"color": style.colour, "marker": style.marker, "markeredgecolor": "white"}
+        handles.append(Line2D([], [], label=METHODS.get(method, method), linewidth=1, markersize=8, **look))
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+
+
+def _rank(method: str) -> tuple[int, str]:
+    return (list(METHODS).index(method) if method in METHODS else len(METHODS)), method
+
+
+def _level(runs: Sequence[Run], recipe: str) -> float:
+    """Mean over seeds of nats per character; nan where it was not run."""
+    values = [NATS.of(own_utterances(run)) for run in runs if run.result.recipe == recipe]
+    return statistics.fmean(values) if values else math.nan
+
+
+def _share_sentence(runs: Sequence[Run]) -> str:
+    told = []
+    for language in _languages(runs):
+        adapters, full = _level(runs, f"ADAPTERS_{language}"), _level(runs, f"FULL_{language}")
+        if math.isfinite(adapters) and math.isfinite(full):
+            told.append(f"{number(adapters)} against {number(full)} ({language_words(language)})")
+    if not told:
+        return "Errors against the share of weights that was trained"
+    return f"Nats per character, adapters against fine-tuning: {', '.join(told)}"
+
+
+def _best_sentence(runs: Sequence[Run], place: Place, word: str) -> str:
+    told = []
+    for language in _languages(runs):
+        of_method = _points(_of_language(runs, language), place, NATS)
+        best = {
+            method: min(points, key=lambda point: statistics.fmean(point[1]))[0]
+            for method, points in of_method.items()
+        }
+        if best:
+            places = ", ".join(f"{METHODS.get(method, method)} {word} {x:g}" for method, x in best.items())
+            told.append(f"{places} ({language_words(language)})")
+    return f"Least nats per character: {'; '.join(told)}" if told else "Nothing finite to show"
+
+
+# ---- learning
+
+
+def _curve(run: Run) -> dict[str, list[float]]:
+    """Columns of the dev curve, or none where the run never looked."""
+    found = next((curves.read(item) for item in run.items if item.part == curves.PART), {})
+    return found if found.get(DEV_NATS) else {}
+
+
+def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
+    runs = [run for run in runs if _curve(run)]
+    languages = _languages(runs)
+    figure = _figure(9.5, 1.0 + 2.6 * len(languages))
+    panels = figure.subplots(len(languages), len(AGAINST), squeeze=False, sharex="col", sharey="row")
+    for row, language in zip(panels, languages, strict=True):
+        for axes, key in zip(row, AGAINST, strict=True):
+            for run in _of_language(runs, language):
+                curve, style = _curve(run), STYLES[f"{parse(run.result.recipe).method}_EN"]
+                look = {"color": style.colour, "marker": style.marker, "markeredgecolor": "white"}
+                axes.plot(curve[key], curve[DEV_NATS], linewidth=1, alpha=0.9, markevery=[-1], **look)
+            _tidy(axes)
+            axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
+        row[0].set_ylabel("nats per character, dev", fontsize=9, color=INK)
+        row[0].set_title(language_words(language), fontsize=10, color=INK, loc="left")
+    for axes, words in zip(panels[-1], AGAINST.values(), strict=True):
+        axes.set_xlabel(words, fontsize=9, color=INK)
+    _legend(figure, runs)
+    _title(figure, _learning_sentence(runs))
+    return figure
+
+
+def _learning_sentence(runs: Sequence[Run]) -> str:
+    """At the last time that every seed of both arms has reached, in each language that has both."""
+    told = []
+    for language in _languages(runs):
+        arms = [
+            [_curve(run) for run in runs if run.result.recipe == f"{arm}_{language}"]
+            for arm in ("ADAPTERS", "FULL")
+        ]
+        if all(arms):
+            until = min(curve["wall_s"][-1] for arm in arms for curve in arm)
+            levels = [statistics.fmean(_at(curve, until) for curve in arm) for arm in arms]
+            told.append(
+                f"{number(levels[0])} against {number(levels[1])} after {number(until)} s ({language_words(language)})"
+            )
+    return f"Adapters against fine-tuning on dev: {', '.join(told)}" if told else "How the arms learned"
+
+
+def _at(curve: dict[str, list[float]], time_s: float) -> float:
+    """The last look at the dev part not later than a time, or the first look."""
+    return [
+        value
+        for at, value in zip(curve["wall_s"], curve[DEV_NATS], strict=True)
+        if at <= max(time_s, curve["wall_s"][0])
+    ][-1]
+
+
+# ---- tables and panels
+
+
+def tables(runs: Sequence[Run]) -> list[Table]:
+    """Scores and costs of every arm, corpus-level."""
+    return scores(runs)
+
+
+def details(runs: Sequence[Run]) -> list[Table]:
+    """Some transcripts of every arm beside what was said."""
+    return hypotheses(runs)
+
+
+def panels(folder: Path) -> Iterator[Panel]:
+    """Test clips to hear, each beside its transcripts."""
+    return players(folder)

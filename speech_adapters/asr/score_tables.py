@@ -1,0 +1,104 @@
+"""Corpus-level scores and costs of every arm as tables, by language; voices never trained on apart."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+
+from common.report.tables import Cell, Table, number
+from common.results import Item, Run
+from speech_adapters.asr.evidence import (
+    CER,
+    METHODS,
+    NATS,
+    WER,
+    WER_BEAM,
+    language_words,
+    parameters,
+    parse,
+    trained_share,
+    utterances,
+)
+
+MEASURES = (NATS, CER, WER, WER_BEAM)
+SCORES = ("nats per character", "CER (%)", "WER greedy (%)", "WER with n-gram (%)", "blank share (%)")
+COSTS = ("training (s)", "peak memory (MB)")
+CAPTION = (
+    "Sums over all utterances divided once, then the mean over seeds; the seeds' own values below it. Blank share: "
+    "frames whose likeliest symbol is the blank, mean over utterances."
+)
+
+
+def scores(runs: Sequence[Run]) -> list[Table]:
+    """One table of the voices that were trained on, one of the others; those without rows are left out."""
+    own, others = [], []
+    for recipe_runs in _by_recipe(runs):
+        parts = [utterances(run) for run in recipe_runs]
+        for place, part in enumerate(dict.fromkeys(name for found in parts for name in found)):
+            chosen = [
+                (run, found[part]) for run, found in zip(recipe_runs, parts, strict=True) if part in found
+            ]
+            if place == 0:
+                own.append([*_who(recipe_runs), *_weights(recipe_runs), *_scores(chosen), *_costs(chosen)])
+            else:
+                others.append([*_who(recipe_runs), Cell(part), *_scores(chosen), _count(chosen)])
+    columns = ("language", "recipe", "weights trained", "share (%)", *SCORES, *COSTS, "seeds")
+    tables = [
+        Table("Scores on the voice that was trained on", columns, own, CAPTION),
+        Table("Scores on other voices", ("language", "recipe", "part", *SCORES, "seeds"), others, CAPTION),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _by_recipe(runs: Sequence[Run]) -> list[list[Run]]:
+    """Seeds of a recipe together: by language, then method in the order of `METHODS`, then layers."""
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run.result.seed):
+        found[run.result.recipe].append(run)
+    known = list(METHODS)
+
+    def rank(recipe: str) -> tuple[str, int, str, int, int]:
+        name = parse(recipe)
+        place = known.index(name.method) if name.method in known else len(known)
+        return name.language, place, name.method, name.top or 0, name.layer or 0
+
+    return [found[recipe] for recipe in sorted(found, key=rank)]
+
+
+def _who(runs: Sequence[Run]) -> list[Cell]:
+    name = parse(runs[0].result.recipe)
+    return [Cell(language_words(name.language)), Cell(runs[0].result.recipe, "code", name.words)]
+
+
+def _weights(runs: Sequence[Run]) -> list[Cell]:
+    trained = parameters(runs[0]).get("trained", math.nan)  # the same for every seed
+    shown = f"{trained:,.0f}" if math.isfinite(trained) else "–"
+    at_base = trained_share(runs[0], "_at_base")
+    note = f"{number(at_base)} in BASE" if math.isfinite(at_base) else ""
+    return [Cell(shown, "number"), Cell(number(trained_share(runs[0])), "number", note)]
+
+
+def _scores(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> list[Cell]:
+    cells = [_over_seeds([measure.of(items) for _, items in chosen]) for measure in MEASURES]
+    blank = [
+        100 * statistics.fmean(item.scores.get("blank_share", math.nan) for item in items)
+        for _, items in chosen
+    ]
+    return [*cells, _over_seeds(blank)]
+
+
+def _costs(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> list[Cell]:
+    seconds = [run.result.wall_s.get("train", math.nan) for run, _ in chosen]
+    memory = [run.result.peak_memory_bytes / 1e6 for run, _ in chosen]
+    return [_over_seeds(seconds), _over_seeds(memory), _count(chosen)]
+
+
+def _count(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> Cell:
+    return Cell(str(len(chosen)), "number", f"{len(chosen[0][1]):,} utterances")
+
+
+def _over_seeds(values: Sequence[float]) -> Cell:
+    note = ", ".join(map(number, values)) if len(values) > 1 else ""
+    return Cell(number(statistics.fmean(values)), "number", note)
