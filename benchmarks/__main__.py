@@ -5,33 +5,36 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness import RESULTS
+from benchmarks.harness import RESULTS, Ratio, in_words
 from common.files import write_atomically
 from common.report.tables import Cell, Table, markdown, replace_generated
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("resize", "image_quality", "upscaling")
+BENCHMARKS = ("resize", "image_quality", "upscaling", "speech_steps", "transcription")
 
 
 def table(name: str) -> Table:
     """The committed result of one benchmark."""
     found = json.loads((RESULTS / f"{name}.json").read_text())
     rows = []
+    units = {race["unit"] for race in found["races"] if "unit" in race}
     for race in found["races"]:
-        ratios = [""] + [
-            f"{ratio['of_medians']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})"
-            for ratio in race["ratios"]
-        ]
+        first = race["timings"][0]["name"]
+        ratios = ["", *(in_words(Ratio(**ratio), first) for ratio in race["ratios"])]
         for timing, ratio in zip(race["timings"], ratios, strict=True):
-            milliseconds = [Cell(f"{1e3 * timing[key]:.1f}", "number") for key in ("min_s", "median_s")]
-            rows.append([Cell(race["job"]), Cell(timing["name"]), *milliseconds, Cell(ratio, "number")])
+            numbers = [f"{1e3 * timing[key]:.1f}" for key in ("min_s", "median_s")]
+            numbers += [f"{race['work'] / timing['median_s']:.2f}"] if units else []
+            cells = [Cell(number, "number") for number in (*numbers, ratio)]
+            rows.append([Cell(race["job"]), Cell(timing["name"]), *cells])
     peaks = "; ".join(f"{peak['job']}: {peak['peak_bytes'] / 1e6:.0f} MB" for peak in found["peaks"])
     commit, date = found["commit"][:12], found["date"][:10]
-    where = f"{found['hardware']['cpu']}, {found['threads']} thread, commit {commit}, {date}"
+    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
+    where = f"{found['hardware']['cpu']}, {threads}, commit {commit}, {date}"
     caption = f"{where}, load average {found['load_average'][0]}." + (
         f" Peak memory: {peaks}." if peaks else ""
     )
-    columns = ("job", "contender", "min (ms)", "median (ms)", "first is faster by (quartiles)")
+    pace = tuple(f"{unit} a second" for unit in sorted(units))
+    columns = ("job", "contender", "min (ms)", "median (ms)", *pace, "first is faster by (quartiles)")
     return Table(name, columns, rows, caption)
 
 

@@ -60,11 +60,29 @@ class Race:
 
     job: str
     timings: tuple[Timing, ...]
+    work: float = 0.0  # that one call gets done, in `unit`; 0 where no such number helps
+    unit: str = ""
 
     @property
     def ratios(self) -> tuple[Ratio, ...]:
         ours, *others = self.timings
         return tuple(_ratio(ours, other) for other in others)
+
+
+def in_words(ratio: Ratio, first: str) -> str:
+    """Ratio and quartiles, and it is said where something of ours is slower than something of others."""
+    slower = ratio.of_medians < 1 and first.startswith("ours") and not ratio.other.startswith("ours")
+    return f"{ratio.of_medians:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" + ", ours is slower" * slower
+
+
+def best_other(result: Race) -> str:
+    """How ours does against the fastest of the others, in a sentence; empty where there is none."""
+    first = result.timings[0].name
+    others = [ratio for ratio in result.ratios if not ratio.other.startswith("ours")]
+    if not others or not first.startswith("ours"):
+        return ""
+    best = min(others, key=lambda ratio: ratio.of_medians)
+    return f"{result.job}: the best peer is {best.other}, {first} is faster by {in_words(best, first)}"
 
 
 @dataclass(frozen=True)
@@ -113,19 +131,19 @@ def race(
     return Race(job, tuple(Timing(name, tuple(seconds[name])) for name in names))
 
 
-def peak_memory(job: str, *, module: str, maker: str, arguments: tuple = ()) -> Peak:
+def peak_memory(job: str, *, module: str, maker: str, arguments: tuple = (), threads: int = 1) -> Peak:
     """Runs `module.maker(*arguments)()` twice in a process of its own and reads the most memory it held."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_measure, args=(theirs, module, maker, arguments))
+    process = context.Process(target=_measure, args=(theirs, module, maker, arguments, threads))
     process.start()
     before_bytes, peak_bytes = ours.recv()
     process.join()
     return Peak(job, before_bytes, peak_bytes)
 
 
-def _measure(pipe: Connection, module: str, maker: str, arguments: tuple) -> None:
-    torch.set_num_threads(1)
+def _measure(pipe: Connection, module: str, maker: str, arguments: tuple, threads: int) -> None:
+    torch.set_num_threads(threads)
     call = getattr(importlib.import_module(module), maker)(*arguments)
     before_bytes = peak_memory_bytes()
     call()
@@ -155,13 +173,16 @@ def publish(
     return path
 
 
-def options(description: str) -> argparse.Namespace:
-    """The command line every benchmark shares: repeats, threads, folder."""
+def options(description: str, *, repeats: int = 9, threads: int = 1) -> argparse.Namespace:
+    """The command line every benchmark shares: repeats, threads, folder; the first two have defaults of its own."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
-        "--repeats", type=int, default=9, help=f"timed rounds, at least {MIN_REPEATS} (default 9)"
+        "--repeats",
+        type=int,
+        default=repeats,
+        help=f"timed rounds, at least {MIN_REPEATS} (default %(default)s)",
     )
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument("--threads", type=int, default=threads, help="CPU threads (default %(default)s)")
     parser.add_argument(
         "--folder", type=Path, default=RESULTS, help="where the JSON goes (default %(default)s)"
     )
@@ -189,22 +210,33 @@ def _ratio(ours: Timing, other: Timing) -> Ratio:
 
 def _row(result: Race) -> dict:
     timings = [asdict(t) | {"min_s": t.min_s, "median_s": t.median_s} for t in result.timings]
-    return {"job": result.job, "timings": timings, "ratios": [asdict(ratio) for ratio in result.ratios]}
+    done = {"work": result.work, "unit": result.unit} if result.work else {}
+    return {
+        "job": result.job,
+        **done,
+        "timings": timings,
+        "ratios": [asdict(ratio) for ratio in result.ratios],
+    }
 
 
 def _print(races: Sequence[Race], peaks: Sequence[Peak]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("job", "contender", "min ms", "median ms", "ours is faster by (quartiles)")
+    table = Table(
+        "job", "contender", "min ms", "median ms", "work a second", "first is faster by (quartiles)"
+    )
     for result in races:
-        bands = ["", *(f"{r.of_medians:.2f} ({r.low:.2f} to {r.high:.2f})" for r in result.ratios)]
+        bands = ["", *(in_words(ratio, result.timings[0].name) for ratio in result.ratios)]
         for place, (timing, band) in enumerate(zip(result.timings, bands, strict=True)):
-            job = "" if place else result.job
-            table.add_row(job, timing.name, f"{1e3 * timing.min_s:.1f}", f"{1e3 * timing.median_s:.1f}", band)
+            milliseconds = [f"{1e3 * seconds:.1f}" for seconds in (timing.min_s, timing.median_s)]
+            pace = f"{result.work / timing.median_s:.2f} {result.unit}" if result.work else ""
+            table.add_row("" if place else result.job, timing.name, *milliseconds, pace, band)
     Console().print(table)
     memory = Table("job", "peak MB", "of these before the job")
     for peak in peaks:
         memory.add_row(peak.job, f"{peak.peak_bytes / 1e6:.0f}", f"{peak.before_bytes / 1e6:.0f}")
     if peaks:
         Console().print(memory)
+    for told in filter(None, map(best_other, races)):
+        print(told)

@@ -63,10 +63,14 @@ class Paper:
         found: Mapping[str, Mapping[str, Recipe]] = self.room("recipes").RECIPES
         return found.get(scale, {})
 
-    def recipe(self, name: str, scale: str) -> Recipe:
-        """One recipe, or one that makes a backbone; the error for an unknown name lists the known ones."""
+    def every_recipe(self, scale: str) -> Mapping[str, Recipe]:
+        """Those that `reproduce` runs, and those that make weights that are committed (`BACKBONES`)."""
         backbones: Mapping[str, Mapping[str, Recipe]] = getattr(self.room("recipes"), "BACKBONES", {})
-        known = {**self.recipes(scale), **backbones.get(scale, {})}
+        return {**self.recipes(scale), **backbones.get(scale, {})}
+
+    def recipe(self, name: str, scale: str) -> Recipe:
+        """One recipe; the error for an unknown name lists the known ones."""
+        known = self.every_recipe(scale)
         if name not in known:
             raise ValueError(
                 f"{self.slug} has no recipe {name!r} at scale {scale}; known: {', '.join(known)}"

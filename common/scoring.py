@@ -137,9 +137,11 @@ def name_of(name: str, recipe: Recipe, registered: Recipe) -> str:
 def publish_weights(paper: Paper, scale: str) -> list[Path]:
     """Copies the weights that the paper's tool uses by name into its `weights/`, with where they came from.
 
-    Which are published is the paper's `PUBLISHED_WEIGHTS`: name of the file to name of the recipe, seed 0.
+    Which are published is `PUBLISHED_WEIGHTS` of its recipes: name of the file to name of the recipe, seed 0. A paper
+    whose files are more than a run's weights has a function `weights_file` that makes them of those.
     """
     written = []
+    weights_file = getattr(paper.room("recipes"), "weights_file", None)
     for file, name in paper.room("recipes").PUBLISHED_WEIGHTS.items():
         run = results.find(paper.published(scale), name, 0)
         source = paper.run_folder(scale, name, 0) / "weights.safetensors"
@@ -152,7 +154,11 @@ def publish_weights(paper: Paper, scale: str) -> list[Path]:
         loaded = checkpoint.load(source)
         origin = {"paper": paper.slug, "recipe": name, "scale": scale, "commit": run.result.commit}
         command = f"python -m common.run train {paper.slug} {name} --scale {scale} --seed 0"
-        path = paper.folder / "weights" / f"{file}.safetensors"
-        checkpoint.save(path, loaded.tensors, loaded.state | {"origin": origin | {"command": command}})
+        origin |= {"command": command}
+        path, tensors = paper.folder / "weights" / f"{file}.safetensors", loaded.tensors
+        state = loaded.state | {"origin": origin}
+        if weights_file:
+            path, tensors, state = weights_file(file, paper.recipe(name, scale), tensors, state)
+        checkpoint.save(path, tensors, state)
         written.append(path)
     return written

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -109,12 +108,11 @@ def _linears(layer: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 
 def lora_rank(encoder: Wav2Vec2, arm: Arm) -> int:
-    """Rank at which LoRA on all linear layers of a Transformer layer has as many weights as its two adapters."""
+    """Rank at which LoRA on all linear layers of a Transformer layer has as many weights as its adapters."""
     width, inner = encoder.architecture.width, encoder.architecture.inner
     a_rank = 4 * 2 * width + 2 * (width + inner)
-    with torch.device("meta"):
-        two_adapters = 2 * sum(weight.numel() for weight in Adapter(width, arm.bottleneck).parameters())
-    return max(1, round(two_adapters / a_rank))
+    an_adapter = 2 * width * arm.bottleneck + arm.bottleneck + width + (2 * width if arm.inner_norm else 0)
+    return max(1, round((2 if arm.places == "both" else 1) * an_adapter / a_rank))
 
 
 @dataclass(frozen=True)

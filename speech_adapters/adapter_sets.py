@@ -56,9 +56,9 @@ class AdapterSet:
         tensors = {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
         return cls(tensors, arm, language, Vocabulary.of(language), backbone, dict(origin))
 
-    def save(self, path: Path) -> None:
-        """Writes one safetensors file and its JSON."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """All but the tensors, as JSON holds it."""
+        return {
             "kind": "adapter set",
             "arm": dataclasses.asdict(self.arm),
             "language": self.language,
@@ -67,7 +67,10 @@ class AdapterSet:
             "backbone": self.backbone,
             "origin": dict(self.origin),
         }
-        checkpoint.save(path, self.tensors, state)
+
+    def save(self, path: Path) -> None:
+        """Writes one safetensors file and its JSON."""
+        checkpoint.save(path, self.tensors, self.state())
 
     @classmethod
     def load(cls, path: Path) -> AdapterSet:
@@ -176,7 +179,7 @@ class AdapterBank(nn.Module):
             ValueError: the name is taken.
         """
         adapters.check_backbone(self.backbone)
-        if name in self.sets or not name.isidentifier():
+        if hasattr(self.heads, name) or not name.isidentifier():  # "keys" is a method of what holds them
             raise ValueError(
                 f"a set needs a new name of letters, digits and _, got {name!r} beside {list(self.sets)}"
             )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,21 +41,17 @@ class Stored:
         return len(self.tensors["head.bias"])
 
 
-class _Undrawn(TorchFunctionMode):
-    """Skips draws from the normal distribution."""
+class without_weights(TorchFunctionMode):
+    """Inside, new modules have shapes and unset weights: nothing is drawn, and no random number is used up.
+
+    torch's meta device would do, but imports torch's compiler, for seconds, at the first product on it.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return args[0] if func is Tensor.normal_ else func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def without_weights() -> Iterator[None]:
-    """Modules made inside have shapes but no weights, and no random number is used up.
-
-    That is torch's meta device, which would first import torch's compiler, for seconds, to draw nothing.
-    """
-    with torch.device("meta"), _Undrawn():
-        yield
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, Tensor.uniform_) or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if func == torch.randn else func)(*args, **kwargs)
 
 
 def build(stored: Stored, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> nn.Module:
@@ -68,7 +63,7 @@ def build(stored: Stored, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0
     with without_weights():
         model = _empty(stored, dropout, head_dropout)
     try:
-        model.load_state_dict({name: tensor.clone() for name, tensor in stored.tensors.items()}, assign=True)
+        model.load_state_dict(dict(stored.tensors))
     except RuntimeError as error:
         raise ValueError(f"tensors do not fit {stored.kind} of {stored.architecture}: {error}") from error
     return model
@@ -86,7 +81,7 @@ def _empty(stored: Stored, dropout: Dropout, head_dropout: float) -> nn.Module:
 
 
 def shapes(stored: Stored) -> dict[str, torch.Size]:
-    """Names and shapes of the tensors that a model of these settings has without adapters; no memory is taken."""
+    """Names and shapes of the tensors that a model of these settings has without adapters."""
     bare = replace(
         stored, tensors={name: t for name, t in stored.tensors.items() if name.startswith("head.")}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ from speech_adapters.text import Vocabulary
 from speech_adapters.wav2vec2 import Wav2Vec2
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Waveforms to log-probabilities, each by the name of its adapter set; an `AdapterBank` is one."""
 

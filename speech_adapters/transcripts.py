@@ -28,9 +28,9 @@ class Cue:
 def cues(segments: Iterable[tuple[Word, ...]]) -> list[Cue]:
     """Words in groups that people can read: at most `CUE_WORDS` and `CUE_S`, none across a pause."""
     cut = [group for words in segments for group in _groups(words)]
-    starts = [group[0].start_s for group in cut]
+    nexts = [*(group[0].start_s for group in cut), float("inf")][1:]
     found = []
-    for group, later in zip(cut, [*starts[1:], float("inf")], strict=True):
+    for group, later in zip(cut, nexts, strict=True):
         start_s, stop_s = group[0].start_s, group[-1].stop_s
         shown_until_s = max(stop_s, min(start_s + SHOWN_S, later))
         found.append(Cue(start_s, shown_until_s, " ".join(word.text for word in group)))

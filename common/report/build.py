@@ -47,7 +47,7 @@ def _runs(folder: Path, recipes: Mapping[str, Recipe]) -> list[Run]:
 
 
 def _evidence(paper: Paper, own: bool, scale: str) -> list[Run]:
-    return _runs(paper.own_results(scale) if own else paper.published(scale), paper.recipes(scale))
+    return _runs(paper.own_results(scale) if own else paper.published(scale), paper.every_recipe(scale))
 
 
 def current_names(paper: Paper, scale: str) -> list[str]:

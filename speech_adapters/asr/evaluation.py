@@ -20,6 +20,7 @@ from speech_adapters.adapter import apply, share
 from speech_adapters.architecture import BASE, Architecture
 from speech_adapters.arm import Arm
 from speech_adapters.asr import data
+from speech_adapters.checkpoints import without_weights
 from speech_adapters.recogniser import Recogniser
 from speech_adapters.text import Vocabulary
 from speech_adapters.wav2vec2 import Wav2Vec2
@@ -112,7 +113,7 @@ def parameters(model: Recogniser, arm: Arm | None) -> Item:
     here = share(model)
     scores = {"trained": here.trained, "total": here.total}
     if arm is not None:
-        with torch.device("meta"):
+        with without_weights():
             there = Recogniser(Wav2Vec2(BASE), 32)
             apply(replace(arm, bottleneck=256), there.encoder, there.head)
         scores |= {"trained_at_base": share(there).trained, "total_at_base": share(there).total}

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from common.recipe import Recipe
 from speech_adapters.architecture import BASE, SMALL, TINY, Dropout, Masking
@@ -102,6 +104,8 @@ RECIPES: Mapping[str, Mapping[str, FineTune]] = {
     "paper": {
         **_both("FULL", FULL, CORPORA["fr"]),
         **_both("ADAPTERS", ADAPTERS, CORPORA["fr"]),
+        "HEAD_EN": _of(ADAPTERS, "head"),
+        "RANDOM_EN": replace(FULL, backbone="", architecture=BASE, head_only_steps=0, peak_lr=5e-4),
         **_breadth(FULL, ADAPTERS, BASE.layers),
     },
     "gpu": {
@@ -128,7 +132,21 @@ RECIPES: Mapping[str, Mapping[str, FineTune]] = {
 BACKBONES: Mapping[str, Mapping[str, Recipe]] = {"mini": {"BACKBONE": BACKBONE}}
 SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
 
-PUBLISHED_WEIGHTS = {"en": "ADAPTERS_EN", "fr": "ADAPTERS_FR"}  # name for `transcribe --adapter`, recipe
+# Name for `transcribe --adapter`, or of a backbone, and the recipe that makes it.
+PUBLISHED_WEIGHTS = {"small-en": "BACKBONE", "en": "ADAPTERS_EN", "fr": "ADAPTERS_FR"}
+
+
+def weights_file(
+    file: str, recipe: Recipe, tensors: Mapping[str, Any], state: Mapping[str, Any]
+) -> tuple[Path, Mapping[str, Any], dict[str, Any]]:
+    """What is committed of a run: a backbone in 16 bits with its quantiser, of an adapter arm the set alone."""
+    from speech_adapters.asr import weights
+
+    if isinstance(recipe, Pretrain):
+        return weights.of_backbone(file, recipe, tensors, state)
+    assert isinstance(recipe, FineTune)
+    return weights.of_adapters(file, recipe, tensors, state)
+
 
 # What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.
 ARMS = ("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN")

@@ -6,11 +6,9 @@ plain containers, so that fairseq reads them with torch's safe unpickler.
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import re
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +33,8 @@ from speech_adapters.interop import (
     rename_out,
     with_symbols,
 )
+from speech_adapters.interop.pickles import allowed as allowed
+from speech_adapters.interop.pickles import plain
 from speech_adapters.pretraining import Targets
 
 FAMILY = "fairseq"
@@ -89,58 +89,9 @@ def names(architecture: Architecture) -> Names:
 # ---- reading
 
 
-class Inert:
-    """Stands in for a class that a checkpoint names: keeps what was pickled, has no behaviour."""
-
-    values: tuple[Any, ...] = ()  # unpickling need not call __init__
-
-    def __init__(self, *values: Any):
-        self.values = values
-
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__.update(state if isinstance(state, dict) else {"state": state})
-
-
-def allowed() -> list[Any]:
-    """What fairseq's files may name beyond tensors: settings, dictionaries, numpy's scalars in counters."""
-    import numpy as np
-
-    scalar = np.float64(0).__reduce__()[0]
-    omegaconf = (
-        "dictconfig.DictConfig", "listconfig.ListConfig", "base.Metadata", "base.ContainerMetadata", "nodes.AnyNode",
-        "nodes.StringNode", "nodes.IntegerNode", "nodes.FloatNode", "nodes.BooleanNode", "nodes.EnumNode",
-    )  # fmt: skip
-    return [
-        argparse.Namespace,
-        defaultdict,
-        dict,
-        list,
-        int,
-        (Inert, "typing.Any"),
-        (Inert, "fairseq.data.dictionary.Dictionary"),
-        *((Inert, f"omegaconf.{name}") for name in omegaconf),
-        (scalar, "numpy.core.multiarray.scalar"),
-        (scalar, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, np.bool_)),
-    ]
-
-
 def is_checkpoint(content: Any) -> bool:
     """Whether an unpickled file is one of fairseq's."""
     return isinstance(content, Mapping) and "model" in content and ("args" in content or "cfg" in content)
-
-
-def plain(value: Any) -> Any:
-    """Namespaces, omegaconf's containers and nodes as dicts, lists and values."""
-    if isinstance(value, argparse.Namespace):
-        value = vars(value)
-    if isinstance(value, Inert):
-        value = value.__dict__.get("_content", value.__dict__.get("_val", value.values))
-        return plain(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def read(path: Path, content: Mapping[str, Any]) -> Source:

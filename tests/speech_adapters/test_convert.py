@@ -19,38 +19,14 @@ from speech_adapters import checkpoints
 from speech_adapters.adapter import apply
 from speech_adapters.architecture import BASE, LARGE, XLSR
 from speech_adapters.arm import Arm
-from speech_adapters.checkpoints import Stored, backbone_sha256
 from speech_adapters.convert import convert, read
 from speech_adapters.interop import ConversionError, torchaudio
-from speech_adapters.interop.fairseq import Inert, conv_layers
-from speech_adapters.pretraining import Pretraining, Targets
+from speech_adapters.interop.fairseq import conv_layers
+from speech_adapters.interop.pickles import Inert
+from speech_adapters.pretraining import Targets
 from speech_adapters.recogniser import Recogniser
 from speech_adapters.text import Vocabulary
 from speech_adapters.wav2vec2 import Wav2Vec2, normalise_waveform
-
-KINDS = ("encoder", "pretraining", "recogniser")
-LETTERS = ("<blank>", "|", "a", "b", "'")
-
-
-def _ours(kind, a, path):
-    """A small random model of ours, saved, and itself."""
-    torch.manual_seed(1)
-    encoder = Wav2Vec2(a)
-    if kind == "encoder":
-        model = encoder
-        checkpoints.save_encoder(path, model)
-    elif kind == "pretraining":
-        model = Pretraining(encoder, Targets(**peers.TARGETS))
-        checkpoints.save_pretraining(path, model)
-    else:
-        model = Recogniser(encoder, len(LETTERS))
-        checkpoints.save_recogniser(path, model, LETTERS)
-    return model.eval()
-
-
-def _same(one, other):
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def _wave(a):
@@ -72,14 +48,14 @@ def _load_in_fairseq(path):
 
 
 @pytest.mark.parametrize("size", peers.ALIKE)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", peers.KINDS)
 @pytest.mark.parametrize("family", ["fairseq", "huggingface"])
 def test_there_and_back_is_the_same_to_the_bit(family, kind, size, tmp_path):
-    _ours(kind, peers.ALIKE[size], tmp_path / "ours.safetensors")
+    peers.small(kind, peers.ALIKE[size], tmp_path / "ours.safetensors")
     convert(tmp_path / "ours.safetensors", tmp_path / "theirs.pt", to=family)
     convert(tmp_path / "theirs.pt", tmp_path / "back.safetensors")
     before, after = (checkpoints.read(tmp_path / f"{name}.safetensors") for name in ("ours", "back"))
-    _same(before.tensors, after.tensors)
+    peers.assert_same(before.tensors, after.tensors)
     assert replace(before, tensors={}, origin={}) == replace(after, tensors={}, origin={})
 
 
@@ -89,25 +65,29 @@ def test_fairseqs_own_weights_come_back_to_the_bit(kind, tmp_path):
     torch.save(content, tmp_path / "theirs.pt")
     _dictionary(tmp_path)
     convert(tmp_path / "theirs.pt", tmp_path / "again" / "theirs.pt", to="fairseq")
-    _same(dict(content["model"]), torch.load(tmp_path / "again" / "theirs.pt", weights_only=True)["model"])
+    peers.assert_same(
+        dict(content["model"]), torch.load(tmp_path / "again" / "theirs.pt", weights_only=True)["model"]
+    )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", peers.KINDS)
 def test_transformers_own_weights_come_back_to_the_bit(kind, tmp_path):
     peers.huggingface_model(peers.XLSR_LIKE, kind).save_pretrained(tmp_path / "theirs")
     convert(tmp_path / "theirs", tmp_path / "ours.safetensors")
     convert(tmp_path / "ours.safetensors", tmp_path / "again", to="huggingface")
     again = load_file(tmp_path / "again" / "model.safetensors")
     first = load_file(tmp_path / "theirs" / "model.safetensors")
-    _same({torchaudio.common_name(name): tensor for name, tensor in first.items()}, again)
+    peers.assert_same({torchaudio.common_name(name): tensor for name, tensor in first.items()}, again)
 
 
 def test_one_model_takes_the_whole_tour(tmp_path):
     """torchaudio -> fairseq -> Hugging Face -> ours keeps what the recogniser says."""
     a = peers.BASE_LIKE
-    model = peers.torchaudio_model(a, len(LETTERS))
+    model = peers.torchaudio_model(a, len(peers.LETTERS))
     torch.save(model.state_dict(), tmp_path / "torchaudio.pt")
-    convert(tmp_path / "torchaudio.pt", tmp_path / "f.pt", to="fairseq", architecture=a, vocabulary=LETTERS)
+    convert(
+        tmp_path / "torchaudio.pt", tmp_path / "f.pt", to="fairseq", architecture=a, vocabulary=peers.LETTERS
+    )
     convert(tmp_path / "f.pt", tmp_path / "hf", to="huggingface")
     convert(tmp_path / "hf", tmp_path / "ours.safetensors")
     ours = checkpoints.load_recogniser(tmp_path / "ours.safetensors").eval()
@@ -115,18 +95,18 @@ def test_one_model_takes_the_whole_tour(tmp_path):
     with torch.no_grad():
         theirs = model(wave)[0].log_softmax(dim=2)
         torch.testing.assert_close(ours(wave, torch.tensor([1601]))[0], theirs, atol=1e-5, rtol=0)
-    assert checkpoints.read(tmp_path / "ours.safetensors").vocabulary == LETTERS
+    assert checkpoints.read(tmp_path / "ours.safetensors").vocabulary == peers.LETTERS
 
 
 # ---- what we write, loaded by those it is for
 
 
 @pytest.mark.parametrize("size", peers.ALIKE)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", peers.KINDS)
 @torch.no_grad()
 def test_fairseq_loads_what_we_write_and_hears_the_same(kind, size, tmp_path):
     a = peers.ALIKE[size]
-    ours = _ours(kind, a, tmp_path / "ours.safetensors")
+    ours = peers.small(kind, a, tmp_path / "ours.safetensors")
     convert(tmp_path / "ours.safetensors", tmp_path / "theirs.pt", to="fairseq")
     theirs = _load_in_fairseq(tmp_path / "theirs.pt")
     wave, their_wave = _wave(a)
@@ -143,15 +123,17 @@ def test_fairseq_loads_what_we_write_and_hears_the_same(kind, size, tmp_path):
 
 
 @pytest.mark.parametrize("size", peers.ALIKE)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", peers.KINDS)
 @torch.no_grad()
 def test_transformers_loads_what_we_write_and_hears_the_same(kind, size, tmp_path):
     import transformers
 
     a = peers.ALIKE[size]
-    ours = _ours(kind, a, tmp_path / "ours.safetensors")
+    ours = peers.small(kind, a, tmp_path / "ours.safetensors")
     convert(tmp_path / "ours.safetensors", tmp_path / "theirs", to="huggingface")
-    classes = dict(zip(KINDS, ("Wav2Vec2Model", "Wav2Vec2ForPreTraining", "Wav2Vec2ForCTC"), strict=True))
+    classes = dict(
+        zip(peers.KINDS, ("Wav2Vec2Model", "Wav2Vec2ForPreTraining", "Wav2Vec2ForCTC"), strict=True)
+    )
     theirs, told = getattr(transformers, classes[kind]).from_pretrained(
         tmp_path / "theirs", output_loading_info=True
     )
@@ -168,7 +150,7 @@ def test_transformers_loads_what_we_write_and_hears_the_same(kind, size, tmp_pat
 def test_transformers_processor_reads_our_folder_and_writes_our_letters(tmp_path):
     import transformers
 
-    _ours("recogniser", peers.XLSR_LIKE, tmp_path / "ours.safetensors")
+    peers.small("recogniser", peers.XLSR_LIKE, tmp_path / "ours.safetensors")
     convert(tmp_path / "ours.safetensors", tmp_path / "theirs", to="huggingface")
     processor = transformers.Wav2Vec2Processor.from_pretrained(tmp_path / "theirs")
     assert processor.feature_extractor.do_normalize
@@ -189,7 +171,7 @@ def test_old_fairseq_settings_are_read_as_the_new_ones(kind, size, tmp_path):
     torch.save(content, tmp_path / "new.pt")
     torch.save(peers.as_old_fairseq(content), tmp_path / "old.pt")
     new, old = (read(tmp_path / f"{age}.pt").stored for age in ("new", "old"))
-    _same(new.tensors, old.tensors)
+    peers.assert_same(new.tensors, old.tensors)
     assert new.kind == old.kind == kind
     assert new.architecture == old.architecture == peers.ALIKE[size]
     assert new.targets == old.targets == (Targets(**peers.TARGETS) if kind == "pretraining" else None)
@@ -250,7 +232,9 @@ def test_both_spellings_of_weight_norm_are_read(tmp_path):
     assert any("parametrizations" in name for name in tensors)
     old = {torchaudio.common_name(name): tensor for name, tensor in tensors.items()}
     assert "encoder.transformer.pos_conv_embed.conv.weight_g" in old
-    _same(*(dict(torchaudio.read(each, peers.BASE_LIKE).stored.tensors) for each in (tensors, old)))
+    peers.assert_same(
+        *(dict(torchaudio.read(each, peers.BASE_LIKE).stored.tensors) for each in (tensors, old))
+    )
 
 
 def test_half_precision_becomes_single_and_the_report_says_so(tmp_path):
@@ -316,7 +300,7 @@ def test_a_missing_mask_vector_is_reported_and_starts_at_zero(tmp_path):
 
 
 def test_what_fairseq_needs_beyond_our_tensors_is_reported(tmp_path):
-    _ours("recogniser", peers.BASE_LIKE, tmp_path / "ours.safetensors")
+    peers.small("recogniser", peers.BASE_LIKE, tmp_path / "ours.safetensors")
     report = convert(tmp_path / "ours.safetensors", tmp_path / "theirs.pt", to="fairseq")
     assert report.missing == tuple(f"w2v_encoder.proj, row of {name}" for name in ("<pad>", "</s>", "<unk>"))
 
@@ -397,7 +381,7 @@ def test_tensors_that_the_settings_do_not_tell_of_are_refused(tmp_path):
 
 def test_what_fairseq_cannot_hold_is_not_written(tmp_path):
     narrow = replace(peers.BASE_LIKE, width=20)  # as many as conv channels
-    _ours("encoder", narrow, tmp_path / "narrow.safetensors")
+    peers.small("encoder", narrow, tmp_path / "narrow.safetensors")
     with pytest.raises(ConversionError, match="no projection where conv channels are the width, got 20"):
         convert(tmp_path / "narrow.safetensors", tmp_path / "theirs.pt", to="fairseq")
     model = Recogniser(Wav2Vec2(peers.BASE_LIKE), 5)
@@ -428,88 +412,3 @@ def test_files_of_no_family_are_refused_with_what_they_hold(tmp_path):
         read(tmp_path)
     with pytest.raises(ConversionError, match=r"to must be one of .*, got 'onnx'"):
         convert(tmp_path / "other.pt", tmp_path / "x", to="onnx")
-
-
-# ---- our own files
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_saved_is_loaded_and_any_kind_gives_its_encoder(kind, tmp_path):
-    path = tmp_path / "ours.safetensors"
-    model = _ours(kind, peers.XLSR_LIKE, path)
-    before = torch.get_rng_state()
-    loaded = getattr(checkpoints, f"load_{kind}")(path)
-    encoder = checkpoints.load_encoder(path)
-    assert torch.equal(torch.get_rng_state(), before)
-    _same(model.state_dict(), loaded.state_dict())
-    _same((model if kind == "encoder" else model.encoder).state_dict(), encoder.state_dict())
-    for other in set(KINDS) - {kind, "encoder"}:
-        with pytest.raises(CheckpointError, match=f"must hold a {other} model, got '{kind}'"):
-            getattr(checkpoints, f"load_{other}")(path)
-
-
-@pytest.mark.parametrize("arm", [
-    Arm(kind="adapters", layers=2, bottleneck=5), Arm(kind="adapters", bottleneck=5, inner_norm=False),
-    Arm(kind="single-adapter", layers=2, bottleneck=5), Arm(kind="lora", layers=1, bottleneck=5),
-        Arm(kind="adapters", layers=1, bottleneck=5, places="attention"),
-        Arm(kind="adapters", layers=1, bottleneck=5, places="feed-forward"), Arm(kind="bitfit"),
-], ids=str)  # fmt: skip
-def test_every_kind_of_adapter_is_saved_and_loaded(arm, tmp_path):
-    model = Recogniser(Wav2Vec2(peers.BASE_LIKE), len(LETTERS))
-    apply(arm, model.encoder, model.head)
-    checkpoints.save_recogniser(tmp_path / "ours.safetensors", model, LETTERS)
-    loaded = checkpoints.load_recogniser(tmp_path / "ours.safetensors")
-    _same(model.state_dict(), loaded.state_dict())
-    wave, _ = _wave(peers.BASE_LIKE)
-    lengths = torch.tensor([1601])
-    with torch.no_grad():
-        assert torch.equal(model.eval()(wave, lengths)[0], loaded.eval()(wave, lengths)[0])
-
-
-def test_a_vocabulary_of_another_size_than_the_head_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="must have 5 symbols, got 3"):
-        checkpoints.save_recogniser(
-            tmp_path / "x.safetensors", Recogniser(Wav2Vec2(peers.BASE_LIKE), 5), "abc"
-        )
-
-
-def test_tensors_of_another_architecture_do_not_load(tmp_path):
-    tensors = Wav2Vec2(peers.BASE_LIKE).state_dict()
-    with pytest.raises(ValueError, match="do not fit encoder"):
-        checkpoints.build(Stored(kind="encoder", architecture=peers.LARGE_LIKE, tensors=tensors))
-
-
-# ---- which encoder it is
-
-
-@pytest.mark.parametrize("kind", ["adapters", "single-adapter", "lora", "head", "bitfit", "full"])
-def test_inserting_leaves_the_backbones_hash_alone(kind):
-    encoder = Wav2Vec2(peers.BASE_LIKE)
-    before = backbone_sha256(encoder)
-    apply(Arm(kind=kind, layers=2 if "single" in kind else 0, bottleneck=3), encoder)
-    assert backbone_sha256(encoder) == before
-
-
-def test_the_hash_is_of_names_and_little_endian_bytes():
-    import hashlib
-
-    encoder = Wav2Vec2(peers.BASE_LIKE)
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode() + tensor.numpy().astype("<f4").tobytes())
-    assert backbone_sha256(encoder) == digest.hexdigest()
-
-
-def test_every_weight_of_the_base_is_in_the_hash_and_no_adapters():
-    torch.manual_seed(0)
-    encoder = Wav2Vec2(peers.BASE_LIKE)
-    apply(Arm(kind="adapters", bottleneck=3), encoder)
-    apply(Arm(kind="lora", bottleneck=3), encoder)
-    seen = {backbone_sha256(encoder)}
-    for name, weight in encoder.named_parameters():
-        with torch.no_grad():
-            weight += 1
-        added = backbone_sha256(encoder) not in seen
-        seen.add(backbone_sha256(encoder))
-        inserted = {"after_attention", "after_feed_forward", "up", "down"} & set(name.split("."))
-        assert added == (not inserted), name

@@ -1,0 +1,80 @@
+"""The benchmark of training steps at a size of no interest: equal work is checked there, and no speed."""
+
+import pytest
+import torch
+
+from benchmarks import speech_steps, transcription
+from benchmarks.harness import MIN_REPEATS, Race, Ratio, Timing, best_other, in_words
+from benchmarks.speech_peers import Contender, Sizes, full, present
+from speech_adapters.architecture import BASE_CONV, Architecture
+from speech_adapters.arm import Arm
+
+TINY = Sizes(
+    architecture=Architecture(
+        conv=tuple((8, kernel, stride) for _, kernel, stride in BASE_CONV), width=24, layers=4, heads=2, inner=48,
+        positional_kernel=16, positional_groups=4,
+    ),
+    utterances=2, utterance_s=0.52, long_s=1.0, mixed_s=(0.5, 0.3),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _threads_stay():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_every_step_is_run_by_ours_and_by_others_on_equal_work():
+    races = speech_steps.races(TINY, MIN_REPEATS, threads=1)  # refuses unequal losses and trained weights
+    assert all(race.timings[0].name.startswith("ours") for race in races)
+    assert [len(race.timings) for race in races] == [4, 3, 2, 3, 5]
+    assert {race.work for race in races} == {2 * 0.52}
+
+
+def test_every_transcription_is_run_by_ours_and_by_others():
+    races = transcription.races(TINY, MIN_REPEATS, threads=1)  # refuses other log-probabilities
+    assert [[timing.name for timing in race.timings] for race in races] == [list(full())] * 2
+    assert [race.work for race in races] == [1.0, 0.8]
+
+
+def test_unequal_losses_are_refused():
+    mine, theirs = (speech_steps.step(Contender("ours", Arm()), TINY) for _ in range(2))
+    for one in (mine, theirs):
+        one.first()
+    contenders = {"ours": (Contender("ours", Arm()), mine), "other": (Contender("fairseq", Arm()), theirs)}
+    speech_steps._refuse_unequal("job", contenders)
+    theirs.trained -= 1
+    with pytest.raises(AssertionError, match="job: ours trains"):
+        speech_steps._refuse_unequal("job", contenders)
+    theirs.first_loss *= 1.01
+    with pytest.raises(AssertionError, match="job: ours has a loss"):
+        speech_steps._refuse_unequal("job", contenders)
+
+
+def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.speech_peers.find_spec", lambda name: None if name == "peft" else name)
+    found = present(speech_steps.partial_steps(TINY)["LoRA in all 4 layers"])
+    assert list(found) == ["ours"]
+    assert "needs peft" in capsys.readouterr().out
+
+
+def test_memory_is_measured_of_each_contender_once():
+    contender = Contender("ours", Arm(kind="head"))
+    [peak] = speech_steps.peaks(TINY, {"one": {"ours": contender}, "again": {"ours": contender}}, threads=1)
+    assert peak.job == "one: ours"
+    assert peak.peak_bytes >= peak.before_bytes > 0
+
+
+def test_where_ours_is_slower_the_table_says_so():
+    assert in_words(Ratio("torchaudio", 0.9, 0.8, 1.0), "ours") == "0.90 (0.80 to 1.00), ours is slower"
+    assert in_words(Ratio("torchaudio", 1.1, 1.0, 1.2), "ours") == "1.10 (1.00 to 1.20)"
+    assert "slower" not in in_words(Ratio("ours, head alone", 0.5, 0.4, 0.6), "ours, full")
+
+
+def test_the_best_peer_is_the_fastest_that_is_not_ours():
+    names = {"ours": 2.0, "torchaudio": 1.0, "fairseq": 3.0, "ours, head alone": 0.1}
+    timings = tuple(Timing(name, (seconds,) * 3) for name, seconds in names.items())
+    told = "step: the best peer is torchaudio, ours is faster by 0.50 (0.50 to 0.50), ours is slower"
+    assert best_other(Race("step", timings)) == told
+    assert best_other(Race("step", timings[::3])) == ""

@@ -1,0 +1,167 @@
+"""The recipe behind every arm: what is frozen stays, what is kept changes nothing, what is scored is jiwer's."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import jiwer
+import pytest
+import torch
+
+from common import trainer
+from common.recipe import Shard
+from speech_adapters.architecture import TINY, Masking
+from speech_adapters.arm import Arm
+from speech_adapters.asr import evaluation, finetune, recipes, tones
+from speech_adapters.asr.finetune import NO_MASKING, FineTune
+
+ADAPTERS = recipes.RECIPES["smoke"]["ADAPTERS_EN"]
+ARMS = [
+    Arm(kind="full"),
+    Arm(kind="adapters", bottleneck=8),
+    Arm(kind="adapters", layers=1, bottleneck=8, norms="adapted"),
+    Arm(kind="head"),
+    Arm(kind="finetune", layers=1, strict=True),
+    Arm(kind="lora", bottleneck=8),
+    Arm(kind="bitfit"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _data_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
+
+
+def _trained(recipe: FineTune, folder) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(trainer.train(recipe, seed=0, folder=folder, device="cpu").weights)
+
+
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: f"{arm.kind}-{arm.layers}")
+def test_what_is_frozen_is_bit_equal_after_training_and_the_rest_has_moved(arm, tmp_path):
+    recipe = replace(ADAPTERS, arm=arm, peak_lr=1e-2, time_masking=NO_MASKING)
+    before = recipe.model()
+    torch.manual_seed(0)
+    after = _trained(recipe, tmp_path)
+    named = dict(before.named_parameters())
+    frozen = {name for name, weight in named.items() if not weight.requires_grad}
+    moved = {
+        name
+        for name, weight in named.items()
+        if weight.requires_grad and "encoder" in name and not torch.equal(after[name], weight)
+    }
+    assert all(torch.equal(after[name], named[name]) for name in frozen)
+    assert moved or arm.kind == "head"
+
+
+@pytest.mark.parametrize("arm", ARMS[:4], ids=lambda arm: f"{arm.kind}-{arm.layers}")
+@pytest.mark.parametrize("masking", [NO_MASKING, Masking(start=0.1, span=3)], ids=["plain", "masked"])
+def test_a_kept_prefix_trains_to_the_same_bits(arm, masking, tmp_path):
+    recipe = replace(ADAPTERS, arm=arm, time_masking=masking, peak_lr=1e-2)
+    computed = _trained(replace(recipe, cache_prefix=False), tmp_path / "computed")
+    kept = _trained(replace(recipe, cache_prefix=True), tmp_path / "kept")
+    assert all(torch.equal(kept[name], computed[name]) for name in computed)
+
+
+def test_the_prefix_ends_where_something_is_trained_or_masked():
+    depths = {
+        f"{arm.kind}-{arm.layers}": replace(ADAPTERS, arm=arm, time_masking=NO_MASKING)._depth()
+        for arm in ARMS
+    }
+    assert depths["full-0"] == 0
+    assert depths["adapters-0"] == 1
+    assert depths["adapters-1"] == TINY.layers
+    assert depths["head-0"] == TINY.layers + 1
+    assert replace(ADAPTERS, arm=ARMS[3], time_masking=Masking(start=0.1, span=3))._depth() == 0
+    assert recipes.RECIPES["smoke"]["RANDOM_EN"]._depth() == -1
+
+
+def test_everything_is_trained_from_nothing():
+    model = recipes.RECIPES["smoke"]["RANDOM_EN"].model()
+    assert all(weight.requires_grad for weight in model.parameters())
+
+
+def test_the_head_alone_moves_while_the_encoder_rests(tmp_path):
+    recipe = replace(ADAPTERS, arm=Arm(kind="full"), head_only_steps=4, weight_decay=0.0)
+    before = dict(recipe.model().named_parameters())
+    after = _trained(recipe, tmp_path)
+    assert all(torch.equal(after[n], w) for n, w in before.items() if n.startswith("encoder"))
+
+
+def test_the_rate_rises_holds_and_decays_to_its_end():
+    recipe = replace(ADAPTERS, steps=100, warmup_steps=10, peak_lr=1.0, final_lr_ratio=0.05, hold_share=0.4)
+    rates = [recipe.lr(step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert set(rates[9:51]) == {1.0}
+    assert rates[100] == pytest.approx(0.05)
+    assert all(late < early for early, late in itertools.pairwise(rates[51:]))
+
+
+def _scored(tmp_path) -> list:
+    recipe = ADAPTERS
+    trainer.train(recipe, seed=0, folder=tmp_path, device="cpu")
+    model = recipe.model()
+    (tmp_path / "pictures-test").mkdir()
+    return list(recipe.score(model.eval(), seed=0, split="test", pictures=tmp_path / "pictures-test"))
+
+
+def test_scores_are_jiwers_and_hypotheses_curve_and_shares_are_kept(tmp_path):
+    items = _scored(tmp_path)
+    spoken = [item for item in items if item.part == "tones"]
+    assert len(spoken) == tones.COUNTS["test"]
+    references, heard = [i.texts["reference"] for i in spoken], [i.texts["greedy"] for i in spoken]
+    for counted, per, jiwers in (
+        ("word_errors", "words", jiwer.wer),
+        ("character_errors", "characters", jiwer.cer),
+    ):
+        ours = sum(i.scores[counted] for i in spoken) / sum(i.scores[per] for i in spoken)
+        assert ours == pytest.approx(jiwers(references, heard))
+    (shares,) = [item for item in items if item.part == "parameters"]
+    assert shares.scores["trained_at_base"] == 9_560_096
+    (curve,) = [item for item in items if item.part == "dev curve"]
+    assert [row[0] for row in json.loads(curve.texts["curve"])["rows"]] == [2, 4]
+    assert list((tmp_path / "pictures-test").iterdir())
+
+
+def test_the_search_knows_training_texts_alone(tmp_path, monkeypatch):
+    seen: list[str] = []
+    original = evaluation.language_model.estimate
+
+    def spy(texts, order):
+        seen.extend(texts)
+        return original(texts, order=order)
+
+    monkeypatch.setattr(evaluation.language_model, "estimate", spy)
+    _scored(tmp_path)
+    assert sorted(seen) == sorted(clip.text for clip in tones.clips("train"))
+
+
+def test_what_frames_cannot_spell_is_named_with_both_numbers(monkeypatch):
+    hasty = replace(tones.clips("train")[0], id="hasty", text="aa" * 20)
+    monkeypatch.setattr(
+        tones.Tones, "samples", property(lambda self: 16_000 if self.id == "hasty" else 32_000)
+    )
+    monkeypatch.setattr(tones, "clips", lambda split: (hasty,))
+    evaluation.feasible.cache_clear()
+    try:
+        kept, refused = evaluation.feasible("tones", "train", TINY)
+    finally:
+        evaluation.feasible.cache_clear()
+    assert kept == ()
+    assert refused == ("hasty: 79 frames are needed to spell its text, it has 49",)
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+    first, again = (ADAPTERS.batch(0, 3, Shard()) for _ in range(2))
+    assert torch.equal(first.inputs, again.inputs)
+    assert list(first.ids) == ADAPTERS.item_ids(0, 3, Shard())
+    assert first.labels == again.labels
+
+
+def test_dev_is_looked_at_every_so_often_and_at_the_end(tmp_path):
+    recipe = replace(ADAPTERS, steps=5, dev_every=2)
+    trainer.train(recipe, seed=0, folder=tmp_path, device="cpu")
+    rows = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    looked = [row["step"] for row in rows if f"dev_{finetune.LOSS}" in row]
+    assert looked == [2, 4, 5]
