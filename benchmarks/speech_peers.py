@@ -140,15 +140,16 @@ def _transformers(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
     import transformers
 
     channels, kernels, strides = zip(*a.conv, strict=True)
-    config = transformers.Wav2Vec2Config(
-        conv_dim=channels, conv_kernel=kernels, conv_stride=strides, conv_bias=a.conv_bias,
-        feat_extract_norm=a.conv_norm, hidden_size=a.width, num_hidden_layers=a.layers, num_attention_heads=a.heads,
-        intermediate_size=a.inner, do_stable_layer_norm=a.pre_norm, num_conv_pos_embeddings=a.positional_kernel,
-        num_conv_pos_embedding_groups=a.positional_groups, vocab_size=len(VOCABULARY), pad_token_id=0,
-        hidden_dropout=0.0, activation_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0, final_dropout=0.0,
-        layerdrop=0.0, apply_spec_augment=False, attn_implementation="sdpa",
-    )  # fmt: skip
-    module = transformers.Wav2Vec2ForCTC(config).train()
+    settings: dict[str, Any] = {
+        "conv_dim": channels, "conv_kernel": kernels, "conv_stride": strides, "conv_bias": a.conv_bias,
+        "feat_extract_norm": a.conv_norm, "hidden_size": a.width, "num_hidden_layers": a.layers,
+        "num_attention_heads": a.heads, "intermediate_size": a.inner, "do_stable_layer_norm": a.pre_norm,
+        "num_conv_pos_embeddings": a.positional_kernel, "num_conv_pos_embedding_groups": a.positional_groups,
+        "vocab_size": len(VOCABULARY), "pad_token_id": 0, "hidden_dropout": 0.0, "activation_dropout": 0.0,
+        "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "final_dropout": 0.0, "layerdrop": 0.0,
+        "apply_spec_augment": False, "attn_implementation": "sdpa",
+    }  # fmt: skip
+    module = transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config(**settings)).train()
     assert module.config._attn_implementation == "sdpa"
     _carry(weights, huggingface.NAMES, module)
     module.freeze_feature_encoder()

@@ -78,7 +78,7 @@ def _refuse_other_logits(nets: Mapping[str, Net], waveform: Tensor) -> None:
     mine, *others = (net.logits(waveform, None).log_softmax(2) for net in nets.values())
     for label, theirs in zip(list(nets)[1:], others, strict=True):
         gap = float((theirs - mine).abs().max())
-        assert gap < 1e-2, f"log-probabilities of {label} differ from ours by {gap}"
+        assert gap < 1e-3, f"log-probabilities of {label} differ from ours by {gap}"
 
 
 if __name__ == "__main__":

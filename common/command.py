@@ -45,6 +45,8 @@ def plain_errors(*, stopped: str = "nothing was written", too_large: str = "the 
     before = {each: signal.signal(each, stop) for each in signals}
     try:
         yield
+    except BrokenPipeError:  # `| head` has seen enough: click ends without a word
+        raise
     except (ValueError, OSError) as error:
         fail(str(error), 2)
     except RuntimeError as error:

@@ -169,8 +169,8 @@ def encode(
     """Writes an encoder's features of any audio, float32 of shape (frames, width), 50 frames a second.
 
     A file longer than --whole-s is encoded in windows of 30 s that hear 2 s more on each side: lower it where memory
-    is short, since one pass over ten minutes takes several GB with base. Features that are there are kept, so that
-    a stopped command goes on when it is given again; those of another encoder or layer are refused. A file that
+    or time is short, since of ten minutes base's first layer alone makes 4 GB. Features that are there are kept, so
+    that a stopped command goes on when it is given again; those of another encoder or layer are refused. A file that
     cannot be read is named on stderr, the others go on, and the exit code is 1.
 
     \b
@@ -186,7 +186,7 @@ def encode(
 
         targets = encoding.targets(files, out)
         encoder = encoding.load(model, layer, torch.device(find_device(device).kind))
-        encoding.check_folder(encoder, list(targets.values()), out, overwrite=overwrite)
+        encoding.prepare_folder(encoder, list(targets.values()), out, overwrite=overwrite)
         failed = 0
         with progress(len(files), "file") as advance:
             for done in encoding.encode(targets, encoder, overwrite=overwrite, whole_s=whole_s):

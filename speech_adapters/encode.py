@@ -105,22 +105,34 @@ def targets(paths: Sequence[Path], out: Path) -> dict[Path, Path]:
     return found
 
 
-def check_folder(encoder: Encoder, wanted: Sequence[Path], out: Path, *, overwrite: bool) -> None:
-    """
+def prepare_folder(encoder: Encoder, wanted: Sequence[Path], out: Path, *, overwrite: bool) -> None:
+    """Sees to it that one folder holds features of one kind.
+
+    Args:
+        overwrite: deletes those of `wanted` that are of another kind.
+
     Raises:
-        ValueError: features that are there are of another encoder or layer, or of nobody knows what.
+        ValueError: what is there is of another encoder or layer, or of nobody knows what.
     """
-    if overwrite or not any(target.exists() for target in wanted):
-        return
     try:
-        found = json.loads((out / RECORD).read_bytes())
-    except (OSError, ValueError):
-        found = None
-    if found != encoder.record:
+        found = dict(json.loads((out / RECORD).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        found = {}
+    record = encoder.record
+    present = [target for target in wanted if target.exists()]
+    others = set(out.glob("*.npy")) - set(wanted) if found else set()
+    if found == record or not (present or others):
+        return
+    if others or not overwrite:
+        keys = [key for key, value in record.items() if found.get(key) != value]
+        says = ", ".join(f"{key} {found.get(key)}" for key in keys)
+        asked = ", ".join(f"{key} {record[key]}" for key in keys)
         raise ValueError(
-            f"{out} holds features made otherwise: its {RECORD} says {found}, asked for is {encoder.record}; "
-            "choose another folder, or --overwrite"
+            f"{out} holds features made otherwise: its {RECORD} says {says}, asked for is {asked}; choose another "
+            + ("folder" if others else "folder, or --overwrite")
         )
+    for target in present:
+        target.unlink()
 
 
 def encode(

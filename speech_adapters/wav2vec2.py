@@ -319,7 +319,9 @@ def span_mask(lengths: Int[Tensor, " batch"], size: int, masking: Masking) -> Bo
 
 
 def pad(
-    rows: Sequence[Float[Tensor, ...]],  # waveforms or frames by channels; axes named alike would have to be equal
+    rows: Sequence[
+        Float[Tensor, ...]
+    ],  # waveforms or frames by channels; axes named alike would have to be equal
 ) -> tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]:
     """Rows of unequal length as one batch, zeros at the end, and their lengths."""
     lengths = torch.tensor([len(row) for row in rows])

@@ -15,8 +15,8 @@ from common.results import Item
 
 JUDGED = ("mini", "gpu", "paper")
 BROAD = ("gpu", "paper")
-ENGLISH = ("asterisk-en", "test-clean", "test-other")
-FRENCH = ("asterisk-fr", "common-voice-test")
+ENGLISH = ("asterisk-en", "librispeech-test-clean", "librispeech-test-other")
+FRENCH = ("asterisk-fr", "common-voice-fr-test")
 OTHER_ENGLISH, OTHER_FRENCH = ("drascula-en",), ("tuxpaint-fr",)
 TITLE = "Adapter transfer of wav2vec 2.0 to speech recognition (arXiv 2202.03218)"
 NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}

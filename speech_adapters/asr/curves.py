@@ -8,18 +8,19 @@ from pathlib import Path
 from common import journal
 from common.results import Item
 
-PART = "dev curve"  # no measures, so no table counts it and no claim reads it
+PART = "dev curve"  # of no test set, so no claim reads it
 
 
 def carry(path: Path, *measures: str) -> Item:
-    """One item whose text is the curve: rows of step, seconds of training and the measures."""
+    """One item: as scores where the curve ends, as text rows of step, seconds of training and the measures."""
     rows = [
         [row["step"], row["wall_s"], *(round(row[measure], 5) for measure in measures)]
         for row in journal.read(path)
         if row["event"] == "train" and all(measure in row for measure in measures)
     ]
     curve = {"columns": ["step", "wall_s", *measures], "rows": rows}
-    return Item(PART, PART, PART, {}, {"curve": json.dumps(curve)})
+    ends = dict(zip(measures, rows[-1][2:], strict=True)) if rows else {}
+    return Item(PART, PART, PART, ends, {"curve": json.dumps(curve)})
 
 
 def read(item: Item) -> dict[str, list[float]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.data.manifest import Bad
+from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root
-from speech_adapters.architecture import SAMPLE_RATE_HZ
+from common.files import write_atomically
 
 if TYPE_CHECKING:
     from speech_adapters.corpora.corpus import Corpus
@@ -77,7 +80,7 @@ class Recording:
     text: str
     group: str  # speaker
     path: Path
-    samples: int  # at 16 kHz, by the file's header
+    samples: int  # at 16 kHz
 
     def waveform(self) -> Any:
         from common.data.audio import read_audio
@@ -105,26 +108,50 @@ def clips(source: str, split: str) -> Sequence[Any]:
 
 @cache
 def _recordings(source: str, split: str, root: Path) -> tuple[Recording, ...]:
-    from common.data.audio import duration_s
-
     found = []
     for corpus in _corpora(source, split, root):
-        corpus.bad_share(MOST_BAD)
-        for utterance in corpus.utterances:
-            path = root / utterance.path
-            seconds = duration_s(path) or 0.0
-            found.append(
-                Recording(
-                    utterance.id,
-                    source if split == "train" else corpus.name,
-                    utterance.language,
-                    utterance.text,
-                    utterance.speaker,
-                    path,
-                    round(seconds * SAMPLE_RATE_HZ),
-                )
-            )
+        name = source if split == "train" else corpus.name
+        lengths = _lengths(corpus, root)
+        found += [
+            Recording(u.id, name, u.language, u.text, u.speaker, root / u.path, length)
+            for u in corpus.utterances
+            if isinstance(length := lengths[u.id], int)
+        ]
     return tuple(sorted(found, key=lambda clip: clip.id))
+
+
+def _lengths(corpus: Corpus, root: Path) -> dict[str, int | str]:
+    """Samples of each recording at 16 kHz, or why it cannot be read: all are decoded once, and that is kept.
+
+    So a broken file is named before training, and cannot end a run half-way.
+
+    Raises:
+        ValueError: more than a twentieth of the corpus is bad; what is bad is listed.
+    """
+    path = root / "speech" / "corpora" / f"{corpus.name}-{corpus.sha256[:16]}.json"
+    if not path.exists():
+        print(
+            f"{corpus.name}: decoding {len(corpus.utterances)} recordings once", file=sys.stderr, flush=True
+        )
+        with ThreadPoolExecutor() as pool:
+            read = pool.map(lambda utterance: _length(root / utterance.path), corpus.utterances)
+            kept = dict(zip((u.id for u in corpus.utterances), read, strict=True))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(kept).encode())
+    lengths: dict[str, int | str] = json.loads(path.read_text())
+    paths = {utterance.id: utterance.path for utterance in corpus.utterances}
+    faults = [Bad(id_, paths[id_], told) for id_, told in lengths.items() if isinstance(told, str)]
+    check_bad_share([*corpus.bad, *faults], len(corpus.bad) + len(lengths), MOST_BAD)
+    return lengths
+
+
+def _length(path: Path) -> int | str:
+    from common.data.audio import AudioError, read_audio
+
+    try:
+        return len(read_audio(path))
+    except AudioError as error:
+        return str(error)
 
 
 @cache
@@ -174,5 +201,8 @@ def bad(*sources: str) -> list[str]:
     for source in sources:
         if source in CORPORA.values():
             splits = ("train", "dev", "test")
-            told += [str(f) for split in splits for c in _corpora(source, split, data_root()) for f in c.bad]
+            for corpus in (c for split in splits for c in _corpora(source, split, data_root())):
+                told += [str(fault) for fault in corpus.bad]
+                lengths = _lengths(corpus, data_root())
+                told += [f"{id_}: {reason}" for id_, reason in lengths.items() if isinstance(reason, str)]
     return told

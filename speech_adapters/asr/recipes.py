@@ -65,6 +65,8 @@ def _breadth(full: FineTune, adapters: FineTune, layers: int) -> dict[str, FineT
     for n in range(1, layers + 1):
         arms[f"ADAPTER_LAYER{n}_EN"] = _of(adapters, "single-adapter", n)
         arms[f"FINETUNE_LAYER{n}_EN"] = _of(full, "single-finetune", n)
+    for width in (adapters.arm.bottleneck // 4, adapters.arm.bottleneck // 2, adapters.arm.bottleneck * 2):
+        arms[f"ADAPTERS_WIDTH{width}_EN"] = replace(adapters, arm=replace(adapters.arm, bottleneck=width))
     arms["ONE_ADAPTER_EN"] = _of(adapters, "adapters", places="feed-forward")
     arms["LORA_EN"] = _of(adapters, "lora")
     arms["BITFIT_EN"] = _of(adapters, "bitfit")
@@ -151,4 +153,4 @@ def weights_file(
 # What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.
 ARMS = ("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN")
 SEARCH = {"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2)}
-SEARCH_MEASURE = "asterisk-en/ctc_nats_per_character/mean"
+SEARCH_MEASURE = "dev curve/dev_ctc_nats_per_character/mean"  # of the whole dev part, at the last step

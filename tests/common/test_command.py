@@ -35,6 +35,24 @@ def test_an_exit_passes_with_its_code():
     assert left.value.exit_code == 1
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = (
+        "import sys, typer; from common.command import plain_errors, TOOL_SETTINGS\n"
+        "app = typer.Typer(**TOOL_SETTINGS)\n"
+        "@app.command()\ndef talk():\n"
+        "  with plain_errors():\n    for _ in range(100000): typer.echo('word ' * 20)\n"
+        "app()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("word")
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_says_what_is_left_and_handlers_come_back(capsys, number):
     before = signal.getsignal(number)

@@ -124,19 +124,40 @@ def test_what_is_there_is_kept_unless_asked(tmp_path):
     assert (anew.frames, anew.target.stat().st_mtime_ns > before) == (first.frames, True)
 
 
-def test_features_of_another_encoder_or_layer_are_never_mixed(tmp_path):
+@pytest.fixture
+def filled(tmp_path):
+    """A folder with features of layer 1 for a.wav, and what made them."""
     noise(tmp_path / "a.wav", 0.2)
-    files, out = [tmp_path / "a.wav"], tmp_path / "out"
     encoder = encode.load(saved(tmp_path)[1], 1, CPU)
-    made(files, encoder, out)
-    wanted = list(encode.targets(files, out).values())
-    encode.check_folder(encoder, wanted, out, overwrite=False)
-    others = [replace(encoder, layer=2), encode.load(saved(tmp_path, seed=1)[1], 1, CPU)]
-    for other in others:
+    made([tmp_path / "a.wav"], encoder, tmp_path / "out")
+    return tmp_path / "out", encoder
+
+
+@pytest.mark.parametrize("name", ["a.npy", "b.npy"])
+def test_features_of_another_encoder_or_layer_are_never_mixed(filled, tmp_path, name):
+    out, encoder = filled
+    encode.prepare_folder(encoder, [out / name], out, overwrite=False)
+    for other in (replace(encoder, layer=2), encode.load(saved(tmp_path, seed=1)[1], 1, CPU)):
         with pytest.raises(ValueError, match="made otherwise"):
-            encode.check_folder(other, wanted, out, overwrite=False)
-        encode.check_folder(other, wanted, out, overwrite=True)
+            encode.prepare_folder(other, [out / name], out, overwrite=False)
     assert json.loads((out / "encode.json").read_text())["layer"] == 1
+
+
+def test_features_of_another_kind_go_first_when_asked_to_overwrite(filled):
+    """Else a stop half way would leave some of them, which the next call would keep."""
+    out, encoder = filled
+    with pytest.raises(ValueError, match=r"choose another folder$"):
+        encode.prepare_folder(replace(encoder, layer=2), [out / "b.npy"], out, overwrite=True)
+    assert (out / "a.npy").exists()
+    encode.prepare_folder(replace(encoder, layer=2), [out / "a.npy"], out, overwrite=True)
+    assert not (out / "a.npy").exists()
+
+
+def test_features_that_nobody_vouches_for_are_not_kept(filled):
+    out, encoder = filled
+    (out / "encode.json").unlink()
+    with pytest.raises(ValueError, match="layer None"):
+        encode.prepare_folder(encoder, [out / "a.npy"], out, overwrite=False)
 
 
 def test_two_files_of_one_name_are_refused(tmp_path):
