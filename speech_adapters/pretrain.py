@@ -160,7 +160,7 @@ class Pretrain(Recipe):
                     "contrastive": losses["contrastive"].item(),
                     "accuracy": model.watched["accuracy"].item(),
                 }
-                yield Item(clip.id, clip.group, source, scores)
+                yield Item(f"{source}/{clip.id}", clip.group, source, scores)
 
     def manifest_sha256(self) -> str:
         from speech_adapters import speech_data

@@ -214,7 +214,7 @@ class FineTune(Recipe):
         for source in (self.source, *(self.probes if split == "test" else ())):
             for number, clip in enumerate(evaluation.feasible(source, split, self._architecture())[0]):
                 if number % KEPT_EVERY == 0 and number < KEPT_EVERY * MOST_KEPT:
-                    panels.save_audio(pictures, clip.id, clip.waveform())
+                    panels.save_audio(pictures, f"{clip.source}/{clip.id}", clip.waveform())
                 with torch.inference_mode():
                     log_probs = self._log_probs(model, clip)
                     heard, by_beam = evaluation.judge(log_probs, clip), search(log_probs)
@@ -222,7 +222,7 @@ class FineTune(Recipe):
                 scores[LOSS] = scores["ctc_nats"] / scores["characters"]
                 texts = {"reference": clip.text, "greedy": heard.hypothesis, "beam": by_beam}
                 rounded = {key: round(value, 4) for key, value in scores.items()}
-                yield Item(clip.id, clip.group, clip.source, rounded, texts)
+                yield Item(f"{clip.source}/{clip.id}", clip.group, clip.source, rounded, texts)
         yield evaluation.parameters(model, self.arm if self.backbone else None)
         yield curves.carry(pictures.parent / "journal.jsonl", f"dev_{LOSS}", "dev_cer")
 
