@@ -29,7 +29,7 @@ from speech_adapters.asr.evidence import (
     trained_share,
 )
 from speech_adapters.asr.panels import hypotheses, players
-from speech_adapters.asr.score_tables import scores
+from speech_adapters.asr.score_tables import backbones, scores
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -66,6 +66,7 @@ STYLES = _Styles({f"{method}_EN": _style(f"{method}_EN") for method in METHODS})
 
 def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of what the runs can show: shares, single layers, top layers, learning."""
+    runs = [run for run in runs if own_utterances(run)]  # not of a backbone, which recognises nothing
     whole_or_top = [run for run in runs if parse(run.result.recipe).layer is None]
     if any(math.isfinite(trained_share(run)) for run in whole_or_top):
         caption = (
@@ -116,7 +117,8 @@ def _share_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
 
 def _numbered_figure(runs: Sequence[Run], place: Place, label: str, word: str) -> matplotlib.figure.Figure:
     figure, panels = _grid(runs, place, label)
-    ticks = sorted({place(run, parse(run.result.recipe)) for run in runs} - {None})  # type: ignore[type-var]
+    places = {place(run, parse(run.result.recipe)) for run in runs}
+    ticks = sorted(number for number in places if number is not None)
     for axes in panels:
         axes.set_xticks(ticks)
     _title(figure, _best_sentence(runs, place, word))
@@ -144,7 +146,7 @@ def _grid(
     for axes in panels.flat:
         axes.xaxis.label.set(fontsize=9, color=INK)
         axes.yaxis.label.set(fontsize=9, color=INK)
-    _legend(figure, runs)
+    _legend(panels[0, -1], runs)
     return figure, list(panels.flat)
 
 
@@ -153,11 +155,16 @@ def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Measure) -> Non
         style = STYLES[f"{method}_EN"]
         means = [(x, statistics.fmean(values)) for x, values in points]
         axes.plot(*zip(*means, strict=True), color=style.colour, linewidth=1, alpha=0.5)
-        # White rims keep markers apart where methods meet.
-        look = {"color": style.colour, "markersize": 8, "markeredgecolor": "white"}
-        axes.plot(*zip(*means, strict=True), style.marker, linestyle="none", zorder=3, **look)
+        # White rims keep markers apart where methods meet, and seeds apart from the mean that they lie on.
+        look = {
+            "color": style.colour,
+            "markeredgecolor": "white",
+            "markeredgewidth": 0.7,
+            "linestyle": "none",
+        }
+        axes.plot(*zip(*means, strict=True), style.marker, markersize=8.5, zorder=3, **look)
         seeds = [(x, value) for x, values in points for value in values]
-        axes.plot(*zip(*seeds, strict=True), ".", color=INK, alpha=0.8, markersize=3.5, zorder=4)
+        axes.plot(*zip(*seeds, strict=True), ".", markersize=7, zorder=4, **look)
 
 
 def _points(
@@ -176,16 +183,16 @@ def _points(
     return found
 
 
-def _legend(figure: matplotlib.figure.Figure, runs: Sequence[Run]) -> None:
+def _legend(axes: Any, runs: Sequence[Run]) -> None:
     from matplotlib.lines import Line2D
 
     methods = sorted({parse(run.result.recipe).method for run in runs}, key=_rank)
     handles = []
     for method in methods:
         style = STYLES[f"{method}_EN"]
-        look = {"color": style.colour, "marker": style.marker, "markeredgecolor": "white"}
+        look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markeredgecolor": "white"}
         handles.append(Line2D([], [], label=METHODS.get(method, method), linewidth=1, markersize=8, **look))
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9)
+    axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _rank(method: str) -> tuple[int, str]:
@@ -241,7 +248,12 @@ def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
         for axes, key in zip(row, AGAINST, strict=True):
             for run in _of_language(runs, language):
                 curve, style = _curve(run), STYLES[f"{parse(run.result.recipe).method}_EN"]
-                look = {"color": style.colour, "marker": style.marker, "markeredgecolor": "white"}
+                look: dict[str, Any] = {
+                    "color": style.colour,
+                    "marker": style.marker,
+                    "markeredgecolor": "white",
+                    "markersize": 7,
+                }
                 axes.plot(curve[key], curve[DEV_NATS], linewidth=1, alpha=0.9, markevery=[-1], **look)
             _tidy(axes)
             axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
@@ -249,7 +261,7 @@ def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
         row[0].set_title(language_words(language), fontsize=10, color=INK, loc="left")
     for axes, words in zip(panels[-1], AGAINST.values(), strict=True):
         axes.set_xlabel(words, fontsize=9, color=INK)
-    _legend(figure, runs)
+    _legend(panels[0, -1], runs)
     _title(figure, _learning_sentence(runs))
     return figure
 
@@ -284,13 +296,13 @@ def _at(curve: dict[str, list[float]], time_s: float) -> float:
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
-    """Scores and costs of every arm, corpus-level."""
-    return scores(runs)
+    """Scores and costs of every arm, corpus-level; then what the encoder itself can do."""
+    return [*scores(runs), *backbones(runs)]
 
 
 def details(runs: Sequence[Run]) -> list[Table]:
     """Some transcripts of every arm beside what was said."""
-    return hypotheses(runs)
+    return hypotheses([run for run in runs if own_utterances(run)])
 
 
 def panels(folder: Path) -> Iterator[Panel]:
