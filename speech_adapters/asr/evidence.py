@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.results import Item, Run
+from speech_adapters.asr import curves
 
 LANGUAGES = {"EN": "English", "FR": "French"}
 METHODS = {
@@ -20,22 +21,26 @@ METHODS = {
     "ONE_ADAPTER": "one adapter a layer",
 }
 SAME_METHOD = {"FINETUNE": "FULL", "ADAPTER": "ADAPTERS"}  # on fewer layers
-PATTERN = re.compile(r"(?P<method>.+?)(?:_TOP(?P<top>\d+)|_LAYER(?P<layer>\d+))?_(?P<language>[A-Z]{2})")
+DEV_NATS = "dev_ctc_nats_per_character"  # a column of the dev curve
+PATTERN = re.compile(
+    r"(?P<method>.+?)(?:_TOP(?P<top>\d+)|_LAYER(?P<layer>\d+)|_WIDTH(?P<width>\d+))?_(?P<language>[A-Z]{2})"
+)
 
 
 @dataclass(frozen=True)
 class Name:
-    """FINETUNE_TOP4_FR is method FULL with top 4 and language FR; both numbers are None where all layers count."""
+    """FINETUNE_TOP4_FR is method FULL with top 4 and language FR; a number is None where the name has none."""
 
     method: str
     language: str = ""  # empty where the name does not end in one
     top: int | None = None
     layer: int | None = None
+    width: int | None = None  # of adapters, where it is not the usual one
 
     @property
     def whole(self) -> bool:
-        """Whether the method works on every layer."""
-        return self.top is None and self.layer is None
+        """Whether the method works on every layer, at its usual width."""
+        return self.top is self.layer is self.width is None
 
     @property
     def words(self) -> str:
@@ -47,8 +52,8 @@ def parse(recipe: str) -> Name:
     found = PATTERN.fullmatch(recipe)
     if found is None:
         return Name(recipe)
-    top, layer = (int(number) if number else None for number in found.group("top", "layer"))
-    return Name(SAME_METHOD.get(found["method"], found["method"]), found["language"], top, layer)
+    numbers = (int(number) if number else None for number in found.group("top", "layer", "width"))
+    return Name(SAME_METHOD.get(found["method"], found["method"]), found["language"], *numbers)
 
 
 def language_words(language: str) -> str:
@@ -107,3 +112,15 @@ def trained_share(run: Run, size: str = "") -> float:
     counts = parameters(run)
     total = counts.get(f"total{size}", 0)
     return 100 * counts[f"trained{size}"] / total if total else math.nan
+
+
+def dev_curve(run: Run) -> dict[str, list[float]]:
+    """Columns of the dev curve, or none where the run never looked."""
+    found = next((curves.read(item) for item in run.items if item.part == curves.PART), {})
+    return found if found.get(DEV_NATS) else {}
+
+
+def dev_level(curve: Mapping[str, Sequence[float]], time_s: float) -> float:
+    """Nats per character at the last look not later than a time, or at the first look."""
+    looks = zip(curve["wall_s"], curve[DEV_NATS], strict=True)
+    return [level for at, level in looks if at <= max(time_s, curve["wall_s"][0])][-1]

@@ -14,15 +14,17 @@ from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style, _figure, 
 from common.report.page import Panel
 from common.report.tables import Table, number
 from common.results import Run
-from speech_adapters.asr import curves
 from speech_adapters.asr.evidence import (
     CER,
+    DEV_NATS,
     LANGUAGES,
     METHODS,
     NATS,
     WER,
     Measure,
     Name,
+    dev_curve,
+    dev_level,
     language_words,
     own_utterances,
     parse,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
 DRAWN = (NATS, CER, WER)
 PAPER_SHARES = {"ADAPTERS": 9.2, "FULL": 95.6}  # % of the weights [Thomas22 abstract]
 SHARE_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
-DEV_NATS = "dev_ctc_nats_per_character"
 AGAINST = {"step": "steps", "wall_s": "seconds of training"}
 Place = Callable[[Run, Name], "float | int | None"]
 
@@ -71,7 +72,7 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
     if any(math.isfinite(trained_share(run)) for run in whole_or_top):
         caption = (
             "Errors on test prompts against the share of weights that was trained; dots are seeds, grey lines the "
-            "shares of the paper's adapters and fine-tuning"
+            "shares of the paper's adapters and fine-tuning, a dotted line joins adapters of other widths"
         )
         yield caption, _share_figure(whole_or_top)
     layers = [run for run in runs if parse(run.result.recipe).layer is not None]
@@ -86,7 +87,7 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
             "The top N layers trained; dots are seeds",
             _numbered_figure(tops, lambda run, name: name.top, "N, layers from the top", "top"),
         )
-    if any(_curve(run) for run in runs if parse(run.result.recipe).whole):
+    if any(dev_curve(run) for run in runs if parse(run.result.recipe).whole):
         caption = "Nats per character on the dev prompts, at equal steps and at equal time; a line per seed"
         yield caption, _learning_figure([run for run in runs if parse(run.result.recipe).whole])
 
@@ -150,36 +151,44 @@ def _grid(
     return figure, list(panels.flat)
 
 
+def _look(method: str) -> dict[str, Any]:
+    """White rims keep markers apart where methods meet, and seeds apart from the mean that they lie on."""
+    style = STYLES[f"{method}_EN"]
+    return {
+        "color": style.colour,
+        "marker": style.marker,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.7,
+        "markersize": 9,
+    }
+
+
 def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Measure) -> None:
-    for method, points in _points(runs, place, measure).items():
-        style = STYLES[f"{method}_EN"]
+    for (method, line), points in _points(runs, place, measure).items():
         means = [(x, statistics.fmean(values)) for x, values in points]
-        axes.plot(*zip(*means, strict=True), color=style.colour, linewidth=1, alpha=0.5)
-        # White rims keep markers apart where methods meet, and seeds apart from the mean that they lie on.
-        look = {
-            "color": style.colour,
-            "markeredgecolor": "white",
-            "markeredgewidth": 0.7,
-            "linestyle": "none",
-        }
-        axes.plot(*zip(*means, strict=True), style.marker, markersize=8.5, zorder=3, **look)
+        axes.plot(*zip(*means, strict=True), line, color=_look(method)["color"], linewidth=1, alpha=0.5)
+        axes.plot(*zip(*means, strict=True), linestyle="none", zorder=3, **_look(method))
         seeds = [(x, value) for x, values in points for value in values]
-        axes.plot(*zip(*seeds, strict=True), ".", markersize=7, zorder=4, **look)
+        dot = _look(method) | {"marker": ".", "markersize": 6}
+        axes.plot(*zip(*seeds, strict=True), linestyle="none", zorder=4, **dot)
 
 
 def _points(
     runs: Sequence[Run], place: Place, measure: Measure
-) -> dict[str, list[tuple[float, list[float]]]]:
-    """By method, (place, value of each seed) of its recipes from left to right; what is not finite is left out."""
-    by_recipe: dict[tuple[str, float, str], list[float]] = defaultdict(list)
+) -> dict[tuple[str, str], list[tuple[float, list[float]]]]:
+    """By method and line, (place, value of each seed) of its recipes from left to right; only what is finite.
+
+    Other numbers of layers lie on one line, other widths on a dotted one.
+    """
+    by_recipe: dict[tuple[str, str, float, str], list[float]] = defaultdict(list)
     for run in runs:
         name = parse(run.result.recipe)
-        x, value = place(run, name), measure.of(own_utterances(run))
+        x, value, line = place(run, name), measure.of(own_utterances(run)), ":" if name.width else "-"
         if x is not None and math.isfinite(x) and math.isfinite(value):
-            by_recipe[name.method, x, run.result.recipe].append(value)
-    found: dict[str, list[tuple[float, list[float]]]] = defaultdict(list)
-    for (method, x, _), values in sorted(by_recipe.items()):
-        found[method].append((x, values))
+            by_recipe[name.method, line, x, run.result.recipe].append(value)
+    found: dict[tuple[str, str], list[tuple[float, list[float]]]] = defaultdict(list)
+    for (method, line, x, _), values in sorted(by_recipe.items()):
+        found[method, line].append((x, values))
     return found
 
 
@@ -187,11 +196,7 @@ def _legend(axes: Any, runs: Sequence[Run]) -> None:
     from matplotlib.lines import Line2D
 
     methods = sorted({parse(run.result.recipe).method for run in runs}, key=_rank)
-    handles = []
-    for method in methods:
-        style = STYLES[f"{method}_EN"]
-        look: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markeredgecolor": "white"}
-        handles.append(Line2D([], [], label=METHODS.get(method, method), linewidth=1, markersize=8, **look))
+    handles = [Line2D([], [], label=METHODS.get(one, one), linewidth=1, **_look(one)) for one in methods]
     axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
@@ -222,7 +227,7 @@ def _best_sentence(runs: Sequence[Run], place: Place, word: str) -> str:
         of_method = _points(_of_language(runs, language), place, NATS)
         best = {
             method: min(points, key=lambda point: statistics.fmean(point[1]))[0]
-            for method, points in of_method.items()
+            for (method, _), points in of_method.items()
         }
         if best:
             places = ", ".join(f"{METHODS.get(method, method)} {word} {x:g}" for method, x in best.items())
@@ -233,27 +238,15 @@ def _best_sentence(runs: Sequence[Run], place: Place, word: str) -> str:
 # ---- learning
 
 
-def _curve(run: Run) -> dict[str, list[float]]:
-    """Columns of the dev curve, or none where the run never looked."""
-    found = next((curves.read(item) for item in run.items if item.part == curves.PART), {})
-    return found if found.get(DEV_NATS) else {}
-
-
 def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
-    runs = [run for run in runs if _curve(run)]
+    runs = [run for run in runs if dev_curve(run)]
     languages = _languages(runs)
     figure = _figure(9.5, 1.0 + 2.6 * len(languages))
     panels = figure.subplots(len(languages), len(AGAINST), squeeze=False, sharex="col", sharey="row")
     for row, language in zip(panels, languages, strict=True):
         for axes, key in zip(row, AGAINST, strict=True):
             for run in _of_language(runs, language):
-                curve, style = _curve(run), STYLES[f"{parse(run.result.recipe).method}_EN"]
-                look: dict[str, Any] = {
-                    "color": style.colour,
-                    "marker": style.marker,
-                    "markeredgecolor": "white",
-                    "markersize": 7,
-                }
+                curve, look = dev_curve(run), _look(parse(run.result.recipe).method)
                 axes.plot(curve[key], curve[DEV_NATS], linewidth=1, alpha=0.9, markevery=[-1], **look)
             _tidy(axes)
             axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
@@ -271,25 +264,16 @@ def _learning_sentence(runs: Sequence[Run]) -> str:
     told = []
     for language in _languages(runs):
         arms = [
-            [_curve(run) for run in runs if run.result.recipe == f"{arm}_{language}"]
+            [dev_curve(run) for run in runs if run.result.recipe == f"{arm}_{language}"]
             for arm in ("ADAPTERS", "FULL")
         ]
         if all(arms):
             until = min(curve["wall_s"][-1] for arm in arms for curve in arm)
-            levels = [statistics.fmean(_at(curve, until) for curve in arm) for arm in arms]
+            levels = [statistics.fmean(dev_level(curve, until) for curve in arm) for arm in arms]
             told.append(
                 f"{number(levels[0])} against {number(levels[1])} after {number(until)} s ({language_words(language)})"
             )
     return f"Adapters against fine-tuning on dev: {', '.join(told)}" if told else "How the arms learned"
-
-
-def _at(curve: dict[str, list[float]], time_s: float) -> float:
-    """The last look at the dev part not later than a time, or the first look."""
-    return [
-        value
-        for at, value in zip(curve["wall_s"], curve[DEV_NATS], strict=True)
-        if at <= max(time_s, curve["wall_s"][0])
-    ][-1]
 
 
 # ---- tables and panels

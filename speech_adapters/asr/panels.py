@@ -24,6 +24,7 @@ MOST_S = 16.0  # kept of a clip
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
 MOST_UTTERANCES = 12  # a language in the table of hypotheses
 LEGEND = "Each recipe's first seed. [said→heard] marks an error, – stands for no word."
+COLUMNS = ("recipe", "heard, greedy", "heard, with n-gram")
 FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 
 
@@ -73,18 +74,12 @@ def hypotheses(runs: Sequence[Run]) -> list[Table]:
         some = next(iter(told.values()))
         rows = []
         for item_id in _spread([some[one] for one in shared]):
-            reference = some[item_id].texts["reference"]
-            first = [Cell(reference, "", item_id)] + [Cell("")] * (len(told) - 1)
-            rows += [
-                [cell, *_heard(recipe, items[item_id])]
-                for cell, (recipe, items) in zip(first, told.items(), strict=True)
-            ]
+            rows.append([Cell("said", "", item_id), Cell(some[item_id].texts["reference"]), Cell("")])
+            rows += [_heard(recipe, items[item_id]) for recipe, items in told.items()]
         if rows:
-            columns = ("said", "recipe", "heard, greedy", "heard, with n-gram")
             title = f"What was heard, {language_words(language)}"
-            tables.append(
-                Table(title, columns, rows, f"Test utterances at evenly spaced ranks of length. {LEGEND}")
-            )
+            caption = f"Test utterances at evenly spaced ranks of length. {LEGEND}"
+            tables.append(Table(title, COLUMNS, rows, caption))
     return tables
 
 
@@ -141,7 +136,6 @@ def players(folder: Path) -> Iterator[Panel]:
 def _player(path: Path, language: str, transcripts: Mapping[str, Item]) -> Panel:
     item = next(iter(transcripts.values()))
     rows = [_heard(recipe, item) for recipe, item in transcripts.items()]
-    columns = ("recipe", "heard, greedy", "heard, with n-gram")
     sound = Sound(f"said: {item.texts['reference']}", path.read_bytes())
     title = f"{item.id}, {language_words(language)}"
-    return Panel(title, sounds=[sound], tables=[Table(title, columns, rows, LEGEND)])
+    return Panel(title, sounds=[sound], tables=[Table(title, COLUMNS, rows, LEGEND)])

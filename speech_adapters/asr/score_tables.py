@@ -23,11 +23,12 @@ from speech_adapters.asr.evidence import (
 )
 
 MEASURES = (NATS, CER, WER, WER_BEAM)
-SCORES = ("nats per character", "CER (%)", "WER greedy (%)", "WER with n-gram (%)", "blank share (%)")
-COSTS = ("training (s)", "peak memory (MB)")
+SCORES = ("nats/character", "CER (%)", "WER (%)", "WER, n-gram (%)", "blank (%)")
+COSTS = ("training (s)", "memory (MB)")
 CAPTION = (
-    "Sums over all utterances divided once, then the mean over seeds; the seeds' own values below it. Blank share: "
-    "frames whose likeliest symbol is the blank, mean over utterances."
+    "Sums over all utterances divided once, then the mean over seeds; below it every seed. WER: greedy, and by beam "
+    "search with an n-gram of the training texts. Blank: frames whose likeliest symbol it is, mean over utterances. "
+    "Memory: the peak."
 )
 
 
@@ -41,13 +42,13 @@ def scores(runs: Sequence[Run]) -> list[Table]:
                 (run, found[part]) for run, found in zip(recipe_runs, parts, strict=True) if part in found
             ]
             if place == 0:
-                own.append([*_who(recipe_runs), *_weights(recipe_runs), *_scores(chosen), *_costs(chosen)])
+                own.append([_who(recipe_runs), _weights(recipe_runs[0]), *_scores(chosen), *_costs(chosen)])
             else:
-                others.append([*_who(recipe_runs), Cell(part), *_scores(chosen), _count(chosen)])
-    columns = ("language", "recipe", "weights trained", "share (%)", *SCORES, *COSTS, "seeds")
+                others.append([_who(recipe_runs), Cell(part), *_scores(chosen), _count(chosen)])
+    columns = ("recipe", "trained (%)", *SCORES, *COSTS, "seeds")
     tables = [
         Table("Scores on the voice that was trained on", columns, own, CAPTION),
-        Table("Scores on other voices", ("language", "recipe", "part", *SCORES, "seeds"), others, CAPTION),
+        Table("Scores on other voices", ("recipe", "part", *SCORES, "seeds"), others, CAPTION),
     ]
     return [table for table in tables if table.rows]
 
@@ -91,25 +92,25 @@ def _by_recipe(runs: Sequence[Run]) -> list[list[Run]]:
         found[run.result.recipe].append(run)
     known = list(METHODS)
 
-    def rank(recipe: str) -> tuple[str, int, str, int, int]:
+    def rank(recipe: str) -> tuple[str, int, str, int, int, int]:
         name = parse(recipe)
         place = known.index(name.method) if name.method in known else len(known)
-        return name.language, place, name.method, name.top or 0, name.layer or 0
+        return name.language, place, name.method, name.top or 0, name.layer or 0, name.width or 0
 
     return [found[recipe] for recipe in sorted(found, key=rank)]
 
 
-def _who(runs: Sequence[Run]) -> list[Cell]:
+def _who(runs: Sequence[Run]) -> Cell:
     name = parse(runs[0].result.recipe)
-    return [Cell(language_words(name.language)), Cell(runs[0].result.recipe, "code", name.words)]
+    return Cell(runs[0].result.recipe, "code", f"{name.words}, {language_words(name.language)}")
 
 
-def _weights(runs: Sequence[Run]) -> list[Cell]:
-    trained = parameters(runs[0]).get("trained", math.nan)  # the same for every seed
-    shown = f"{trained:,.0f}" if math.isfinite(trained) else "–"
-    at_base = trained_share(runs[0], "_at_base")
-    note = f"{number(at_base)} in BASE" if math.isfinite(at_base) else ""
-    return [Cell(shown, "number"), Cell(number(trained_share(runs[0])), "number", note)]
+def _weights(run: Run) -> Cell:
+    """The same for every seed."""
+    trained, at_base = parameters(run).get("trained", math.nan), trained_share(run, "_at_base")
+    notes = [f"{trained:,.0f} weights"] * math.isfinite(trained)
+    notes += [f"in BASE {number(at_base)} %"] * math.isfinite(at_base)
+    return Cell(number(trained_share(run)), "number", "; ".join(notes))
 
 
 def _scores(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> list[Cell]:
@@ -128,7 +129,7 @@ def _costs(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> list[Cell]:
 
 
 def _count(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> Cell:
-    return Cell(str(len(chosen)), "number", f"{len(chosen[0][1]):,} utterances")
+    return Cell(str(len(chosen)), "number", f"{len(chosen[0][1]):,} clips")
 
 
 def _over_seeds(values: Sequence[float]) -> Cell:

@@ -1,0 +1,71 @@
+"""Encoders by name, and the weights that are committed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from common import checkpoint
+from speech_adapters import backbone
+from speech_adapters.adapter_sets import AdapterBank, AdapterSet
+from speech_adapters.asr import weights
+from speech_adapters.asr.recipes import BACKBONE, PUBLISHED_WEIGHTS, RECIPES
+
+SETS = sorted(weights.FOLDER.glob("*.safetensors"))
+
+
+def test_a_made_up_encoder_is_always_the_same_and_draws_nothing():
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, again = (backbone.load("random-tiny").state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_unknown_name_lists_the_known_ones_and_where_was_looked(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
+    with pytest.raises(
+        ValueError, match=rf"no encoder 'smal-en': known are small-en, .*wav2vec_small.*{tmp_path}"
+    ):
+        backbone.find("smal-en")
+
+
+def test_a_path_is_an_encoder_too(tmp_path):
+    from speech_adapters import checkpoints
+
+    path = tmp_path / "mine.safetensors"
+    checkpoints.save_encoder(path, backbone.load("random-tiny"))
+    assert backbone.architecture(str(path)) == backbone.architecture("random-tiny")
+    assert backbone.sha256(str(path)) == backbone.sha256("random-tiny")
+
+
+def test_the_committed_encoder_is_what_its_recipe_makes_in_sixteen_bits():
+    path = backbone.find("small-en")
+    found = checkpoint.load(path)
+    assert {tensor.dtype for tensor in found.tensors.values()} == {torch.float16}
+    assert path.stat().st_size < 16_000_000
+    assert backbone.architecture("small-en") == BACKBONE.architecture
+    origin = found.state["origin"]
+    assert origin["recipe"] == "BACKBONE"
+    assert origin["settings"] == BACKBONE.settings()
+    assert origin["provenance"]["dirty"] is False
+    assert {w.dtype for w in backbone.load("small-en").parameters()} == {torch.float32}
+
+
+def test_pre_training_can_go_on_from_the_committed_weights():
+    model = BACKBONE.model()
+    backbone.load_pretraining(model, "small-en")
+    stored = checkpoint.load(backbone.find("small-en")).tensors
+    assert all(torch.equal(model.state_dict()[name].half(), tensor) for name, tensor in stored.items())
+
+
+@pytest.mark.parametrize("path", SETS, ids=lambda path: path.stem)
+def test_every_committed_adapter_set_fits_the_committed_encoder(path: Path):
+    adapters = AdapterSet.load(path)
+    bank = AdapterBank(backbone.load("small-en"))
+    bank.add("one", adapters)
+    recipe = RECIPES["mini"][PUBLISHED_WEIGHTS[path.stem]]
+    assert (adapters.language, adapters.arm) == (recipe.language, recipe.arm)
+    waveform = torch.randn(1, 8000) * 0.1
+    (log_probs,) = bank.log_probs(waveform, torch.tensor([8000]), ["one"])
+    assert torch.allclose(log_probs.exp().sum(dim=1), torch.ones(len(log_probs)), atol=1e-5)
