@@ -41,7 +41,8 @@ def method_styles(names: Iterable[str]) -> dict[str, Style]:
     }
 
 
-def _figure(width: float, height: float) -> "matplotlib.figure.Figure":
+def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
+    """An empty one, in inches, drawn without a screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -50,7 +51,8 @@ def _figure(width: float, height: float) -> "matplotlib.figure.Figure":
     return figure
 
 
-def _tidy(axes: Any) -> None:
+def tidy(axes: Any) -> None:
+    """Axes as they look in every figure."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=9)
@@ -58,7 +60,8 @@ def _tidy(axes: Any) -> None:
     axes.set_axisbelow(True)
 
 
-def _title(figure: "matplotlib.figure.Figure", text: str) -> None:
+def headline(figure: "matplotlib.figure.Figure", text: str) -> None:
+    """The finding, above the figure, wrapped to its width."""
     width = max(30, round(figure.get_figwidth() * 10.5))
     figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
 
@@ -95,7 +98,7 @@ def margin_figure(
         if by_id[verdict.claim].kind != "exact" and math.isfinite(verdict.point):
             units[by_id[verdict.claim].unit].append(verdict)
     num_rows = [len(rows) for rows in units.values()] or [1]
-    figure = _figure(8.5, 0.9 + 0.62 * sum(num_rows) + 0.75 * len(num_rows))
+    figure = new_figure(8.5, 0.9 + 0.62 * sum(num_rows) + 0.75 * len(num_rows))
     panels = figure.subplots(len(num_rows), squeeze=False, height_ratios=[rows + 0.6 for rows in num_rows])[
         :, 0
     ]
@@ -107,11 +110,11 @@ def margin_figure(
         axes.set_yticks(range(len(rows)), names)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlabel(f"margin ({unit})", fontsize=9, color=INK)
-        _tidy(axes)
+        tidy(axes)
     if not units:
         panels[0].set_axis_off()
         panels[0].text(0.5, 0.5, "no margin to show yet", ha="center", color=INK)
-    _title(figure, title or verdict_sentence(verdicts))
+    headline(figure, title or verdict_sentence(verdicts))
     return figure
 
 
@@ -170,7 +173,7 @@ def per_group_figure(
     styles = styles or method_styles(run.result.recipe for run in runs)
     groups = sorted({group for arm in gains.values() for group in arm})
     groups.sort(key=lambda group: statistics.fmean(arm[group] for arm in gains.values() if group in arm))
-    figure = _figure(8.5, 4.4)
+    figure = new_figure(8.5, 4.4)
     axes = figure.subplots()
     for arm, by_group in gains.items():
         ranks = [rank for rank, group in enumerate(groups, 1) if group in by_group]
@@ -191,10 +194,10 @@ def per_group_figure(
     axes.axhline(0, color=INK, linewidth=1)
     axes.set_xlabel(f"{group_word}s, from least to most gained", fontsize=9, color=INK)
     axes.set_ylabel(f"{measure} above {baseline} ({unit})", fontsize=9, color=INK)
-    _tidy(axes)
+    tidy(axes)
     if gains:
         axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0), title="mean gain")
-    _title(figure, title or _gain_sentence(gains, baseline, group_word))
+    headline(figure, title or _gain_sentence(gains, baseline, group_word))
     return figure
 
 
@@ -223,7 +226,7 @@ def training_figure(
     """
     styles = styles or method_styles(journals)
     curves = _curves(journals, measures)
-    figure = _figure(8.5, 0.8 + 2.4 * max(1, len(curves)))
+    figure = new_figure(8.5, 0.8 + 2.4 * max(1, len(curves)))
     panels = figure.subplots(max(1, len(curves)), squeeze=False, sharex=True)[:, 0]
     for axes, (measure, by_run) in zip(panels, curves.items(), strict=False):
         labelled = set()
@@ -242,11 +245,11 @@ def training_figure(
             labelled.add(recipe)
         unit = (units or {}).get(measure)
         axes.set_ylabel(f"{measure} ({unit})" if unit else measure, fontsize=9, color=INK)
-        _tidy(axes)
+        tidy(axes)
     if curves:
         panels[0].legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     panels[-1].set_xlabel("step", fontsize=9, color=INK)
-    _title(figure, title)
+    headline(figure, title)
     return figure
 
 

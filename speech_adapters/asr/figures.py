@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style, _figure, _tidy, _title
+from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style, headline, new_figure, tidy
 from common.report.page import Panel
 from common.report.tables import Table, number
 from common.results import Run
@@ -112,7 +112,7 @@ def _share_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
         axes.set_xticks([], minor=True)
         for share in PAPER_SHARES.values():
             axes.axvline(share, color=FAINT, linewidth=1.2, zorder=0)
-    _title(figure, _share_sentence(runs))
+    headline(figure, _share_sentence(runs))
     return figure
 
 
@@ -122,7 +122,7 @@ def _numbered_figure(runs: Sequence[Run], place: Place, label: str, word: str) -
     ticks = sorted(number for number in places if number is not None)
     for axes in panels:
         axes.set_xticks(ticks)
-    _title(figure, _best_sentence(runs, place, word))
+    headline(figure, _best_sentence(runs, place, word))
     return figure
 
 
@@ -131,12 +131,12 @@ def _grid(
 ) -> tuple[matplotlib.figure.Figure, Sequence[matplotlib.axes.Axes]]:
     """A row per measure, a column per language; per method a line through the means, and every seed a dot."""
     languages = _languages(runs)
-    figure = _figure(9.5, 1.0 + 2.3 * len(DRAWN))
+    figure = new_figure(9.5, 1.0 + 2.3 * len(DRAWN))
     panels = figure.subplots(len(DRAWN), len(languages), squeeze=False, sharex=True, sharey="row")
     for row, measure in zip(panels, DRAWN, strict=True):
         for axes, language in zip(row, languages, strict=True):
             _draw(axes, _of_language(runs, language), place, measure)
-            _tidy(axes)
+            tidy(axes)
             axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
             axes.margins(y=0.12)
         row[0].set_ylabel(f"{measure.words} ({measure.unit})" * (measure.unit == "%") or measure.words)
@@ -169,7 +169,7 @@ def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Measure) -> Non
         axes.plot(*zip(*means, strict=True), line, color=_look(method)["color"], linewidth=1, alpha=0.5)
         axes.plot(*zip(*means, strict=True), linestyle="none", zorder=3, **_look(method))
         seeds = [(x, value) for x, values in points for value in values]
-        dot = _look(method) | {"marker": ".", "markersize": 6}
+        dot = _look(method) | {"marker": ".", "markersize": 7.5}
         axes.plot(*zip(*seeds, strict=True), linestyle="none", zorder=4, **dot)
 
 
@@ -241,21 +241,21 @@ def _best_sentence(runs: Sequence[Run], place: Place, word: str) -> str:
 def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     runs = [run for run in runs if dev_curve(run)]
     languages = _languages(runs)
-    figure = _figure(9.5, 1.0 + 2.6 * len(languages))
+    figure = new_figure(9.5, 1.0 + 2.6 * len(languages))
     panels = figure.subplots(len(languages), len(AGAINST), squeeze=False, sharex="col", sharey="row")
     for row, language in zip(panels, languages, strict=True):
         for axes, key in zip(row, AGAINST, strict=True):
             for run in _of_language(runs, language):
                 curve, look = dev_curve(run), _look(parse(run.result.recipe).method)
                 axes.plot(curve[key], curve[DEV_NATS], linewidth=1, alpha=0.9, markevery=[-1], **look)
-            _tidy(axes)
+            tidy(axes)
             axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
         row[0].set_ylabel("nats per character, dev", fontsize=9, color=INK)
         row[0].set_title(language_words(language), fontsize=10, color=INK, loc="left")
     for axes, words in zip(panels[-1], AGAINST.values(), strict=True):
         axes.set_xlabel(words, fontsize=9, color=INK)
     _legend(panels[0, -1], runs)
-    _title(figure, _learning_sentence(runs))
+    headline(figure, _learning_sentence(runs))
     return figure
 
 

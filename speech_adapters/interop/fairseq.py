@@ -106,6 +106,10 @@ def read(path: Path, content: Mapping[str, Any]) -> Source:
     tensors: Mapping[str, Tensor] = content["model"]
     if any(name.startswith("decoder.") for name in tensors):
         raise ConversionError(f"{path}: must be a CTC or a pre-training model, got one with a decoder")
+    if any(".adapter." in name for name in tensors):
+        raise ConversionError(
+            f"{path}: holds adapters of our fairseq plug-in; `fairseq_plugin.names.adapter_set` reads them as a set"
+        )
     normalise = bool(task.get("normalize", model.get("normalize", False)))
     if "w2v_encoder.proj.weight" in tensors:
         refuse_unless(model, ONLY, FAMILY)

@@ -379,6 +379,14 @@ def test_tensors_that_the_settings_do_not_tell_of_are_refused(tmp_path):
         read(tmp_path / "theirs.pt")
 
 
+def test_adapters_of_the_plug_in_are_not_lost_in_silence(tmp_path):
+    _, content = peers.fairseq_model(peers.BASE_LIKE)
+    content["model"]["w2v_encoder.w2v_model.encoder.layers.0.dropout1.adapter.up.bias"] = torch.zeros(4)
+    torch.save(content, tmp_path / "theirs.pt")
+    with pytest.raises(ConversionError, match=r"fairseq_plugin\.names\.adapter_set"):
+        convert(tmp_path / "theirs.pt", tmp_path / "ours.safetensors")
+
+
 def test_what_fairseq_cannot_hold_is_not_written(tmp_path):
     narrow = replace(peers.BASE_LIKE, width=20)  # as many as conv channels
     peers.small("encoder", narrow, tmp_path / "narrow.safetensors")
