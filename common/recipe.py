@@ -111,6 +111,9 @@ class Recipe(ABC):
 
     # ---- wiring with a default
 
+    def prepare(self) -> None:
+        """Fetches data that only this recipe reads; what its whole scale reads is there already."""
+
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Optimiser groups; a group's `lr_ratio` multiplies the schedule."""
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad]}]

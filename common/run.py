@@ -86,6 +86,7 @@ def _prepared(
     registered = found.recipe(recipe, scale)
     chosen = override(registered, settings or ())
     found.room("data").prepare(scale)
+    chosen.prepare()
     return found, name_of(recipe, chosen, registered), chosen
 
 

@@ -70,6 +70,11 @@ class Pretrain(Recipe):
 
     # ---- training items
 
+    def prepare(self) -> None:
+        from speech_adapters import speech_data
+
+        speech_data.prepare(*self.sources, *self.probed)
+
     def _clips(self) -> tuple[Clip, ...]:
         return _clips(self.sources, "train")
 
@@ -165,7 +170,6 @@ class Pretrain(Recipe):
     def manifest_sha256(self) -> str:
         from speech_adapters import speech_data
 
-        speech_data.prepare(*self.sources)
         return speech_data.manifest_sha256(*self.sources)
 
     def bad_items(self) -> tuple[tuple[str, ...], float]:
@@ -180,7 +184,6 @@ class Pretrain(Recipe):
 def _clips(sources: tuple[str, ...], split: str) -> tuple[Clip, ...]:
     from speech_adapters import speech_data
 
-    speech_data.prepare(*sources)
     found = [clip for source in sources for clip in speech_data.clips(source, split)]
     shortest = SHORTEST_S * SAMPLE_RATE_HZ
     return tuple(clip for clip in found if clip.samples >= shortest)
