@@ -111,7 +111,7 @@ class Recipe(ABC):
 
     # ---- wiring with a default
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  a default that does nothing
         """Fetches data that only this recipe reads; what its whole scale reads is there already."""
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """The benchmark of training steps at a size of no interest: equal work is checked there, and no speed."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -28,7 +30,8 @@ def _threads_stay():
 def test_every_step_is_run_by_ours_and_by_others_on_equal_work():
     races = speech_steps.races(TINY, MIN_REPEATS, threads=1)  # refuses unequal losses and trained weights
     assert all(race.timings[0].name.startswith("ours") for race in races)
-    assert [len(race.timings) for race in races] == [4, 3, 2, 3, 5]
+    # peft is of the `peers` extra alone: without it two races lack a contender, and one has none but ours.
+    assert [len(race.timings) for race in races] == ([4, 3, 2, 3, 5] if find_spec("peft") else [4, 2, 2, 5])
     assert {race.work for race in races} == {2 * 0.52}
 
 

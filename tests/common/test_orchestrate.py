@@ -65,8 +65,16 @@ def test_no_more_run_side_by_side_than_there_are_lanes():
     assert times[2][0] >= min(end for _, end in times[:2])
 
 
+@pytest.fixture
+def ctrl_c_works():
+    """Under `make test &` the shell has it ignored, and Python leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stop_lets_every_run_save_and_starts_no_other(number):
+def test_a_stop_lets_every_run_save_and_starts_no_other(number, ctrl_c_works):
     jobs = _jobs(SAVES, SAVES, SAVES)
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
 
