@@ -17,7 +17,7 @@ JUDGED = ("mini", "gpu", "paper")
 BROAD = ("gpu", "paper")
 ENGLISH = ("asterisk-en", "librispeech-test-clean", "librispeech-test-other")
 FRENCH = ("asterisk-fr", "common-voice-fr-test")
-OTHER_ENGLISH, OTHER_FRENCH = ("drascula-en",), ("tuxpaint-fr",)
+OTHER_ENGLISH = ("drascula-en",)
 TITLE = "Adapter transfer of wav2vec 2.0 to speech recognition (arXiv 2202.03218)"
 NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = {"mini": "its arms are run at gpu and paper"}
@@ -42,12 +42,6 @@ Rate = Callable[[Sequence[Item]], float]
 def lower(arm: str, than: str, rate: Rate = nats) -> Callable[[Arms], float]:
     """Margin: how much lower an arm's rate is than another's on the same items."""
     return lambda arms: rate(arms[than]) - rate(arms[arm])
-
-
-def trained_share(arms: Arms, arm: str, at: str = "") -> float:
-    """Of an arm's parameters, in 0..1."""
-    (counted,) = arms[arm]
-    return counted.scores[f"trained{at}"] / counted.scores[f"total{at}"]
 
 
 def _shares_as_printed(arms: Arms) -> bool:

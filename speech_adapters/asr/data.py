@@ -170,13 +170,6 @@ def _corpora(source: str, split: str, root: Path) -> tuple[Corpus, ...]:
     return (draw_hours(whole, DRAWN_HOURS, DRAW_SEED).of(whole),) if split == "train" else (whole,)
 
 
-def parts(source: str) -> tuple[str, ...]:
-    """Names of the test sets that a source's test split comes as."""
-    if source not in CORPORA.values():
-        return (source,)
-    return tuple(corpus.name for corpus in _corpora(source, "test", data_root()))
-
-
 @cache
 def manifest_sha256(*sources: str) -> str:
     """Hash of what the sources hold."""

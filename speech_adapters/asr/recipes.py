@@ -16,7 +16,7 @@ from speech_adapters.architecture import BASE, SMALL, TINY, Dropout, Masking
 from speech_adapters.arm import Arm
 from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
 from speech_adapters.asr.finetune import FineTune
-from speech_adapters.pretrain import Pretrain
+from speech_adapters.pretraining_recipe import Pretrain
 
 # ---- the backbone
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from speech_adapters import backbone
 from speech_adapters.adapter_sets import AdapterSet
 from speech_adapters.asr.finetune import FineTune
-from speech_adapters.pretrain import Pretrain
+from speech_adapters.pretraining_recipe import Pretrain
 from speech_adapters.text import Vocabulary
 
 FOLDER = Path(__file__).parent / "weights"
