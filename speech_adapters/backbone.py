@@ -56,8 +56,14 @@ def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
 
 
 def load_pretraining(model: Pretraining, name: str) -> None:
-    """Puts a file's weights, quantiser included, into a model that is to be trained on."""
-    model.load_state_dict(dict(_stored(name).tensors))
+    """Puts a file's weights into a model that is to be trained on; its quantiser too where it has one."""
+    stored = _stored(name)
+    if stored.kind == "pretraining":
+        model.load_state_dict(dict(stored.tensors))
+    else:
+        from speech_adapters import checkpoints
+
+        model.encoder.load_state_dict(checkpoints.encoder_tensors(stored))
 
 
 def _stored(name: str) -> Stored:

@@ -1,35 +1,36 @@
-"""The recipe that pre-trains a backbone on speech without labels; both papers start from what it makes."""
+"""Recipes that pre-train a backbone on speech without labels, in two stages; both papers start from what they make."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
 from speech_adapters.architecture import SAMPLE_RATE_HZ, Architecture, Dropout, Masking
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from common.results import Item
     from speech_adapters.batches import Batch
+    from speech_adapters.fixed_codes import FixedCodes
     from speech_adapters.pretraining import Pretraining
-    from speech_adapters.speech_data import Clip
+    from speech_adapters.stretches import Piece
 
 GUARD_FROM_STEP = 1000  # before, codes are still being found
 SOLVED_NATS = 0.02  # a contrastive loss below this is a collapse, not a success [fairseq issue 4530]
-SCORED_CLIPS = 64  # of each part
-SHORTEST_S = 0.5
+SCORED_PIECES = 32  # of each part
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain(Recipe):
-    """Trains wav2vec 2.0 by its self-supervised objective on crops of unlabelled speech."""
+class Unlabelled(Recipe):
+    """What every stage shares: pieces of one voice each, drawn anew at every step, some frames of them hidden."""
 
     sources: tuple[str, ...] = ("fotaq-en",)
     probed: tuple[str, ...] = ("fotaq-en",)  # what is scored
@@ -37,8 +38,132 @@ class Pretrain(Recipe):
     dropout: Dropout = field(default_factory=Dropout)
     masking: Masking = field(default_factory=Masking)
     start_from: str = ""  # weights of an earlier stage in `weights/`; empty starts from nothing
-    batch_s: float = 16.0  # seconds in a batch, padding included
-    crop_s: float = 15.6
+    batch_s: float = 16.0  # seconds in a batch
+    crop_s: float = 8.0  # seconds in a piece
+    cpu_bf16: bool = False  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
+
+    # ---- training items
+
+    def prepare(self) -> None:
+        from speech_adapters import phone_probe, speech_data
+
+        speech_data.prepare(*self.sources, *self.probed, phone_probe.SOURCE)
+
+    def _pieces(self, seed: int, step: int, shard: Shard) -> list[Piece]:
+        from speech_adapters import stretches
+
+        count = round(self.batch_s / self.crop_s)
+        if count < shard.count:
+            raise ValueError(
+                f"{shard.count} shards need as many pieces in a batch, got {count}; raise batch_s"
+            )
+        drawn = stretches.draw(self.sources, "train", self._crop, count, (seed, step))
+        return drawn[shard.index :: shard.count]
+
+    @property
+    def _crop(self) -> int:
+        return round(self.crop_s * SAMPLE_RATE_HZ)
+
+    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
+        return [piece.id for piece in self._pieces(seed, step, shard)]
+
+    def batch(self, seed: int, step: int, shard: Shard) -> Batch:
+        from speech_adapters.batches import collate
+
+        pieces = self._pieces(seed, step, shard)
+        return collate([piece.id for piece in pieces], [piece.waveform() for piece in pieces])
+
+    def _hidden(self, batch: Batch) -> Tensor:
+        from speech_adapters.wav2vec2 import span_mask
+
+        num_frames = self.architecture.num_frames(batch.lengths)
+        return span_mask(num_frames, int(num_frames.max()), self.masking)
+
+    def _precision(self, device: torch.device) -> Any:
+        import torch
+
+        half = self.cpu_bf16 and device.type == "cpu"
+        return torch.autocast("cpu", torch.bfloat16, enabled=half)
+
+    # ---- scoring
+
+    def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
+        """Losses of held-out pieces with fixed masks and negatives, one at a time; then what frames know of phones."""
+        import numpy as np
+        import torch
+
+        from common.results import Item
+        from common.runtime import seed_all
+        from speech_adapters import phone_probe, stretches
+        from speech_adapters.wav2vec2 import span_mask
+
+        device = next(model.parameters()).device
+        for source in self.probed:
+            for piece in itertools.islice(stretches.pieces(source, split, self._crop), SCORED_PIECES):
+                seed_all("probe", piece.id)
+                waveform = torch.from_numpy(piece.waveform().astype(np.float32) / 32768.0)[None].to(device)
+                lengths = torch.tensor([waveform.shape[1]], device=device)
+                num_frames = self.architecture.num_frames(lengths)
+                hidden = span_mask(num_frames, int(num_frames), Masking())
+                with torch.inference_mode():
+                    losses = self._judged(model, waveform, lengths, hidden)
+                yield Item(f"{source}/{piece.id}", piece.stretch.group, source, losses)
+        yield from phone_probe.score(model.encoder, split)
+
+    def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, hidden: Tensor) -> dict[str, float]:
+        raise NotImplementedError
+
+    def manifest_sha256(self) -> str:
+        from speech_adapters import speech_data
+
+        return speech_data.manifest_sha256(*self.sources)
+
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        from speech_adapters import speech_data
+
+        bad = tuple(str(fault) for fault in speech_data.bad(*self.sources))
+        splits = ("train", "dev", "test")
+        kept = sum(len(speech_data.clips(source, split)) for source in self.sources for split in splits)
+        return bad, len(bad) / max(1, kept + len(bad))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstStage(Unlabelled):
+    """Trains an encoder to name fixed random codes of the spectrum at hidden frames."""
+
+    codebooks: int = 4
+    codes: int = 128  # entries of each
+    visible_weight: float = 0.5  # of the loss at frames that are not hidden
+
+    def model(self) -> nn.Module:
+        from speech_adapters.fixed_codes import FixedCodes
+        from speech_adapters.wav2vec2 import Wav2Vec2
+
+        encoder = Wav2Vec2(self.architecture, self.dropout)
+        return FixedCodes(encoder, self.codebooks, self.codes, self.visible_weight)
+
+    def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        hidden = self._hidden(batch)
+        with self._precision(batch.inputs.device):
+            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, hidden)
+        return losses
+
+    def monitor(self, model: FixedCodes) -> dict[str, Tensor]:  # type: ignore[override]
+        import torch
+
+        return {**model.watched, "chance": torch.tensor(math.log(self.codes))}
+
+    def _judged(
+        self, model: FixedCodes, waveform: Tensor, lengths: Tensor, hidden: Tensor
+    ) -> dict[str, float]:
+        losses = model(waveform, lengths, hidden)
+        return {"hidden": losses["hidden"].item(), "accuracy": model.watched["accuracy"].item()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Unlabelled):
+    """Trains wav2vec 2.0 by its self-supervised objective."""
+
     groups: int = 2
     codes: int = 320
     code_width: int = 256
@@ -50,7 +175,6 @@ class Pretrain(Recipe):
     gumbel_start: float = 2.0
     gumbel_end: float = 0.5
     gumbel_factor: float = 0.999995
-    cpu_bf16: bool = False  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
 
     def model(self) -> nn.Module:
         from speech_adapters.pretraining import Contrast, Pretraining, Targets
@@ -68,53 +192,11 @@ class Pretrain(Recipe):
             load_pretraining(model, self.start_from)
         return model
 
-    # ---- training items
-
-    def prepare(self) -> None:
-        from speech_adapters import speech_data
-
-        speech_data.prepare(*self.sources, *self.probed)
-
-    def _clips(self) -> tuple[Clip, ...]:
-        return _clips(self.sources, "train")
-
-    def _lengths(self) -> tuple[int, ...]:
-        return _cropped_lengths(self.sources, round(self.crop_s * SAMPLE_RATE_HZ))
-
-    def _places(self, seed: int, step: int, shard: Shard) -> tuple[int, ...]:
-        from speech_adapters import batches
-
-        return batches.at(self._lengths(), round(self.batch_s * SAMPLE_RATE_HZ), seed, step, shard)
-
-    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
-        return [self._clips()[place].id for place in self._places(seed, step, shard)]
-
-    def batch(self, seed: int, step: int, shard: Shard) -> Batch:
-        import numpy as np
-
-        from speech_adapters.batches import collate
-
-        places, lengths = self._places(seed, step, shard), self._lengths()
-        rows = []
-        for place in places:
-            waveform = self._clips()[place].waveform()
-            spare = len(waveform) - lengths[place]
-            begin = int(np.random.default_rng((seed, step, place)).integers(spare + 1))
-            rows.append(waveform[begin : begin + lengths[place]])
-        return collate([self._clips()[place].id for place in places], rows)
-
     # ---- learning
 
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        import torch
-
-        from speech_adapters.wav2vec2 import span_mask
-
-        device = batch.inputs.device
-        num_frames = self.architecture.num_frames(batch.lengths)
-        hidden = span_mask(num_frames, int(num_frames.max()), self.masking)
-        half = self.cpu_bf16 and device.type == "cpu"
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        hidden = self._hidden(batch)
+        with self._precision(batch.inputs.device):
             losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, hidden, step)
         return losses
 
@@ -139,56 +221,11 @@ class Pretrain(Recipe):
             )
         return None
 
-    # ---- scoring
-
-    def score(self, model: Pretraining, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
-        """Contrast of held-out clips with fixed masks and negatives, one clip at a time."""
-        import torch
-
-        from common.results import Item
-        from common.runtime import seed_all
-        from speech_adapters.wav2vec2 import span_mask
-
-        device = next(model.parameters()).device
-        for source in self.probed:
-            for clip in _clips((source,), split)[:SCORED_CLIPS]:
-                seed_all("probe", clip.id)
-                waveform = torch.from_numpy(clip.waveform().astype("float32") / 32768.0)[None].to(device)
-                lengths = torch.tensor([waveform.shape[1]], device=device)
-                num_frames = self.architecture.num_frames(lengths)
-                hidden = span_mask(num_frames, int(num_frames), Masking())
-                if int(hidden.sum()) < 2:
-                    continue
-                with torch.inference_mode():
-                    losses = model(waveform, lengths, hidden, self.steps)
-                scores = {
-                    "contrastive": losses["contrastive"].item(),
-                    "accuracy": model.watched["accuracy"].item(),
-                }
-                yield Item(f"{source}/{clip.id}", clip.group, source, scores)
-
-    def manifest_sha256(self) -> str:
-        from speech_adapters import speech_data
-
-        return speech_data.manifest_sha256(*self.sources)
-
-    def bad_items(self) -> tuple[tuple[str, ...], float]:
-        from speech_adapters import speech_data
-
-        bad = tuple(str(fault) for fault in speech_data.bad(*self.sources))
-        kept = sum(len(_clips(self.sources, split)) for split in ("train", "dev", "test"))
-        return bad, len(bad) / max(1, kept + len(bad))
-
-
-@cache
-def _clips(sources: tuple[str, ...], split: str) -> tuple[Clip, ...]:
-    from speech_adapters import speech_data
-
-    found = [clip for source in sources for clip in speech_data.clips(source, split)]
-    shortest = SHORTEST_S * SAMPLE_RATE_HZ
-    return tuple(clip for clip in found if clip.samples >= shortest)
-
-
-@cache
-def _cropped_lengths(sources: tuple[str, ...], most: int) -> tuple[int, ...]:
-    return tuple(min(most, clip.samples) for clip in _clips(sources, "train"))
+    def _judged(
+        self, model: Pretraining, waveform: Tensor, lengths: Tensor, hidden: Tensor
+    ) -> dict[str, float]:
+        losses = model(waveform, lengths, hidden, self.steps)
+        return {
+            "contrastive": losses["contrastive"].item(),
+            "accuracy": model.watched["accuracy"].item(),
+        }

@@ -12,27 +12,34 @@ from torch import Tensor
 from speech_adapters import backbone
 from speech_adapters.adapter_sets import AdapterSet
 from speech_adapters.asr.finetune import FineTune
-from speech_adapters.pretraining_recipe import Pretrain
+from speech_adapters.pretraining_recipe import Pretrain, Unlabelled
 from speech_adapters.text import Vocabulary
 
 FOLDER = Path(__file__).parent / "weights"
 File = tuple[Path, Mapping[str, Tensor], dict[str, Any]]
 
 
-def of_backbone(file: str, recipe: Pretrain, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> File:
-    """The whole of pre-training, quantiser included, in half precision and in the form of `checkpoints.py`."""
-    from speech_adapters.pretraining import Pretraining
+def of_backbone(
+    file: str, recipe: Unlabelled, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> File:
+    """What the next stage starts from, in half precision and in the form of `checkpoints.py`.
 
-    model = recipe.model()
-    assert isinstance(model, Pretraining)
-    halves = {name: tensor.half() for name, tensor in tensors.items()}
+    Of the first stage that is the encoder alone, of pre-training the quantiser as well.
+    """
     described = {
-        "kind": "pretraining",
+        "kind": "encoder",
         "architecture": asdict(recipe.architecture),
-        "targets": asdict(model.targets),
+        "targets": None,
         "vocabulary": None,
         "origin": state["origin"] | {"settings": recipe.settings(), "provenance": state["provenance"]},
     }
+    if isinstance(recipe, Pretrain):
+        model: Any = recipe.model()
+        described |= {"kind": "pretraining", "targets": asdict(model.targets)}
+    else:
+        named = "encoder."
+        tensors = {name.removeprefix(named): t for name, t in tensors.items() if name.startswith(named)}
+    halves = {name: tensor.half() for name, tensor in tensors.items()}
     return backbone.WEIGHTS / f"{file}.safetensors", halves, described
 
 
