@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 # Fields that change no number, so that a run made with others is the same run.
-NO_SETTINGS = ("cost_s", "workers", "log_every", "save_every_s", "preview_every")
+NO_SETTINGS = ("cost_s", "workers", "log_every", "save_every_s", "preview_every", "keep_every")
 
 
 @runtime_checkable
@@ -72,6 +72,7 @@ class Recipe(ABC):
     log_every: int = 10  # steps
     save_every_s: float = 60.0
     preview_every: int = 0  # steps; 0 previews only at the end
+    keep_every: int = 0  # steps; weights on the way that `score` may look at, see `snapshots`; 0 keeps none
     cost_s: float = (
         0.0  # what a run takes on the hardware its scale is made for; no setting, it changes no number
     )

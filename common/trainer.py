@@ -181,6 +181,7 @@ class _Run:
         self.good_step, self.earlier_s = found.state["step"], found.state["wall_s"]
         if self.fabric.is_global_zero:
             checkpoint.forget_after(found.path.parent, found.path)
+            checkpoint.forget_after(self.folder / "snapshots", found.path)
         self.journal.forget_after(self.good_step)
         say(f"resumed step {self.good_step} from {found.path}")
         self.journal.write("resume", self.good_step)
@@ -190,6 +191,7 @@ class _Run:
         if self.journal.path is not None:
             self.journal.path.unlink(missing_ok=True)
             checkpoint.prune(self.folder / "checkpoints", keep=0)
+            checkpoint.prune(self.folder / "snapshots", keep=0)
             for suffix in (".safetensors", ".json"):
                 (self.folder / "weights").with_suffix(suffix).unlink(missing_ok=True)
         self.fabric.barrier()
@@ -214,6 +216,9 @@ class _Run:
             self._log_and_guard(step)
         if self.recipe.preview_every and step % self.recipe.preview_every == 0:
             self._preview(step)
+        if self.recipe.keep_every and step % self.recipe.keep_every == 0 and self.fabric.is_global_zero:
+            path = self.folder / "snapshots" / f"step-{step:08d}.safetensors"
+            checkpoint.save(path, self.network.state_dict(), {"step": step, "wall_s": self._wall_s()})
         if stop or save_due:
             self._save(step)
         if stop:

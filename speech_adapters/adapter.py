@@ -91,12 +91,16 @@ def _train_all_but_extractor(encoder: Wav2Vec2) -> None:
 def insert_adapters(
     layer: nn.Module, width: int, bottleneck: int, inner_norm: bool = True, places: str = "both"
 ) -> None:
-    """New adapters in one Transformer layer, two unless `places` names one."""
+    """New adapters in one Transformer layer, two unless `places` names one, on top of those that are there."""
     assert isinstance(layer, TransformerLayer)
     if places != "feed-forward":
-        layer.after_attention = Adapter(width, bottleneck, inner_norm)
+        layer.after_attention = _on_top(layer.after_attention, Adapter(width, bottleneck, inner_norm))
     if places != "attention":
-        layer.after_feed_forward = Adapter(width, bottleneck, inner_norm)
+        layer.after_feed_forward = _on_top(layer.after_feed_forward, Adapter(width, bottleneck, inner_norm))
+
+
+def _on_top(lower: nn.Module, adapter: Adapter) -> nn.Module:
+    return adapter if isinstance(lower, nn.Identity) else nn.Sequential(lower, adapter)
 
 
 def _linears(layer: nn.Module) -> Iterator[tuple[nn.Module, str]]:

@@ -1,7 +1,8 @@
 """Adapter sets: what one language or task adds to a frozen encoder, saved alone, many over one encoder in one batch.
 
-A set holds its adapters, its layer norms (each set trains its own), its head, its vocabulary and the hash of the
-encoder it was trained on. With no set chosen the encoder is what it was, norms included.
+A set holds its adapters, its layer norms (each set trains its own), the hash of the encoder it was trained on, and
+what its training needs above the encoder: head and vocabulary of recognition, quantiser and projections of
+pre-training. With no set chosen the encoder is what it was, norms included.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from common import checkpoint
 from speech_adapters.adapter import apply
 from speech_adapters.arm import Arm
 from speech_adapters.checkpoints import backbone_sha256
+from speech_adapters.pretraining import Pretraining
 from speech_adapters.recogniser import Recogniser
 from speech_adapters.text import NORMALISER, Vocabulary
 from speech_adapters.wav2vec2 import TransformerLayer, Wav2Vec2
@@ -33,18 +35,23 @@ class WrongBackbone(ValueError):
 
 @dataclass(frozen=True)
 class AdapterSet:
-    """Trained tensors by their names in a `Recogniser`, and what they need around them."""
+    """Trained tensors by their names in a `Recogniser` or in `Pretraining`, and what they need around them."""
 
     tensors: dict[str, Tensor]
     arm: Arm
     language: str
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | None  # None of pre-training
     backbone: str  # sha256 of the encoder's tensors
     origin: Mapping[str, Any]
 
     @classmethod
     def of(
-        cls, model: Recogniser, arm: Arm, language: str, backbone: str, origin: Mapping[str, Any]
+        cls,
+        model: Recogniser | Pretraining,
+        arm: Arm,
+        language: str,
+        backbone: str,
+        origin: Mapping[str, Any],
     ) -> AdapterSet:
         """What is trained in a model. Only arms that leave the encoder's own matrices alone make a set.
 
@@ -54,7 +61,8 @@ class AdapterSet:
         if arm.kind not in ("adapters", "single-adapter", "head"):
             raise ValueError(f"an adapter set is of arm adapters, single-adapter or head, got {arm.kind}")
         tensors = {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
-        return cls(tensors, arm, language, Vocabulary.of(language), backbone, dict(origin))
+        vocabulary = Vocabulary.of(language) if isinstance(model, Recogniser) else None
+        return cls(tensors, arm, language, vocabulary, backbone, dict(origin))
 
     def state(self) -> dict[str, Any]:
         """All but the tensors, as JSON holds it."""
@@ -62,8 +70,8 @@ class AdapterSet:
             "kind": "adapter set",
             "arm": dataclasses.asdict(self.arm),
             "language": self.language,
-            "symbols": list(self.vocabulary.symbols),
-            "normaliser": NORMALISER,
+            "symbols": list(self.vocabulary.symbols) if self.vocabulary else None,
+            "normaliser": NORMALISER if self.vocabulary else None,
             "backbone": self.backbone,
             "origin": dict(self.origin),
         }
@@ -85,11 +93,11 @@ class AdapterSet:
                 f"{path} is no adapter set but {found.state.get('kind', 'unknown')!r}"
             )
         state = found.state
-        if state["normaliser"] != NORMALISER:
+        if state["symbols"] and state["normaliser"] != NORMALISER:
             raise ValueError(
                 f"{path} was trained with normaliser {state['normaliser']}, this is {NORMALISER}"
             )
-        vocabulary = Vocabulary(tuple(state["symbols"]))
+        vocabulary = Vocabulary(tuple(state["symbols"])) if state["symbols"] else None
         return cls(
             found.tensors,
             Arm(**state["arm"]),
@@ -116,11 +124,27 @@ class AdapterSet:
         Raises:
             WrongBackbone: the encoder is not the one it was trained on.
         """
+        if self.vocabulary is None:
+            raise ValueError(
+                f"this {self.language} adapter set is of pre-training and has no head to recognise with"
+            )
         self.check_backbone(backbone_sha256(encoder))
         model = Recogniser(encoder, len(self.vocabulary))
         apply(self.arm, encoder, model.head)
         _load_some(model, self.tensors)
         return model.eval()
+
+    def put_into(self, model: Pretraining) -> None:
+        """Puts a set of pre-training, quantiser included, into a model of the encoder it belongs to, for good.
+
+        Raises:
+            WrongBackbone: the encoder is not the one it was trained on.
+        """
+        self.check_backbone(backbone_sha256(model.encoder))
+        apply(self.arm, model.encoder)
+        absent, unknown = model.load_state_dict(self.tensors, strict=False)
+        if unknown or any(name in self.tensors for name in absent):
+            raise ValueError(f"tensors do not fit: unknown {unknown}")
 
 
 def _load_some(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -179,22 +203,27 @@ class AdapterBank(nn.Module):
             ValueError: the name is taken.
         """
         adapters.check_backbone(self.backbone)
-        if hasattr(self.heads, name) or not name.isidentifier():  # "keys" is a method of what holds them
+        if (
+            name in self.sets or hasattr(self.heads, name) or not name.isidentifier()
+        ):  # "keys" is a method of what holds them
             raise ValueError(
                 f"a set needs a new name of letters, digits and _, got {name!r} beside {list(self.sets)}"
             )
         architecture = self.encoder.architecture
+        symbols = adapters.vocabulary
         with torch.random.fork_rng(devices=[]):  # new modules draw numbers that are replaced at once
-            bare = Recogniser(Wav2Vec2(architecture), len(adapters.vocabulary))
-            apply(adapters.arm, bare.encoder, bare.head)
-        _load_some(bare, adapters.tensors)
+            bare = Recogniser(Wav2Vec2(architecture), len(symbols) if symbols else 1).requires_grad_(False)
+            apply(adapters.arm, bare.encoder, bare.head if symbols else None)
+        own = ("encoder.", "head.")
+        _load_some(bare, {key: t for key, t in adapters.tensors.items() if key.startswith(own)})
         trained = {key.rpartition(".")[0] for key in adapters.tensors}
         for number, (mine, theirs) in enumerate(zip(self.encoder.layers, bare.encoder.layers, strict=True)):
             assert isinstance(theirs, TransformerLayer)
             for place in SWITCHED:
                 if any(key.startswith(f"encoder.layers.{number}.{place}") for key in trained):
                     getattr(mine, place).choices[name] = getattr(theirs, place).eval().requires_grad_(False)
-        self.heads[name] = bare.head.eval().requires_grad_(False)
+        if symbols:
+            self.heads[name] = bare.head.eval().requires_grad_(False)
         self.sets[name] = adapters
         self.to(next(self.encoder.parameters()).device)
 

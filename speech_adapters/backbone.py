@@ -57,6 +57,9 @@ def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
 
 def load_pretraining(model: Pretraining, name: str) -> None:
     """Puts a file's weights into a model that is to be trained on; its quantiser too where it has one."""
+    if _made_up(name) is not None:
+        model.encoder.load_state_dict(load(name).state_dict())
+        return
     stored = _stored(name)
     if stored.kind == "pretraining":
         model.load_state_dict(dict(stored.tensors))

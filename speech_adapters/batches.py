@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from common.recipe import Shard
@@ -29,6 +29,19 @@ class Batch:
 
     def to(self, device: Any) -> Batch:
         return replace(self, inputs=self.inputs.to(device), lengths=self.lengths.to(device))
+
+
+@dataclass(frozen=True)
+class HiddenBatch(Batch):
+    """Unlabelled pieces and which of their frames are hidden, drawn for each piece alone: shards do not change it."""
+
+    hidden: Bool[Tensor, "batch frame"] = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool))
+    seeds: tuple[int, ...] = ()  # of what else is drawn for a piece
+    frames_a_shard: float = 0.0  # hidden frames of the global batch, divided by its shards
+
+    def to(self, device: Any) -> HiddenBatch:
+        moved = {name: getattr(self, name).to(device) for name in ("inputs", "lengths", "hidden")}
+        return replace(self, **moved)
 
 
 @lru_cache(maxsize=4)

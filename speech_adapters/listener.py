@@ -129,6 +129,10 @@ def _banked(stored: Stored, adapters: Mapping[str, Path], device: torch.device) 
     bank, voices = AdapterBank(encoder), []
     for number, (label, path) in enumerate(adapters.items()):
         adapter_set, name = AdapterSet.load(path), f"set{number}"
+        if adapter_set.vocabulary is None:
+            raise ValueError(
+                f"{path} is a {adapter_set.language} set of pre-training, which writes no letters"
+            )
         try:
             bank.add(name, adapter_set)
         except WrongBackbone as error:

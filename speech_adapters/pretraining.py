@@ -8,6 +8,7 @@ those of other hidden frames of the same utterance. Beside that the codes are to
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,16 +66,23 @@ class Quantiser(nn.Module):
         )
 
     def forward(
-        self, features: Float[Tensor, "frame channel"], temperature: float
+        self,
+        features: Float[Tensor, "frame channel"],
+        temperature: float,
+        noise: Float[Tensor, "frame group entry"] | None = None,
     ) -> tuple[Float[Tensor, "frame code"], Int[Tensor, "frame group"], Float[Tensor, "group entry"]]:
         """Codes, which entries they are, and how often each entry is expected [Eq. 4's p-bar].
 
-        Training draws entries by Gumbel-softmax and lets gradients through as if they were soft.
+        Training draws entries by Gumbel-softmax and lets gradients through as if they were soft; `noise` is standard
+        Gumbel, drawn unless given.
         """
         logits = self.logits(features).float().unflatten(1, (self.groups, self.codes))
         usage = logits.softmax(dim=2).mean(dim=0)
         if self.training:
-            chosen = F.gumbel_softmax(logits, tau=temperature, hard=True)
+            noise = -torch.empty_like(logits).exponential_().log() if noise is None else noise
+            soft = ((logits + noise) / temperature).softmax(dim=2)
+            hard = F.one_hot(soft.argmax(dim=2), self.codes).to(soft.dtype)
+            chosen = hard - soft.detach() + soft
         else:
             chosen = F.one_hot(logits.argmax(dim=2), self.codes).to(logits.dtype)
         codes = torch.einsum("fge,gec->fgc", chosen, self.codebook.float())
@@ -86,14 +94,21 @@ def perplexity(usage: Float[Tensor, "group entry"]) -> Float[Tensor, ""]:
     return (-(usage * (usage + 1e-7).log()).sum(dim=1)).exp().sum()
 
 
-def draw_negatives(counts: Int[Tensor, " batch"], num_negatives: int) -> Int[Tensor, "batch hidden negative"]:
+def draw_negatives(
+    counts: Int[Tensor, " batch"],
+    num_negatives: int,
+    uniform: Float[Tensor, "batch hidden negative"] | None = None,
+) -> Int[Tensor, "batch hidden negative"]:
     """For every hidden frame of an utterance, places of other hidden frames of the same one, with replacement.
 
-    Rows past `counts` and utterances with one hidden frame point nowhere useful; `contrastive` leaves them out.
+    `uniform` are numbers in [0, 1) to draw by, taken from torch unless given. Rows past `counts` and utterances
+    with one hidden frame point nowhere useful; `contrastive` leaves them out.
     """
     most = int(counts.max())
     others = (counts - 1).clamp(min=1)[:, None, None]
-    drawn = (torch.rand(len(counts), most, num_negatives, device=counts.device) * others).long()
+    if uniform is None:
+        uniform = torch.rand(len(counts), most, num_negatives, device=counts.device)
+    drawn = (uniform * others).long()
     own = torch.arange(most, device=counts.device)[None, :, None]
     # Skipping one's own place makes the rest uniform.
     return (drawn + (drawn >= own)).clamp(max=most - 1)
@@ -154,27 +169,38 @@ class Pretraining(nn.Module):
         hidden: Bool[Tensor, "batch frame"],
         step: int = 0,
         negatives: Int[Tensor, "batch hidden negative"] | None = None,
+        seeds: Sequence[int] | None = None,
+        frames_a_shard: float | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted losses on a batch whose frames `hidden` are masked; negatives are drawn unless given."""
+        """Weighted losses on a batch whose frames `hidden` are masked.
+
+        Args:
+            negatives: for each hidden frame, drawn unless given.
+            seeds: of each utterance's Gumbel noise and negatives, so that no utterance's draws depend on another's.
+            frames_a_shard: hidden frames of the global batch divided by its shards; the mean over shards is then that
+                over all frames, however they are spread. None takes this batch's own.
+        """
         contrast = self.contrast
         features, num_frames = self.encoder.extract(waveform, num_samples)
         x = self.encoder.contextualise(self.encoder.embed(features, num_frames, hidden), num_frames)
         counts = hidden.sum(dim=1)
         picked = self.encoder.feature_norm(features)[hidden]
+        noise, uniform = self._draws(counts, seeds) if seeds else (None, None)
         # Outside autocast: sixteen bits cannot tell similar codes apart.
         with torch.autocast(waveform.device.type, enabled=False):
-            codes, entries, usage = self.quantiser(picked.float(), contrast.gumbel(step))
+            codes, entries, usage = self.quantiser(picked.float(), contrast.gumbel(step), noise)
             context = _rows(self.context_projection(x[hidden].float()), counts)
             answers = _rows(self.code_projection(codes), counts)
             if negatives is None:
-                negatives = draw_negatives(counts, contrast.num_negatives)
+                negatives = draw_negatives(counts, contrast.num_negatives, uniform)
             nce, right = contrastive(
                 context, answers, _rows(entries, counts), counts, negatives, contrast.temperature
             )
-            soft = perplexity(usage)
+            soft = perplexity(_mean_over_ranks(usage, len(picked)))
             total = self.targets.groups * self.targets.codes
             losses = {
-                "contrastive": nce,
+                "contrastive": nce
+                * (int(counts[counts > 1].sum()) / frames_a_shard if frames_a_shard else 1.0),
                 "diversity": contrast.diversity_weight * (total - soft) / total,
             }
             if contrast.penalty_weight:
@@ -182,6 +208,30 @@ class Pretraining(nn.Module):
         used = F.one_hot(entries, self.targets.codes).float().mean(dim=0)
         self.watched = {"accuracy": right, "perplexity": perplexity(used), "soft_perplexity": soft.detach()}
         return losses
+
+    def _draws(self, counts: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Gumbel noise of all hidden frames one after another, and numbers to draw negatives by, a row an utterance."""
+        shape = (self.targets.groups, self.targets.codes)
+        noises, uniforms = [], []
+        for count, seed in zip(counts.tolist(), seeds, strict=True):
+            # On the CPU, so that the same numbers come out on every device.
+            generator = torch.Generator().manual_seed(seed)
+            uniforms.append(torch.rand(count, self.contrast.num_negatives, generator=generator))
+            noises.append(-torch.empty(count, *shape).exponential_(generator=generator).log())
+        device = counts.device
+        return torch.cat(noises).to(device), nn.utils.rnn.pad_sequence(uniforms, batch_first=True).to(device)
+
+
+def _mean_over_ranks(mean: Tensor, count: int) -> Tensor:
+    """Mean over the frames of all ranks, of a mean over `count` of them; gradients reach every rank's."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return mean
+    from torch.distributed.nn.functional import all_reduce
+
+    total = torch.tensor(float(count), device=mean.device)
+    torch.distributed.all_reduce(total)
+    summed: Tensor = all_reduce(mean * count)
+    return summed / total
 
 
 def own_mean_square(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-    from speech_adapters.batches import Batch
+    from speech_adapters.batches import HiddenBatch
     from speech_adapters.fixed_codes import FixedCodes
     from speech_adapters.pretraining import Pretraining
     from speech_adapters.stretches import Piece
@@ -49,35 +49,45 @@ class Unlabelled(Recipe):
 
         speech_data.prepare(*self.sources, *self.probed, phone_probe.SOURCE)
 
-    def _pieces(self, seed: int, step: int, shard: Shard) -> list[Piece]:
+    def _pieces(self, seed: int, step: int) -> list[Piece]:
+        """Of the whole batch, over all shards."""
         from speech_adapters import stretches
 
         count = round(self.batch_s / self.crop_s)
-        if count < shard.count:
-            raise ValueError(
-                f"{shard.count} shards need as many pieces in a batch, got {count}; raise batch_s"
-            )
-        drawn = stretches.draw(self.sources, "train", self._crop, count, (seed, step))
-        return drawn[shard.index :: shard.count]
+        return stretches.draw(self.sources, "train", self._crop, count, (seed, step))
 
     @property
     def _crop(self) -> int:
         return round(self.crop_s * SAMPLE_RATE_HZ)
 
     def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
-        return [piece.id for piece in self._pieces(seed, step, shard)]
+        return [piece.id for piece in self._pieces(seed, step)[shard.index :: shard.count]]
 
-    def batch(self, seed: int, step: int, shard: Shard) -> Batch:
-        from speech_adapters.batches import collate
+    def batch(self, seed: int, step: int, shard: Shard) -> HiddenBatch:
+        """What is hidden of a piece depends on seed, step and its place in the batch alone: shards change nothing."""
+        import torch
 
-        pieces = self._pieces(seed, step, shard)
-        return collate([piece.id for piece in pieces], [piece.waveform() for piece in pieces])
-
-    def _hidden(self, batch: Batch) -> Tensor:
+        from common.runtime import seed_all
+        from speech_adapters.batches import HiddenBatch, collate
         from speech_adapters.wav2vec2 import span_mask
 
-        num_frames = self.architecture.num_frames(batch.lengths)
-        return span_mask(num_frames, int(num_frames.max()), self.masking)
+        pieces = self._pieces(seed, step)
+        if len(pieces) < shard.count:
+            raise ValueError(
+                f"{shard.count} shards need as many pieces in a batch, got {len(pieces)}; raise batch_s"
+            )
+        num_frames = torch.tensor([self.architecture.num_frames(self._crop)])
+        seeds, hidden = [], []
+        with torch.random.fork_rng(devices=[]):
+            for place in range(len(pieces)):
+                seeds.append(seed_all(seed, step, "piece", place))
+                hidden.append(span_mask(num_frames, int(num_frames), self.masking)[0])
+        own = slice(shard.index, None, shard.count)
+        plain = collate([piece.id for piece in pieces[own]], [piece.waveform() for piece in pieces[own]])
+        return HiddenBatch(
+            plain.ids, plain.inputs, plain.lengths, hidden=torch.stack(hidden[own]), seeds=tuple(seeds[own]),
+            frames_a_shard=float(torch.stack(hidden).sum()) / shard.count,
+        )  # fmt: skip
 
     def _precision(self, device: torch.device) -> Any:
         import torch
@@ -142,10 +152,9 @@ class FirstStage(Unlabelled):
         encoder = Wav2Vec2(self.architecture, self.dropout)
         return FixedCodes(encoder, self.codebooks, self.codes, self.visible_weight)
 
-    def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        hidden = self._hidden(batch)
+    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
         with self._precision(batch.inputs.device):
-            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, hidden)
+            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.hidden)
         return losses
 
     def monitor(self, model: FixedCodes) -> dict[str, Tensor]:  # type: ignore[override]
@@ -194,10 +203,11 @@ class Pretrain(Unlabelled):
 
     # ---- learning
 
-    def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        hidden = self._hidden(batch)
+    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
         with self._precision(batch.inputs.device):
-            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, hidden, step)
+            losses: dict[str, Tensor] = model(
+                batch.inputs, batch.lengths, batch.hidden, step, None, batch.seeds, batch.frames_a_shard
+            )
         return losses
 
     def monitor(self, model: Pretraining) -> dict[str, Tensor]:  # type: ignore[override]

@@ -30,7 +30,7 @@ from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import data_root
 from common.data.splits import Component, check_disjoint, named_part
 from common.files import only_writer, write_atomically
-from speech_adapters import speech_pack
+from speech_adapters import speech_pack, tones
 from speech_adapters.packages.utterances import Utterance
 from speech_adapters.sources import Source, source
 from speech_adapters.speech_store import SAMPLE_RATE_HZ, SETTINGS, Decoded, content, decode_all, refusal
@@ -72,7 +72,7 @@ def prepare(*names: str) -> None:
         FetchError: a package that cannot be had.
         ValueError: an unknown source, or more than a twentieth of a source is bad; what is bad is listed.
     """
-    for one in [source(name) for name in names]:
+    for one in [source(name) for name in names if name != tones.SOURCE]:
         if _index_path(one).exists():
             continue
         with only_writer(data_root() / "speech", wait=True):  # ranks of one run start at once
@@ -88,6 +88,8 @@ def clips(name: str, split: str) -> tuple[Clip, ...]:
     """
     if split not in PARTS:
         raise ValueError(f"split must be train, dev or test, got {split!r}")
+    if name == tones.SOURCE:
+        return tones.clips(split)  # type: ignore[return-value]  # of the same form
     return _clips(name, data_root())[split]
 
 
@@ -101,6 +103,8 @@ def manifest_sha256(*names: str) -> str:
 
 
 def _held(name: str) -> str:
+    if name == tones.SOURCE:
+        return name
     prepared = _index_path(source(name)).exists()
     return str(_index(name, data_root())["manifest_sha256"]) if prepared else expected()[name]
 
@@ -114,7 +118,8 @@ def expected() -> dict[str, str]:
 
 def bad(*names: str) -> tuple[Bad, ...]:
     """What could not be decoded when the sources were prepared."""
-    return tuple(Bad(*fields) for name in names for fields in _index(name, data_root())["bad"])
+    real = [name for name in names if name != tones.SOURCE]
+    return tuple(Bad(*fields) for name in real for fields in _index(name, data_root())["bad"])
 
 
 def left_out(*names: str) -> Counter[str]:

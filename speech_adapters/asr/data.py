@@ -29,7 +29,6 @@ SOURCES = {
 }
 # Of the paper, as they lie under DATA_ROOT; what is drawn by seed is a list of ids with a hash.
 PACKED = (*PROMPTS.values(), "fotaq-en")
-MADE_UP = "tones"
 CORPORA = {"en": "libri-light-10h", "fr": "common-voice-10h"}
 DRAWN_HOURS, DRAW_SEED = 10.0, 0
 MOST_BAD = 0.05
@@ -97,10 +96,6 @@ def clips(source: str, split: str) -> Sequence[Any]:
     """
     if source in CORPORA.values():
         return _recordings(source, split, data_root())
-    if source == MADE_UP:
-        from speech_adapters.asr import tones
-
-        return tones.clips(split)
     from speech_adapters import speech_data
 
     return speech_data.clips(source, split)
@@ -175,9 +170,8 @@ def manifest_sha256(*sources: str) -> str:
     """Hash of what the sources hold."""
     from speech_adapters import speech_data
 
-    packaged = [source for source in sources if source not in (*CORPORA.values(), MADE_UP)]
+    packaged = [source for source in sources if source not in CORPORA.values()]
     hashes = [speech_data.manifest_sha256(*packaged)] if packaged else []
-    hashes += [MADE_UP] if MADE_UP in sources else []
     for source in sources:
         if source in CORPORA.values():
             splits = ("train", "dev", "test")
@@ -189,7 +183,7 @@ def bad(*sources: str) -> list[str]:
     """ "id: reason" of what could not be used."""
     from speech_adapters import speech_data
 
-    packaged = [source for source in sources if source not in (*CORPORA.values(), MADE_UP)]
+    packaged = [source for source in sources if source not in CORPORA.values()]
     told = [str(fault) for fault in speech_data.bad(*packaged)]
     for source in sources:
         if source in CORPORA.values():

@@ -1,21 +1,16 @@
-"""How a recogniser is judged: loss, greedy and beam hypotheses, and how much of it is trained."""
+"""What is judged beside single clips: which can be spelled, beam search, how much of a recogniser is trained."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from common.metrics.error_rate import char_errors, word_errors
 from common.results import Item
-from speech_adapters import ctc, language_model
+from speech_adapters import ctc, judging, language_model
 from speech_adapters.adapter import apply, share
 from speech_adapters.architecture import BASE, Architecture
 from speech_adapters.arm import Arm
@@ -27,59 +22,9 @@ from speech_adapters.wav2vec2 import Wav2Vec2
 
 
 @cache
-def labels(clip: Any) -> tuple[int, ...]:
-    """Numbers of a clip's text."""
-    return tuple(Vocabulary.of(clip.language).encode(clip.text))
-
-
-@cache
 def feasible(source: str, split: str, architecture: Architecture) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """Clips whose frames can spell their characters, and the others by name with both numbers."""
-    kept, refused = [], []
-    for clip in data.clips(source, split):
-        frames, needed = architecture.num_frames(clip.samples), ctc.feasible_frames(labels(clip))
-        if frames >= max(1, needed):
-            kept.append(clip)
-        else:
-            refused.append(f"{clip.id}: {needed} frames are needed to spell its text, it has {frames}")
-    return tuple(kept), tuple(refused)
-
-
-def nats(
-    log_probs: Float[Tensor, "batch frame symbol"],
-    num_frames: Int[Tensor, " batch"],
-    texts: Sequence[Sequence[int]],
-) -> Float[Tensor, " batch"]:
-    """CTC loss of each utterance, a sum over its characters."""
-    lengths = torch.tensor([len(row) for row in texts])
-    padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in texts], batch_first=True)
-    return ctc.ctc_loss_per_item(
-        log_probs, num_frames, padded.to(log_probs.device), lengths.to(log_probs.device)
-    )
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What a model made of one clip, as counts that add."""
-
-    scores: dict[str, float]
-    hypothesis: str
-
-
-def judge(log_probs: Float[Tensor, "frame symbol"], clip: Any) -> Heard:
-    """Loss and greedy errors of one clip against its text."""
-    frames = torch.tensor([len(log_probs)], device=log_probs.device)
-    hypothesis = ctc.greedy(log_probs, Vocabulary.of(clip.language))
-    words, characters = word_errors(clip.text, hypothesis), char_errors(clip.text, hypothesis)
-    scores = {
-        "ctc_nats": nats(log_probs[None], frames, [labels(clip)]).item(),
-        "characters": characters.length,
-        "character_errors": characters.errors,
-        "words": words.length,
-        "word_errors": words.errors,
-        "blank_share": (log_probs.argmax(dim=1) == 0).float().mean().item(),
-    }
-    return Heard(scores, hypothesis)
+    """Clips of a source whose frames can spell their characters, and the others by name."""
+    return judging.feasible(data.clips(source, split), architecture)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,8 +112,8 @@ class FineTune(Recipe):
         return self._collate([clips[place] for place in self._places(seed, step, shard)])
 
     def _collate(self, clips: list[Clip]) -> Batch:
-        from speech_adapters.asr.evaluation import labels
         from speech_adapters.batches import collate
+        from speech_adapters.judging import labels
 
         rows: list[np.ndarray]
         if self.cache_prefix and self._depth() >= 0:
@@ -128,7 +128,7 @@ class FineTune(Recipe):
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         import torch
 
-        from speech_adapters.asr.evaluation import nats
+        from speech_adapters.judging import nats
 
         network: Any = getattr(model, "module", model)
         network.step = step  # `monitor` is not told
@@ -167,7 +167,7 @@ class FineTune(Recipe):
         """Loss and character errors on the dev part, every `dev_every` steps and at the last."""
         import torch
 
-        from speech_adapters.asr.evaluation import judge
+        from speech_adapters.judging import judge
 
         done = int(model.step) + 1  # type: ignore[arg-type]
         if not self.dev_every or (done % self.dev_every and done != self.steps):
@@ -206,6 +206,7 @@ class FineTune(Recipe):
         from common.metrics.error_rate import word_errors
         from common.results import Item
         from speech_adapters.asr import curves, evaluation, panels
+        from speech_adapters.judging import judge
 
         settings = evaluation.Search(
             order=self.lm_order, lm_weight=self.lm_weight, word_score=self.word_score, beam=self.beam
@@ -217,7 +218,7 @@ class FineTune(Recipe):
                     panels.save_audio(pictures, f"{clip.source}/{clip.id}", clip.waveform())
                 with torch.inference_mode():
                     log_probs = self._log_probs(model, clip)
-                    heard, by_beam = evaluation.judge(log_probs, clip), search(log_probs)
+                    heard, by_beam = judge(log_probs, clip), search(log_probs)
                 scores = heard.scores | {"word_errors/beam": word_errors(clip.text, by_beam).errors}
                 scores[LOSS] = scores["ctc_nats"] / scores["characters"]
                 texts = {"reference": clip.text, "greedy": heard.hypothesis, "beam": by_beam}

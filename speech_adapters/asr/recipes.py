@@ -31,9 +31,9 @@ FIRST_STAGE = FirstStage(
 # diversity term, many small batches.
 BACKBONE = Pretrain(
     start_from="small-en-first", architecture=SMALL, masking=Masking(start=0.065, span=10), codes=64, code_width=64,
-    target_width=64, num_negatives=100, diversity_weight=1.0, penalty_weight=0.0, gumbel_factor=0.9995, steps=6000,
-    batch_s=16.0, crop_s=8.0, peak_lr=3e-4, warmup_steps=300, final_lr_ratio=0.02, weight_decay=0.01,
-    betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True, log_every=50, save_every_s=120.0, cost_s=1600.0,
+    target_width=64, num_negatives=100, diversity_weight=1.0, penalty_weight=0.0, gumbel_factor=0.9995, steps=3000,
+    batch_s=16.0, crop_s=8.0, peak_lr=3e-4, warmup_steps=200, final_lr_ratio=0.02, weight_decay=0.01,
+    betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True, log_every=50, save_every_s=120.0, cost_s=800.0,
     probed=("fotaq-en", "drascula-en"),
 )  # fmt: skip
 

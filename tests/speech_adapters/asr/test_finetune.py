@@ -10,9 +10,10 @@ import torch
 
 from common import trainer
 from common.recipe import Shard
+from speech_adapters import tones
 from speech_adapters.architecture import TINY, Masking
 from speech_adapters.arm import Arm
-from speech_adapters.asr import evaluation, finetune, recipes, tones
+from speech_adapters.asr import evaluation, finetune, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
 
 ADAPTERS = recipes.RECIPES["smoke"]["ADAPTERS_EN"]

@@ -10,8 +10,8 @@ from jaxtyping import Int16
 from numpy import ndarray
 
 from speech_adapters.architecture import SAMPLE_RATE_HZ
-from speech_adapters.asr.data import MADE_UP
 
+SOURCE = "tones"
 COUNTS = {"train": 24, "dev": 6, "test": 10}
 LETTER_S, LOWEST_HZ = 0.1, 300
 LETTERS = "abcdefgh"
@@ -24,8 +24,9 @@ class Tones:
     id: str
     text: str
     group: str
-    source: str = MADE_UP
+    source: str = SOURCE
     language: str = "en"
+    speaker: str = "nobody"
 
     @property
     def samples(self) -> int:

@@ -1,0 +1,289 @@
+"""What the paper says of adapters in pre-training and what we ask beside it, each as a margin over raw scores.
+
+Only its abstract could be read: a cut of 32 % in pre-training time and no forgetting. What the 32 % compares could not,
+so time is asked in three ways: per update, to equal quality, in total.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from common.claims import Arms, Claim
+from common.results import Item
+
+TITLE = "Adapters inside continued pre-training of wav2vec 2.0 (arXiv 2107.13530)"
+JUDGED = ("mini", "gpu", "paper")
+NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}
+NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
+PRINTED = 32.0  # % less time
+BOUND_PERCENT, BOUND_NATS = 5.0, 0.05
+SET_ON = "2026-11-22, before the first run"
+GIVEN = "given this backbone"
+FULL_CELL, FULL_FROZEN = "full, extractor trained", "full, extractor frozen"
+ADAPTED, ADAPTED_TRAINED = "adapters, extractor frozen", "adapters, extractor trained"
+ENGLISH = ("contrast fotaq-en",)
+
+
+# ---- margins
+
+
+def _mean(items: Sequence[Item], part: str, score: str) -> float:
+    values = [item.scores[score] for item in items if item.part == part]
+    return math.fsum(values) / len(values)
+
+
+def saved(cell: str, than: str, score: str = "update_s") -> Callable[[Arms], float]:
+    """Margin: % of an update's seconds that one cell saves over another."""
+
+    def margin(arms: Arms) -> float:
+        items = arms["COST"]
+        return 100 * (1 - _mean(items, cell, score) / _mean(items, than, score))
+
+    return margin
+
+
+def saved_in_all(arm: str, than: str) -> Callable[[Arms], float]:
+    """Margin: % of the seconds of a whole training, with the same updates, that an arm saves."""
+
+    def margin(arms: Arms) -> float:
+        taken = {name: sum(item.scores["seconds"] for item in arms[name]) for name in (arm, than)}
+        return 100 * (1 - taken[arm] / taken[than])
+
+    return margin
+
+
+def higher(arm: str, than: str, score: str = "contrastive") -> Callable[[Arms], float]:
+    """Margin: how much higher the mean of a loss is in an arm."""
+
+    def mean(items: Sequence[Item]) -> float:
+        return math.fsum(item.scores[score] for item in items) / len(items)
+
+    return lambda arms: mean(arms[arm]) - mean(arms[than])
+
+
+def rate(items: Sequence[Item], counted: str = "ctc_nats") -> float:
+    return sum(item.scores[counted] for item in items) / sum(item.scores["characters"] for item in items)
+
+
+def lower(arm: str, than: str) -> Callable[[Arms], float]:
+    """Margin: how many nats a character fewer an arm needs."""
+    return lambda arms: rate(arms[than]) - rate(arms[arm])
+
+
+def curve(items: Sequence[Item]) -> list[tuple[float, float]]:
+    """(seconds of training, nats a character) of the snapshots on the way, in order of time."""
+    steps = sorted(
+        {int(found[1]) for key in items[0].scores if (found := re.fullmatch(r"ctc_nats@(\d+)", key))}
+    )
+    return [(items[0].scores[f"train_s@{step}"], rate(items, f"ctc_nats@{step}")) for step in steps]
+
+
+def seconds_to(points: Sequence[tuple[float, float]], level: float) -> float:
+    """When a curve first comes down to a level, on straight lines between its points; infinite when it never does."""
+    for (begin, high), (end, low) in itertools.pairwise(points):
+        if high <= level:
+            return begin
+        if low <= level:
+            return begin + (end - begin) * (high - level) / (high - low)
+    return math.inf
+
+
+def saved_to_equal_quality(arm: str, than: str) -> Callable[[Arms], float]:
+    """Margin: % of the seconds that an arm saves until its letters are as good as the other arm can get, or it itself.
+
+    The level is the worse of the two arms' best, so both reach it; no number comes out where that is the source itself.
+    """
+
+    def margin(arms: Arms) -> float:
+        start = (0.0, rate(arms["SOURCE"]))
+        curves = {name: [start, *curve(arms[name])] for name in (arm, than)}
+        level = max(min(nats for _, nats in points) for points in curves.values())
+        taken = {name: seconds_to(points, level) for name, points in curves.items()}
+        return 100 * (1 - taken[arm] / taken[than]) if taken[than] else math.nan
+
+    return margin
+
+
+def _off_is_source(arm: str) -> Callable[[Arms], bool]:
+    """Whether the output with the set switched off is the source's to the bit, and the set does something."""
+    return lambda arms: all(item.scores["off"] == 0 and item.scores["on"] > 0 for item in arms[arm])
+
+
+# ---- claims
+
+_paper = partial(Claim, where="abstract", scales=JUDGED, not_testable=NOT_AT_SMOKE)
+_question = partial(
+    Claim, where="our question", paper="no number", scales=JUDGED, not_testable=NOT_AT_SMOKE, question=True
+)
+LANGUAGES = {"FR": "French", "ES": "Spanish"}
+
+
+def _costs() -> list[Claim]:
+    per_update = partial(_paper, paper="32 % less", unit="%", reads=("COST",))
+    near = {"kind": "equivalent", "bound": BOUND_PERCENT, "bound_set_on": SET_ON}
+
+    def off(cell: str, than: str) -> Callable[[Arms], float]:
+        return lambda arms: saved(cell, than)(arms) - PRINTED
+
+    return [
+        per_update(
+            id="update",
+            says="Adapters cut the time of an update of pre-training (here: BASE's size, everything trained against "
+            "adapters, norms, quantiser and projections over a frozen encoder).",
+            kind="superior",
+            margin=saved(ADAPTED, FULL_CELL),
+            parts=(ADAPTED, FULL_CELL),
+            headline=True,
+        ),
+        per_update(
+            id="update-32",
+            says="The cut of an update is the printed 32 %, to within 5 points (the extractor frozen with adapters).",
+            margin=off(ADAPTED, FULL_CELL),
+            parts=(ADAPTED, FULL_CELL),
+            consistent_with=True,
+            **near,
+        ),
+        per_update(
+            id="update-32-extractor",
+            says="The cut of an update is the printed 32 %, to within 5 points (the extractor trained in both).",
+            margin=off(ADAPTED_TRAINED, FULL_CELL),
+            parts=(ADAPTED_TRAINED, FULL_CELL),
+            consistent_with=True,
+            **near,
+        ),
+        per_update(
+            id="adapters-alone",
+            says="Adapters are what gives the cut: with the extractor frozen in both, an update still takes less time.",
+            paper="stated, no ablation read",
+            kind="superior",
+            margin=saved(ADAPTED, FULL_FROZEN),
+            parts=(ADAPTED, FULL_FROZEN),
+        ),
+    ]
+
+
+def _of_language(code: str) -> list[Claim]:
+    name, low = LANGUAGES[code], code.lower()
+    full, adapters = f"FULL_{code}", f"ADAPTERS_{code}"
+    letters = (f"letters asterisk-{low}",)
+    return [
+        _paper(
+            id=f"equal-quality-{low}",
+            says=f"{name}: adapters need less time than full continued pre-training until a linear probe tells "
+            f"letters apart equally well ({GIVEN}).",
+            paper="32 % less",
+            reads=(adapters, full, "SOURCE"),
+            kind="superior",
+            margin=saved_to_equal_quality(adapters, full),
+            unit="%",
+            parts=letters,
+        ),
+        _paper(
+            id=f"total-{low}",
+            says=f"{name}: with the same number of updates the whole pre-training takes less time.",
+            paper="32 % less",
+            reads=(adapters, full),
+            kind="superior",
+            margin=saved_in_all(adapters, full),
+            unit="%",
+            parts=("training",),
+        ),
+        _paper(
+            id=f"kept-{low}",
+            says=f"After {name} the first language's representation is not forgotten: with the new set switched off "
+            "the encoder is the source to the bit.",
+            paper="yes",
+            reads=(adapters,),
+            kind="exact",
+            margin=_off_is_source(adapters),
+            unit="share",
+            parts=("switched off",),
+            by_design=True,
+        ),
+        _question(
+            id=f"forgetting-{low}",
+            says=f"Full continued pre-training on {name} forgets: its contrast on English game lines is worse than the "
+            f"source's ({GIVEN}).",
+            reads=(full, "SOURCE"),
+            kind="superior",
+            margin=higher(full, "SOURCE"),
+            unit="nats",
+            parts=ENGLISH,
+        ),
+        _paper(
+            id=f"useful-{low}",
+            says=f"The {name} representation is useful: after adapters have learned from its sound, a linear probe "
+            f"tells its letters apart better than on the source ({GIVEN}).",
+            paper="stated, no number read",
+            reads=(adapters, "SOURCE"),
+            kind="superior",
+            margin=lower(adapters, "SOURCE"),
+            unit="nats a character",
+            parts=letters,
+        ),
+        _question(
+            id=f"as-good-{low}",
+            says=f"{name}: after the same updates, letters by adapters are as good as by full continued pre-training "
+            f"(our bar: within {BOUND_NATS} nats).",
+            reads=(adapters, full),
+            kind="equivalent",
+            margin=lower(adapters, full),
+            bound=BOUND_NATS,
+            bound_set_on=SET_ON,
+            unit="nats a character",
+            parts=letters,
+        ),
+    ]
+
+
+def _recognition() -> list[Claim]:
+    recognised = partial(_question, kind="superior", unit="nats a character")
+    return [
+        recognised(
+            id="recognition",
+            says=f"French recognition, everything fine-tuned, is better from adapters' pre-training than from "
+            f"the source ({GIVEN}).",
+            reads=("ADAPTERS_FR", "SOURCE"),
+            margin=lower("ADAPTERS_FR", "SOURCE"),
+            parts=("recognition all",),
+        ),
+        recognised(
+            id="recognition-stacked",
+            says="French recognition by adapters is better on top of French adapters than on the source.",
+            reads=("ADAPTERS_FR", "SOURCE"),
+            margin=lower("ADAPTERS_FR", "SOURCE"),
+            parts=("recognition adapters",),
+        ),
+        _paper(
+            id="forward",
+            says="What was learned before helps the next language: Spanish from French's adapters beats Spanish from "
+            "fresh ones.",
+            where="abstract of the first version",
+            paper="stated, no number read",
+            reads=("ADAPTERS_FR_THEN_ES", "ADAPTERS_ES"),
+            kind="superior",
+            margin=lower("ADAPTERS_FR_THEN_ES", "ADAPTERS_ES"),
+            unit="nats a character",
+            parts=("letters asterisk-es",),
+            scales=("gpu",),
+            not_testable=NOT_AT_MINI,
+        ),
+        _question(
+            id="replay",
+            says="A twentieth of English among the French pieces halves what full continued pre-training forgets.",
+            reads=("REPLAY_FR", "FULL_FR", "SOURCE"),
+            kind="superior",
+            margin=lambda arms: 0.5 * higher("FULL_FR", "SOURCE")(arms) - higher("REPLAY_FR", "SOURCE")(arms),
+            unit="nats",
+            parts=ENGLISH,
+            scales=("gpu",),
+            not_testable=NOT_AT_MINI,
+        ),
+    ]
+
+
+CLAIMS = (*_costs(), *(claim for code in LANGUAGES for claim in _of_language(code)), *_recognition())

@@ -1,0 +1,55 @@
+"""Which speech each scale reads: packages at `mini` and `gpu`, folders of any audio under DATA_ROOT at `paper`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.data.manifest import Bad
+from common.data.packages import data_root
+
+LANGUAGES = {
+    "en": ("fotaq-en",),
+    "fr": ("asterisk-fr", "tuxpaint-fr"),
+    "es": ("asterisk-es", "tuxpaint-es", "drascula-es"),
+    "ru": ("festvox-ru", "asterisk-ru"),
+    "it": ("asterisk-it",),
+}
+SPELLED = {language: f"asterisk-{language}" for language in ("fr", "es", "ru", "it")}
+FOLDERS = {language: (f"folder:unlabelled/{language}",) for language in ("en", "fr", "es")}
+SOURCES = {
+    "mini": ("fotaq-en", "drascula-en", *LANGUAGES["fr"], *LANGUAGES["es"]),
+    "gpu": ("drascula-en", *(source for sources in LANGUAGES.values() for source in sources)),
+}
+PACKED = (*LANGUAGES["fr"], *LANGUAGES["es"])
+
+
+def prepare(scale: str) -> None:
+    """Fetches and decodes what the scale reads; at once when that was done."""
+    from speech_adapters import speech_data
+
+    if scale in SOURCES:
+        speech_data.prepare(*SOURCES[scale])
+
+
+def verify() -> list[Bad]:
+    """Hashes and decodes every clip once; what is bad, by name."""
+    from speech_adapters import speech_data
+
+    return speech_data.verify(*SOURCES["mini"])
+
+
+def pack(path: Path) -> str:
+    """Writes what the French and Spanish arms are trained on into one archive; returns its sha256.
+
+    What English arms are asked about would not fit: runs of a packed machine are scored where it can be had.
+    """
+    from speech_adapters import speech_data
+
+    return speech_data.pack(path, *PACKED)
+
+
+def scorable() -> bool:
+    """Whether what is scored is here; on a machine that got its data from a pack it is not."""
+    from speech_adapters import speech_pack
+
+    return not speech_pack.open_pack(data_root(), SPELLED["fr"])
