@@ -19,7 +19,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 if os.environ.get("TYPE_CHECKS") != "off":
     from jaxtyping import install_import_hook
 
-    install_import_hook(["common", "speech_adapters", "video_sr"], "type_checks.check")
+    install_import_hook(["common", "speech_adapters", "video_sr", "multimodal_ssl"], "type_checks.check")
 
 torch.set_num_threads(1)
 os.environ.setdefault("WANDB_MODE", "disabled")

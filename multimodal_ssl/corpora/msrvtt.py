@@ -1,0 +1,96 @@
+"""MSR-VTT [Xu16]: ten thousand clips of 10 to 30 s, twenty sentences each.
+
+MSRVTT_JSFUSION_test.csv    key,vid_key,video_id,sentence       the 1,000 pairs called 1k-A; also msrvtt_test.csv
+MSRVTT_data.json            {"videos": [{video_id, split, url, ...}], "sentences": [{video_id, caption}]}
+    or {train_val,test}_videodatainfo.json, as first published
+VIDEO.mp4                   in the root or in any folder below it
+
+Zero-shot retrieval is scored on 1k-A: one sentence a clip. 32 of its clips have no sound; a model of sound scores them
+as misses [AVLnet], which `retrieval.ranks(missed=...)` does: they stay in the list here, for they are good videos.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from common.data.manifest import Bad
+from multimodal_ssl.corpora.corpus import (
+    VIDEO_SUFFIXES,
+    Clip,
+    Corpus,
+    Files,
+    collected,
+    corpus_folder,
+    fault_of,
+    first_of,
+    relative,
+    rows_of,
+)
+
+PAIRS = ("MSRVTT_JSFUSION_test.csv", "msrvtt_test.csv")
+DATA = ("MSRVTT_data.json", "train_val_videodatainfo.json", "test_videodatainfo.json")
+PARTS = ("1k-A", "train", "validate", "test")
+
+
+def msrvtt(path: Path, part: str) -> Corpus[Clip]:
+    """The 1,000 pairs of "1k-A", or the clips of an official split with all of their sentences.
+
+    Raises:
+        ValueError: an unknown part, none of its lists there, or nothing that can be used.
+    """
+    if part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
+    root = corpus_folder(path, "MSR-VTT is a folder of lists and videos")
+    lists = PAIRS if part == "1k-A" else DATA
+    if first_of(root, lists) is None:
+        raise ValueError(f"{root} must hold {' or '.join(lists)}")
+    files = Files(root, VIDEO_SUFFIXES)
+    stream = _pairs(root, files) if part == "1k-A" else _official(root, part, files)
+    return collected(f"msrvtt-{part}", stream)
+
+
+def _pairs(root: Path, files: Files) -> Iterator[Clip | Bad]:
+    table = first_of(root, PAIRS)
+    assert table is not None  # asked before
+    for row in rows_of(table, ("video_id", "sentence")):
+        if isinstance(row, Bad):
+            yield row
+        else:
+            where, fields = row
+            yield _clip(root, fields["video_id"], [fields["sentence"]], files, where)
+
+
+def _official(root: Path, part: str, files: Files) -> Iterator[Clip | Bad]:
+    for name in DATA:
+        if not (root / name).is_file():
+            continue
+        try:
+            content = json.loads((root / name).read_text(encoding="utf-8"))
+            sentences: dict[str, list[str]] = defaultdict(list)
+            for sentence in content["sentences"]:
+                sentences[sentence["video_id"]].append(str(sentence["caption"]))
+            videos: list[dict[str, Any]] = [v for v in content["videos"] if v["split"] == part]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{root / name} must hold videos and sentences: {error!r}") from error
+        for video in videos:
+            yield _clip(
+                root, video["video_id"], sentences[video["video_id"]], files, name, str(video.get("url", ""))
+            )
+
+
+def _clip(
+    root: Path, video: str, sentences: list[str], files: Files, where: str, url: str = ""
+) -> Clip | Bad:
+    file = files.of(video)
+    captions = tuple(" ".join(text.split()) for text in sentences if text.strip())
+    fault = fault_of(file) or (None if captions else "has no sentence")
+    place = relative(file or root / f"{video}.mp4")
+    if fault:
+        return Bad(f"msrvtt-{video}", place, f"{where}: {fault}")
+    youtube = url.partition("v=")[2].partition("&")[0]
+    keys = (f"msrvtt:{video}", *([f"youtube:{youtube}"] if youtube else []))
+    return Clip(f"msrvtt-{video}", place, captions=captions, keys=keys)

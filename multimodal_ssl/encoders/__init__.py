@@ -1,0 +1,1 @@
+"""Networks that turn one modality into units: video, sound, text."""
