@@ -1,0 +1,160 @@
+"""The recipe behind every arm: clips and captions learn to find each other, by one similarity or another [Wang21]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.recipe import Recipe, Shard
+from multimodal_ssl.scenes import Composition
+from multimodal_ssl.settings import MINI, Network
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from common.results import Item
+    from multimodal_ssl.clips import ClipBatch
+    from multimodal_ssl.data import Composed
+    from multimodal_ssl.matcher import Matcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(Recipe):
+    """Trains encoders of clips and captions on composed clips, some of whose captions are wrong."""
+
+    composition: Composition = field(default_factory=Composition)
+    network: Network = MINI
+    similarity: str = "log-mean-exp"  # a name of `similarity.SIMILARITIES`
+    g: float = 0.1  # of soft maxima and attention: 0 is a maximum, infinity a mean
+    tau: float = 0.05
+    coarse_share: float = 0.0  # of the loss, in 0..1, that is of pooled vectors
+    weighted: bool = False  # pairs count by how well they fit
+    weight_h: float = 0.1
+    weight_cap: float = 4.0
+    weighted_from: float = 0.25  # share of the steps before weights begin to act; they are full at twice that
+    wrong_rate: float = 0.0  # share of clips, in 0..1, with the caption of another one
+    wrong_kind: str = "random"
+    chunk: int = 0  # clips scored at a time; 0 is all at once
+    scored_pairs: int = 960  # training clips whose own score is kept, to see whether it tells wrong captions
+
+    # ---- the network
+
+    def model(self) -> nn.Module:
+        import torch
+
+        from multimodal_ssl.matcher import Matcher
+
+        vectors = torch.from_numpy(self._composed().words.vectors)
+        return Matcher(self.network, vectors, self.similarity, self.g, self.chunk)
+
+    def _composed(self) -> Composed:
+        from multimodal_ssl import data
+
+        return data.compose(self.composition)
+
+    # ---- training items
+
+    def prepare(self) -> None:
+        from multimodal_ssl import data
+
+        data.prepare_composition(self.composition)
+
+    def _drawn(self, seed: int, step: int, shard: Shard) -> list[int]:
+        from common.data.order import draws
+
+        return [draw.item for draw in draws(self._composed().num_train, self.batch_size, seed, step, shard)]
+
+    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
+        scenes = self._composed().scenes("train")
+        return [scenes[place].id for place in self._drawn(seed, step, shard)]
+
+    def batch(self, seed: int, step: int, shard: Shard) -> ClipBatch:
+        from multimodal_ssl import clips
+
+        return clips.train_batch(self._composed(), self._wrong(seed), self._drawn(seed, step, shard))
+
+    def _wrong(self, seed: int) -> tuple[Any, Any]:
+        return _wrong(self.composition, seed, self.wrong_rate, self.wrong_kind)
+
+    # ---- learning
+
+    def losses(self, model: nn.Module, batch: ClipBatch, step: int) -> dict[str, Tensor]:
+        from multimodal_ssl.objectives import effective_sample_size, pair_weights, symmetric_nce
+
+        fine, pooled = model(batch.video, batch.text)
+        network: Any = getattr(model, "module", model)
+        weights = None
+        if self.weighted:
+            warm = (
+                min(1.0, max(0.0, step / self.steps / self.weighted_from - 1.0))
+                if self.weighted_from
+                else 1.0
+            )
+            weights = pair_weights(fine.diagonal(), self.weight_h, self.weight_cap, warm)
+            network.watched = {"effective_pairs": effective_sample_size(weights)}
+        losses = {"contrast": (1 - self.coarse_share) * symmetric_nce(fine, self.tau, weights)}
+        if self.coarse_share:
+            losses["coarse"] = self.coarse_share * symmetric_nce(pooled, self.tau, weights)
+        return losses
+
+    def monitor(self, model: Matcher) -> dict[str, Tensor]:  # type: ignore[override]
+        import math
+
+        import torch
+
+        return {**model.watched, "chance": torch.tensor(math.log(self.batch_size))}
+
+    def check(self, values: Mapping[str, float], step: int) -> str | None:
+        """Everything alike: the loss is stuck at chance long after the warm-up."""
+        if step > self.steps // 2 and not self.coarse_share and values["contrast"] > values["chance"] + 0.5:
+            return (
+                f"the contrast is {values['contrast']:.2f} nats where chance is {values['chance']:.2f}; lower peak_lr "
+                "or raise tau"
+            )
+        return None
+
+    # ---- scoring
+
+    def score(self, model: Matcher, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
+        """Ranks of every query by the model's own similarity and by pooled vectors; then the own scores of pairs."""
+        from multimodal_ssl import evaluation
+
+        composed = self._composed()
+        yield from evaluation.retrieval_items(model, composed, split)
+        yield from evaluation.probe_items(model, composed, split)
+        if self.wrong_rate:
+            yield from evaluation.pair_items(model, composed, self._wrong(seed), self.scored_pairs)
+        yield evaluation.size_item(model, composed)
+
+    def manifest_sha256(self) -> str:
+        from multimodal_ssl import data
+
+        return data.manifest_sha256(self.composition)
+
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        from multimodal_ssl import data
+
+        bad = tuple(data.bad(self.composition))
+        return bad, len(bad) / max(1, len(bad) + self._composed().num_train)
+
+    def departures(self) -> tuple[str, ...]:
+        return (
+            "Only the paper's abstract could be read: similarity, attention and every setting are our reading of it.",
+            "Clips composed of cut-out pictures that move over photographs, with captions that say so, instead of "
+            "narrated videos: no number here compares with the paper's.",
+        )
+
+
+@cache
+def _wrong(composition: Composition, seed: int, rate: float, kind: str) -> tuple[Any, Any]:
+    from multimodal_ssl import data
+
+    return data.compose(composition).wrong(seed, rate, kind)
+
+
+def noisy(recipe: Contrast, rate: float, kind: str = "random") -> Contrast:
+    """The recipe with wrong captions."""
+    return replace(recipe, wrong_rate=rate, wrong_kind=kind)
