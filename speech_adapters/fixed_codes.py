@@ -47,6 +47,11 @@ class RandomCodes(nn.Module):
 
     def forward(self, waveform: Float[Tensor, " sample"]) -> Int[Tensor, "frame codebook"]:
         """Codes of one utterance, a row for each of the encoder's frames."""
+        projected = F.normalize(torch.einsum("fc,gcw->fgw", self.spectrum(waveform), self.projections), dim=2)
+        return torch.einsum("fgw,gew->fge", projected, self.codebooks).argmax(dim=2)
+
+    def spectrum(self, waveform: Float[Tensor, " sample"]) -> Float[Tensor, "frame band"]:
+        """Standardised log-mel of each frame and its neighbours."""
         window = torch.hann_window(self.window, device=waveform.device)
         spectrum = torch.stft(
             waveform, self.window, self.hop, window=window, center=False, return_complex=True
@@ -54,9 +59,7 @@ class RandomCodes(nn.Module):
         bands = (spectrum.abs().square().T @ self.mel_filters + FLOOR).log()
         bands = (bands - bands.mean(dim=0)) / (bands.std(dim=0, correction=0) + 1e-4)
         padded = F.pad(bands, (0, 0, NEIGHBOURS, NEIGHBOURS))
-        around = torch.cat([padded[i : i + len(bands)] for i in range(1 + 2 * NEIGHBOURS)], dim=1)
-        projected = F.normalize(torch.einsum("fc,gcw->fgw", around, self.projections), dim=2)
-        return torch.einsum("fgw,gew->fge", projected, self.codebooks).argmax(dim=2)
+        return torch.cat([padded[i : i + len(bands)] for i in range(1 + 2 * NEIGHBOURS)], dim=1)
 
 
 class FixedCodes(nn.Module):

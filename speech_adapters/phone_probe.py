@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from common.results import Item
 from speech_adapters.architecture import SAMPLE_RATE_HZ
+from speech_adapters.fixed_codes import RandomCodes
 from speech_adapters.wav2vec2 import Wav2Vec2
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ ITERATIONS = 40  # of L-BFGS
 
 
 def score(encoder: Wav2Vec2, split: str) -> Iterator[Item]:
-    """Frames, and frames named right, of each sentence of a part: by conv features, embedding and every layer."""
+    """Frames, and frames named right, of each sentence of a part: by conv features, embedding and every layer.
+
+    Beside them by the log-mel spectrum that the first stage's codes are made of, which nothing has learned.
+    """
     from speech_adapters import speech_data
 
     labels = _labels()
@@ -54,7 +58,7 @@ def score(encoder: Wav2Vec2, split: str) -> Iterator[Item]:
 
 
 def depth_name(depth: int) -> str:
-    return ("features", "embedding")[depth] if depth < 2 else f"layer{depth - 1}"
+    return ("spectrum", "features", "embedding")[depth] if depth < 3 else f"layer{depth - 2}"
 
 
 def numbers(
@@ -108,9 +112,10 @@ def _labels() -> dict[str, list[Phone]]:
 
 @torch.no_grad()
 def _states(encoder: Wav2Vec2, clip: Clip) -> list[Float[Tensor, "frame channel"]]:
-    """Conv features, embedding and each layer's output of one clip."""
+    """Spectrum, conv features, embedding and each layer's output of one clip."""
     device = next(encoder.parameters()).device
     waveform = torch.from_numpy(clip.waveform().astype(np.float32) / 32768.0)[None].to(device)
     features, _ = encoder.extract(waveform)
     depths = encoder.hidden_states(waveform)[: 1 + len(encoder.layers)]
-    return [state[0].float().cpu() for state in (encoder.feature_norm(features), *depths)]
+    learned = [state[0].float().cpu() for state in (encoder.feature_norm(features), *depths)]
+    return [RandomCodes(encoder.architecture).spectrum(waveform[0].cpu()), *learned]

@@ -54,35 +54,69 @@ def scores(runs: Sequence[Run]) -> list[Table]:
 
 
 def backbones(runs: Sequence[Run]) -> list[Table]:
-    """How well a pre-trained encoder tells hidden frames apart on held-out speech, beside chance."""
-    rows = []
+    """How well each stage of the encoder tells hidden frames of held-out speech apart, and what it knows of phones."""
+    contrasts, phones = [], []
     for run in runs:
-        scored: dict[str, list[Item]] = defaultdict(list)
-        for item in run.items:
-            if "contrastive" in item.scores:
-                scored[item.part].append(item)
-        for part, items in scored.items():
-            nats, right = (
-                statistics.fmean(item.scores[key] for item in items) for key in ("contrastive", "accuracy")
-            )
-            negatives = run.result.settings["num_negatives"]
-            chance = f"chance {number(math.log(1 + negatives))}", f"chance {number(100 / (1 + negatives))}"
-            cells = [Cell(number(nats), "number", chance[0]), Cell(number(100 * right), "number", chance[1])]
-            hours = run.result.wall_s.get("train", math.nan) / 3600
-            rows.append(
-                [Cell(run.result.recipe, "code"), Cell(part), *cells, Cell(str(len(items)), "number"),
-                 Cell(number(hours), "number")]
-            )  # fmt: skip
-    columns = (
-        "recipe",
-        "held-out speech",
-        "contrastive loss (nats)",
-        "told apart (%)",
-        "clips",
-        "training (hours)",
+        who, hours = Cell(run.result.recipe, "code"), run.result.wall_s.get("train", math.nan) / 3600
+        for part, items in _hidden(run).items():
+            contrasts.append([who, Cell(part), *_told_apart(run, items), Cell(number(hours), "number")])
+        if heard := [item for item in run.items if "right/features" in item.scores]:
+            phones.append([who, *_phones(heard)])
+    tables = []
+    if contrasts:
+        columns = ("stage", "held-out speech", "loss (nats)", "right (%)", "pieces", "training (hours)")
+        caption = (
+            "Hidden frames: the first stage names their fixed codes, the second picks its own code among those of "
+            "other frames. Masks are BASE's and fixed, as are negatives; one piece at a time; one seed, so no ruling."
+        )
+        tables.append(Table("The encoder that everything starts from", columns, contrasts, caption))
+    if phones:
+        depths = ("stage", *(name for name, _ in _depths(phones_of(runs))))
+        caption = (
+            "Frames (%) of Russian sentences whose phone a linear classifier names, from a log-mel spectrum with its "
+            "neighbours and from each depth of the encoder, which never heard Russian."
+        )
+        tables.append(Table("What its frames know of phones", depths, phones, caption))
+    return tables
+
+
+def _hidden(run: Run) -> dict[str, list[Item]]:
+    scored: dict[str, list[Item]] = defaultdict(list)
+    for item in run.items:
+        if "accuracy" in item.scores:
+            scored[item.part].append(item)
+    return scored
+
+
+def _told_apart(run: Run, items: Sequence[Item]) -> list[Cell]:
+    settings = run.result.settings
+    contrast = "contrastive" in items[0].scores
+    choices = 1 + settings["num_negatives"] if contrast else settings["codes"]
+    loss = statistics.fmean(item.scores["contrastive" if contrast else "hidden"] for item in items)
+    right = statistics.fmean(item.scores["accuracy"] for item in items)
+    return [
+        Cell(number(loss), "number", f"chance {number(math.log(choices))}"),
+        Cell(number(100 * right), "number", f"chance {number(100 / choices)}"),
+        Cell(str(len(items)), "number"),
+    ]
+
+
+def phones_of(runs: Sequence[Run]) -> list[Item]:
+    """Sentences whose phones were named, of the first run that has some."""
+    return next(
+        (found for run in runs if (found := [i for i in run.items if "right/features" in i.scores])), []
     )
-    caption = "Fixed masks as BASE has them and fixed negatives, one clip at a time; one seed, so no ruling."
-    return [Table("The encoder that everything starts from", columns, rows, caption)] if rows else []
+
+
+def _depths(heard: Sequence[Item]) -> list[tuple[str, str]]:
+    """(name of a depth, its score), from the spectrum upwards."""
+    return [(key.removeprefix("right/"), key) for key in heard[0].scores if key.startswith("right/")]
+
+
+def _phones(heard: Sequence[Item]) -> list[Cell]:
+    frames = math.fsum(item.scores["frames"] for item in heard)
+    shares = (math.fsum(item.scores[key] for item in heard) / frames for _, key in _depths(heard))
+    return [Cell(number(100 * share), "number") for share in shares]
 
 
 def _by_recipe(runs: Sequence[Run]) -> list[list[Run]]:
