@@ -165,5 +165,5 @@ def weights_file(
 
 # What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.
 ARMS = ("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN")
-SEARCH = {"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2)}
+SEARCH = {"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2)}
 SEARCH_MEASURE = "dev curve/dev_ctc_nats_per_character/mean"  # of the whole dev part, at the last step
