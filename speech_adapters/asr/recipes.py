@@ -86,14 +86,14 @@ def _breadth(full: FineTune, adapters: FineTune, layers: int) -> dict[str, FineT
 # Rates at `mini` are each arm's best on dev, see results/tuning-mini.json.
 FULL_MINI = FineTune(
     source=PROMPTS["en"], probes=(OTHER_VOICES["en"],), arm=Arm(kind="full", bottleneck=64), steps=700, batch_s=16.0,
-    peak_lr=5e-3, warmup_steps=70, final_lr_ratio=0.05, betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
+    peak_lr=2e-3, warmup_steps=70, final_lr_ratio=0.05, betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
     time_masking=Masking(start=0.03, span=6), dev_every=50, cost_s=150.0,
 )  # fmt: skip
-ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), cost_s=115.0)
+ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), peak_lr=1.25e-2, cost_s=115.0)
 HEAD_MINI = replace(
-    FULL_MINI, arm=Arm(kind="head"), time_masking=Masking(start=0.0, span=1), peak_lr=1.25e-2, cost_s=30.0
+    FULL_MINI, arm=Arm(kind="head"), time_masking=Masking(start=0.0, span=1), peak_lr=3e-2, cost_s=30.0
 )
-RANDOM_MINI = replace(FULL_MINI, backbone="", architecture=SMALL, peak_lr=2e-3, cost_s=250.0)
+RANDOM_MINI = replace(FULL_MINI, backbone="", architecture=SMALL, cost_s=250.0)
 OTHER_FR = (OTHER_VOICES["fr"],)
 
 
