@@ -214,6 +214,16 @@ def _of_language(code: str) -> list[Claim]:
             unit="nats",
             parts=ENGLISH,
         ),
+        _question(
+            id=f"forgetting-letters-{low}",
+            says=f"Full continued pre-training on {name} forgets what counts: a linear probe tells English letters "
+            "apart worse than on the source.",
+            reads=(full, "SOURCE"),
+            kind="superior",
+            margin=lower("SOURCE", full),
+            unit="nats a character",
+            parts=("letters fotaq-en",),
+        ),
         _paper(
             id=f"useful-{low}",
             says=f"The {name} representation is useful: after adapters have learned from its sound, a linear probe "
