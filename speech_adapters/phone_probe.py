@@ -1,6 +1,6 @@
 """How well frames of an encoder tell phones apart, by a linear classifier: a judge that no pre-training loss knows.
 
-The labels are those of the Russian read sentences (festvox-ru), which no backbone was trained on.
+The labels are those of the Russian read sentences (festvox-ru), which the English encoders never heard.
 """
 
 from __future__ import annotations

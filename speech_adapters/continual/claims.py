@@ -14,6 +14,7 @@ from functools import partial
 
 from common.claims import Arms, Claim
 from common.results import Item
+from speech_adapters.continual.evidence import rate
 
 TITLE = "Adapters inside continued pre-training of wav2vec 2.0 (arXiv 2107.13530)"
 JUDGED = ("mini", "gpu", "paper")
@@ -63,10 +64,6 @@ def higher(arm: str, than: str, score: str = "contrastive") -> Callable[[Arms], 
         return math.fsum(item.scores[score] for item in items) / len(items)
 
     return lambda arms: mean(arms[arm]) - mean(arms[than])
-
-
-def rate(items: Sequence[Item], counted: str = "ctc_nats") -> float:
-    return sum(item.scores[counted] for item in items) / sum(item.scores["characters"] for item in items)
 
 
 def lower(arm: str, than: str) -> Callable[[Arms], float]:
