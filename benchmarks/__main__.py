@@ -10,7 +10,15 @@ from common.files import write_atomically
 from common.report.tables import Cell, Table, markdown, replace_generated
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("resize", "image_quality", "upscaling", "speech_steps", "transcription", "pair_similarity")
+BENCHMARKS = (
+    "resize",
+    "image_quality",
+    "upscaling",
+    "speech_steps",
+    "transcription",
+    "pair_similarity",
+    "clip_search",
+)
 
 
 def table(name: str) -> Table:

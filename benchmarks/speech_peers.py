@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,7 @@ class Contender:
 
 
 Contenders = Mapping[str, Contender]  # by what a table calls them, ours first
+AnyContender = TypeVar("AnyContender", bound=Contender)
 
 
 def full() -> Contenders:
@@ -79,7 +80,7 @@ def full() -> Contenders:
     return {label: Contender(who, Arm()) for label, who in names.items()}
 
 
-def present(contenders: Contenders) -> Contenders:
+def present(contenders: Mapping[str, AnyContender]) -> Mapping[str, AnyContender]:
     """Those whose packages are installed; the others are named."""
     for label, contender in contenders.items():
         if contender.missing:
@@ -202,7 +203,7 @@ def _torchaudio(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
 
 
 @contextmanager
-def _logging_kept() -> Iterator[None]:
+def logging_kept() -> Iterator[None]:
     """fairseq lowers the root logger's level when imported, and tells every setting."""
     root, disabled = logging.getLogger(), logging.root.manager.disable
     level = root.level
@@ -234,7 +235,7 @@ def _fairseq_settings(a: Architecture) -> dict[str, Any]:
 
 
 def _fairseq(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
-    with _logging_kept():
+    with logging_kept():
         from fairseq.models.wav2vec.wav2vec2_asr import Wav2VecCtc
         from omegaconf import OmegaConf
 

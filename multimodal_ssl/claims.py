@@ -28,6 +28,20 @@ def recall(items: Sequence[Item], k: int, rank: str = "rank") -> float:
     return 100 * sum(item.scores[rank] <= k for item in items) / len(items)
 
 
+def chance(items: Sequence[Item], k: int) -> float:
+    """Recall at k, in per cent, of an order drawn at random: mean of `1 - C(n - r, k) / C(n, k)`.
+
+    n clips of which r are right. With one right clip it is k / n; where a gallery shows a pair several times, more.
+    """
+    if not items:
+        return math.nan
+    missed = []
+    for item in items:
+        clips, right = int(item.scores["clips"]), int(item.scores["right"])
+        missed.append(math.comb(clips - right, k) / math.comb(clips, min(k, clips)))
+    return 100 * (1 - math.fsum(missed) / len(missed))
+
+
 def higher(arm: str, than: str, k: int, rank: str = "rank") -> Callable[[Arms], float]:
     """Margin: points of recall at k."""
     return lambda arms: recall(arms[arm], k, rank) - recall(arms[than], k, rank)
@@ -37,8 +51,7 @@ def above_chance(arm: str, k: int) -> Callable[[Arms], float]:
     """Margin: recall at k less five times that of a random order, in points."""
 
     def margin(arms: Arms) -> float:
-        chance = 100 * math.fsum(k / item.scores["clips"] for item in arms[arm]) / len(arms[arm])
-        return recall(arms[arm], k) - WELL_ABOVE * chance
+        return recall(arms[arm], k) - WELL_ABOVE * chance(arms[arm], k)
 
     return margin
 

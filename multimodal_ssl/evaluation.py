@@ -1,8 +1,9 @@
 """What is scored of every arm on composed clips: retrieval both ways of scoring, a linear probe, weights of pairs.
 
 PART                rank of each query's best right clip in its gallery, 1 is first: by the model's own similarity
-                    (`rank`) and by one pooled vector a side (`rank/pooled`); never to be mixed
-probe WHAT          whether a linear classifier on pooled clip vectors names it right
+                    (`rank`) and by one pooled vector a side (`rank/pooled`); never to be mixed. Of how many `clips`
+                    how many are `right`, which is what chance depends on
+probe WHAT          whether a linear classifier on pooled clip vectors names it right, and what it said
 pairs               own score of training pairs, and which captions are wrong
 size                parameters, multiply-adds of a clip and seconds of a pass
 """
@@ -16,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from numpy import ndarray
+from torch import Tensor, nn
 
 from common.results import Item
 from multimodal_ssl.clips import as_video, encode
+from multimodal_ssl.encoders.text import Phrases
 from multimodal_ssl.retrieval import ranks
 from multimodal_ssl.scenes import gallery_names
 from multimodal_ssl.similarity import mean, mean_and_max_pooled
 from multimodal_ssl.units import Units
+from multimodal_ssl.words import tokenise
 
 if TYPE_CHECKING:
     from multimodal_ssl.data import Clip, Composed
@@ -31,9 +36,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 48  # clips
 PROBED = ("object", "motion")
+ATTENTION_G = 0.1  # of what is drawn
 
 
-@torch.inference_mode()
 def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
     """Every query of every gallery. Of several right clips the best counts; what ties goes before it."""
     queries = composed.queries(split)
@@ -42,23 +47,23 @@ def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[
         asked = [query for query in queries if query.gallery == name]
         places = {clip.id: place for place, clip in enumerate(clips)}
         right = [{places[id_] for id_ in query.right} for query in asked]
-        seen = _units(model, clips)
-        told = model.texts(encode(composed, [query.caption for query in asked]).to(_device(model)))
+        seen = _units(model, clips, composed.composition.num_frames)
+        told = _told(model, composed, [query.caption for query in asked])
         own, pooled = (
             ranks(found.T.double().cpu().numpy(), right)
-            for found in (model.scores(seen, told), mean_and_max_pooled(seen, told))
+            for found in (_scores(model, seen, told), mean_and_max_pooled(seen, told))
         )
         for query, by_own, by_pooled in zip(asked, own.tolist(), pooled.tolist(), strict=True):
             scores = {
                 "rank": by_own,
                 "rank/pooled": by_pooled,
                 "clips": len(clips),
+                "right": len(query.right),
                 "log_rank": round(math.log(by_own), 4),
             }
             yield Item(query.id, query.group, query.part, scores)
 
 
-@torch.inference_mode()
 def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
     """A linear SVM on pooled clip vectors, C chosen on a hold-out of the training clips."""
     from multimodal_ssl.probes import MMV, Features, chosen, run_probe
@@ -66,7 +71,10 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
     places = [i for i, scene in enumerate(composed.scenes("train")) if scene.target]
     train = [composed.train_clip(i) for i in places[:: max(1, len(places) // 800)]]
     tested = list(composed.gallery(split, "clean/0"))
-    vectors = {id(clips): mean(_units(model, clips)).double().cpu().numpy() for clips in (train, tested)}
+    frames = composed.composition.num_frames
+    vectors = {
+        id(clips): mean(_units(model, clips, frames)).double().cpu().numpy() for clips in (train, tested)
+    }
     for what in PROBED:
         held = [
             Features(
@@ -79,12 +87,10 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
         ]
         outcome = run_probe(held[0], held[1], chosen(MMV))
         for clip, said in zip(tested, outcome.predicted, strict=True):
-            part = f"probe {what}"
+            part, true = f"probe {what}", _label(clip, what)
+            texts = {"true": true, "said": said}
             yield Item(
-                f"{part}/{clip.id}",
-                _label(clip, "object"),
-                part,
-                {"right": float(said == _label(clip, what))},
+                f"{part}/{clip.id}", _label(clip, "object"), part, {"right": float(said == true)}, texts
             )
 
 
@@ -94,57 +100,100 @@ def _label(clip: Clip, what: str) -> str:
     return f"object {target.object:03d}" if what == "object" else target.motion
 
 
-@torch.inference_mode()
 def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count: int) -> Iterator[Item]:
     """Own scores of training pairs with the captions they were trained with."""
     captioned_as, is_wrong = wrong
     scenes = composed.scenes("train")
     for first in range(0, min(count, composed.num_train), AT_ONCE):
         places = range(first, min(first + AT_ONCE, count, composed.num_train))
-        seen = _units(model, [composed.train_clip(place) for place in places])
+        clips = [composed.train_clip(place) for place in places]
+        seen = _units(model, clips, composed.composition.num_frames)
         captions = [scenes[int(captioned_as[place])].caption for place in places]
-        told = model.texts(encode(composed, captions).to(_device(model)))
-        for place, score in zip(places, model.scores(seen, told).diagonal().tolist(), strict=True):
+        own = _scores(model, seen, _told(model, composed, captions)).diagonal()
+        for place, score in zip(places, own.tolist(), strict=True):
             values = {"score": round(score, 5), "wrong": float(is_wrong[place])}
             yield Item(f"pairs/{scenes[place].id}", scenes[place].film, "pairs", values)
 
 
 @torch.inference_mode()
 def size_item(model: Matcher, composed: Composed) -> Item:
-    """Weights, multiply-adds of one clip through the encoder, and seconds of a batch forward."""
-    from torch.utils.flop_counter import FlopCounterMode
-
+    """Weights, multiply-adds of one clip through encoder and head, and seconds that AT_ONCE clips take."""
     clip = composed.train_clip(0)
     video = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(_device(model))
-    with FlopCounterMode(display=False) as counted:
-        model.clips(video)
+    multiply_adds = _multiply_adds(model, video)
     batch = video.expand(AT_ONCE, -1, -1, -1, -1)
+    model.clips(batch).own.cpu()  # waits for a GPU, and warms up
     begun = time.perf_counter()
-    model.clips(batch)
+    model.clips(batch).vectors.cpu()
+    seconds = time.perf_counter() - begun
     scores = {
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "multiply_adds": counted.get_total_flops() / 2,
-        "seconds": round(time.perf_counter() - begun, 4),
+        "multiply_adds": multiply_adds,
+        "seconds": round(seconds, 4),
     }
     return Item("size", "size", "size", scores)
 
 
-def _units(model: Matcher, clips: Sequence[Clip]) -> Units:
-    """Units of clips; stills are shown as long as any clip is."""
+def _multiply_adds(model: Matcher, video: Float[Tensor, "clip time 3 height width"]) -> int:
+    """Of convolutions and linear layers, which are nearly all. torch's own counter takes 4 s to import."""
+    counts = []
+
+    def count(layer: nn.Module, _: Any, made: Tensor) -> None:
+        weight: Tensor = layer.weight  # type: ignore[assignment]
+        counts.append(made.numel() * weight[0].numel())  # what one number of the output sums
+
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    model.clips(video)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts)
+
+
+@torch.inference_mode()
+def attention(
+    model: Matcher, composed: Composed, clip: Clip
+) -> list[tuple[str, Float[ndarray, "time height width"]]]:
+    """Where each phrase of a clip's caption looks, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
+
+    The same for every arm, whatever its own similarity makes of a_k · b_l, so that arms can be looked at side by side.
+    Each sums to 1. Empty where the network has no places (one vector a clip) or no phrases (one a sentence).
+    """
+    frames = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(_device(model))
+    seen, told = model.clips(frames), model.texts(encode(composed, [clip.caption]).to(frames.device))
+    video, text = model.encoders.video, model.encoders.text
+    grid = video.grid(*(frames.shape[axis] for axis in (1, 3, 4)))
+    if math.prod(grid) != seen.own.shape[1] or not isinstance(text, Phrases):
+        return []
+    shares = (seen.vectors[0] @ told.vectors[0].T / ATTENTION_G).softmax(dim=0)
+    words = [word for word in tokenise(clip.caption) if word in composed.words]
+    looks = shares.T.double().cpu().numpy().reshape(-1, *grid)
+    spans = text.spans(len(words))
+    return [(" ".join(words[first:stop]), look) for (first, stop), look in zip(spans, looks, strict=True)]
+
+
+# Not on the generators: what runs between two of their items is none of it.
+@torch.inference_mode()
+def _units(model: Matcher, clips: Sequence[Clip], num_frames: int) -> Units:
+    """Units of clips; a still is shown for as many frames as a clip has, since encoders expect one."""
     device, found = _device(model), []
-    most = max(len(clip.frames) for clip in clips)
-    if most == 1:
-        most = STILL_FRAMES
     for first in range(0, len(clips), AT_ONCE):
-        frames = [_lasting(np.array(clip.frames), most) for clip in clips[first : first + AT_ONCE]]
+        frames = [_lasting(np.array(clip.frames), num_frames) for clip in clips[first : first + AT_ONCE]]
         found.append(model.clips(as_video(torch.from_numpy(np.stack(frames)).to(device))))
     return Units(torch.cat([units.vectors for units in found]), torch.cat([units.own for units in found]))
 
 
-STILL_FRAMES = 4  # a still is shown so many times, since encoders expect a clip
+@torch.inference_mode()
+def _told(model: Matcher, composed: Composed, captions: Sequence[str]) -> Units:
+    return model.texts(encode(composed, captions).to(_device(model)))
 
 
-def _lasting(frames: np.ndarray, count: int) -> np.ndarray:
+@torch.inference_mode()
+def _scores(model: Matcher, clips: Units, texts: Units) -> Float[Tensor, "clip text"]:
+    return model.scores(clips, texts)
+
+
+def _lasting(frames: ndarray, count: int) -> ndarray:
     return np.repeat(frames, count, axis=0) if len(frames) == 1 else frames
 
 

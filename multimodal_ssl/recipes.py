@@ -1,13 +1,15 @@
 """What was trained and how: one constant an arm, at several rates of wrong captions, cut down per scale.
 
-Nothing of the paper's recipe could be read. Arms differ in the similarity alone; everything else is the same, and rates
-and temperatures are each arm's best on dev.
+Nothing of the paper's recipe could be read. Arms differ in the similarity, and attention in weights of pairs
+as well; everything else is the same, and rates and temperatures are each arm's best on dev.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from common.recipe import Recipe
 from multimodal_ssl import settings
@@ -91,6 +93,18 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = {
 }
 SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
 PUBLISHED_WEIGHTS = {"fine": "FINE_0"}
+
+
+def weights_file(
+    file: str, recipe: Contrast, tensors: Mapping[str, Any], state: Mapping[str, Any]
+) -> tuple[Path, Mapping[str, Any], dict[str, Any]]:
+    """What is committed of a run: its weights, and the vectors of the words that its captions use."""
+    from multimodal_ssl import by_name
+
+    words = recipe._composed().words
+    found, described = by_name.with_vocabulary(tensors, state, words)
+    return Path(__file__).parent / "weights" / f"{file}.safetensors", found, described
+
 
 # What `make tune-fine-grained-ssl` tries, the same for every arm, judged on dev without wrong captions.
 ARMS = ("COARSE_0", "FINE_0", "ATTENTION_0")

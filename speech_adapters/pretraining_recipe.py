@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import statistics
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +26,15 @@ if TYPE_CHECKING:
     from speech_adapters.pretraining import Pretraining
     from speech_adapters.stretches import Piece
 
-GUARD_FROM_STEP = 1000  # before, codes are still being found
+GUARD_FROM_STEP = (
+    1000  # before, codes are still being found; half-way in a training of fewer than twice as many
+)
 SOLVED_NATS = 0.02  # a contrastive loss below this is a collapse, not a success [fairseq issue 4530]
+# Ours left chance within 300 steps after a first stage, and within 1,100 from nothing.
+LEFT_CHANCE_BY_STEP = 3000
+AT_CHANCE = 0.98  # of chance; a loss that sits there is above it as often as below
+SUDDEN = 0.5  # of what it was: no value that learns falls this far from one log to the next
+LATELY = 8  # logged values that a new one is compared with
 SCORED_PIECES = 32  # of each part
 
 
@@ -123,6 +133,33 @@ class Unlabelled(Recipe):
     def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, hidden: Tensor) -> dict[str, float]:
         raise NotImplementedError
 
+    # ---- guarding
+
+    @cached_property
+    def _logged(self) -> deque[tuple[int, Mapping[str, float]]]:
+        """What was logged last: memory of the guard alone, no setting, and begun anew after a resume."""
+        return deque(maxlen=LATELY)
+
+    def _usual(self, values: Mapping[str, float], step: int) -> dict[str, float]:
+        """Mean of each value over the last logs before this one; empty while they are few."""
+        before = self._logged
+        while before and before[-1][0] >= step:  # of another run of the same recipe, or of before a resume
+            before.pop()
+        usual = {}
+        if len(before) == LATELY:
+            usual = {name: statistics.fmean(row[name] for _, row in before) for name in values}
+        before.append((step, dict(values)))
+        return usual
+
+    def _still_at_chance(self, usual: Mapping[str, float], loss: str, step: int) -> str | None:
+        if not usual or step < LEFT_CHANCE_BY_STEP or usual[loss] < AT_CHANCE * usual["chance"]:
+            return None
+        return (
+            f"nothing is learned: {usual[loss]:.3f} nats, where chance is {usual['chance']:.3f}, though it should "
+            f"have been left by step {LEFT_CHANCE_BY_STEP}; lower penalty_weight, batch_s or peak_lr, or begin "
+            "with a first stage (start_from)"
+        )
+
     def manifest_sha256(self) -> str:
         from speech_adapters import speech_data
 
@@ -161,6 +198,10 @@ class FirstStage(Unlabelled):
         import torch
 
         return {**model.watched, "chance": torch.tensor(math.log(self.codes))}
+
+    def check(self, values: Mapping[str, float], step: int) -> str | None:
+        """Fixed codes cannot collapse, but naming them may not be learned."""
+        return self._still_at_chance(self._usual(values, step), "hidden", step)
 
     def _judged(
         self, model: FixedCodes, waveform: Tensor, lengths: Tensor, hidden: Tensor
@@ -216,8 +257,9 @@ class Pretrain(Unlabelled):
         return {**model.watched, "chance": torch.tensor(math.log(1 + self.num_negatives))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
-        """Codes that all became one, or a task that solved itself."""
-        if step < GUARD_FROM_STEP:
+        """Codes that all became one, a task that solved itself, a sudden drop, or chance that is never left."""
+        usual = self._usual(values, step)
+        if step < min(GUARD_FROM_STEP, self.steps // 2):
             return None
         if (used := values["soft_perplexity"]) < (floor := 1.5 * self.groups):
             return (
@@ -229,7 +271,13 @@ class Pretrain(Unlabelled):
                 f"the contrast solved itself: {values['contrastive']:.4f} nats are below {SOLVED_NATS}; such a run "
                 "learned a short cut, lower peak_lr or lengthen the spans"
             )
-        return None
+        for name, meant in (("soft_perplexity", "use of codes"), ("contrastive", "contrast")):
+            if usual and values[name] < SUDDEN * usual[name]:
+                return (
+                    f"a sudden drop: the {meant} was {usual[name]:.2f} over the last {LATELY} logs and is "
+                    f"{values[name]:.2f}; such a run collapses, lower peak_lr or clip_norm, or raise diversity_weight"
+                )
+        return self._still_at_chance(usual, "contrastive", step)
 
     def _judged(
         self, model: Pretraining, waveform: Tensor, lengths: Tensor, hidden: Tensor

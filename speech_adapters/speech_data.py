@@ -30,11 +30,12 @@ from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import data_root
 from common.data.splits import Component, check_disjoint, named_part
 from common.files import only_writer, write_atomically
-from speech_adapters import speech_pack, tones
+from speech_adapters import speech_pack, tones, unlabelled
 from speech_adapters.packages.utterances import Utterance
 from speech_adapters.sources import Source, source
 from speech_adapters.speech_store import SAMPLE_RATE_HZ, SETTINGS, Decoded, content, decode_all, refusal
 from speech_adapters.text import NORMALISER
+from speech_adapters.unlabelled import is_folder
 
 PARTS = ("train", "dev", "test")
 EXPECTED = Path(__file__).with_name("manifests.json")
@@ -66,13 +67,15 @@ class Clip:
 
 
 def prepare(*names: str) -> None:
-    """Fetches and decodes the sources named; at once when that was done.
+    """Fetches and decodes the sources named; at once when that was done. A folder of recordings is indexed instead.
 
     Raises:
         FetchError: a package that cannot be had.
-        ValueError: an unknown source, or more than a twentieth of a source is bad; what is bad is listed.
+        ValueError: an unknown source, or too much of a source is bad; what is bad is listed.
     """
-    for one in [source(name) for name in names if name != tones.SOURCE]:
+    for name in filter(is_folder, names):
+        unlabelled.prepare(name)
+    for one in [source(name) for name in names if name != tones.SOURCE and not is_folder(name)]:
         if _index_path(one).exists():
             continue
         with only_writer(data_root() / "speech", wait=True):  # ranks of one run start at once
@@ -80,8 +83,8 @@ def prepare(*names: str) -> None:
                 _prepare(one)
 
 
-def clips(name: str, split: str) -> tuple[Clip, ...]:
-    """Utterances of "train", "dev" or "test", sorted by id.
+def clips(name: str, split: str) -> tuple[Any, ...]:
+    """Utterances of "train", "dev" or "test", sorted by id: clips; of a folder its recordings, which have no text.
 
     Raises:
         ValueError: an unknown source or split, or a source that was not prepared.
@@ -89,7 +92,9 @@ def clips(name: str, split: str) -> tuple[Clip, ...]:
     if split not in PARTS:
         raise ValueError(f"split must be train, dev or test, got {split!r}")
     if name == tones.SOURCE:
-        return tones.clips(split)  # type: ignore[return-value]  # of the same form
+        return tones.clips(split)
+    if is_folder(name):
+        return tuple(unlabelled.recordings(name, split))
     return _clips(name, data_root())[split]
 
 
@@ -105,6 +110,8 @@ def manifest_sha256(*names: str) -> str:
 def _held(name: str) -> str:
     if name == tones.SOURCE:
         return name
+    if is_folder(name):
+        return unlabelled.manifest_sha256(name)
     prepared = _index_path(source(name)).exists()
     return str(_index(name, data_root())["manifest_sha256"]) if prepared else expected()[name]
 
@@ -117,9 +124,10 @@ def expected() -> dict[str, str]:
 
 
 def bad(*names: str) -> tuple[Bad, ...]:
-    """What could not be decoded when the sources were prepared."""
-    real = [name for name in names if name != tones.SOURCE]
-    return tuple(Bad(*fields) for name in real for fields in _index(name, data_root())["bad"])
+    """What could not be decoded when the sources were prepared; of a folder, all that is left out."""
+    real = [name for name in names if name != tones.SOURCE and not is_folder(name)]
+    folders = [fault for name in filter(is_folder, names) for fault in unlabelled.bad(name)]
+    return (*(Bad(*fields) for name in real for fields in _index(name, data_root())["bad"]), *folders)
 
 
 def left_out(*names: str) -> Counter[str]:

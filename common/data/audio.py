@@ -1,6 +1,6 @@
 """Audio of any file to mono samples at one rate, whole or in windows with flat memory.
 
-soundfile reads what it knows (wav, flac, ogg, mp3); PyAV reads the rest, the sound of videos included. Channels are
+soundfile reads what it knows (wav, flac, ogg); PyAV reads the rest, the sound of videos included. Channels are
 averaged. Both ways of reading share one decoder and one resampling filter (torchaudio's windowed sinc), so the
 windows of a long file are, sample by sample, those of the file read at once.
 """
@@ -160,7 +160,11 @@ class _Decoder:
 
         self._check_wav()
         try:
-            return soundfile.SoundFile(self._source())
+            sound = soundfile.SoundFile(self._source())
+            if sound.format != "MP3":
+                return sound
+            sound.close()  # it seeks between blocks, and an mp3 then has some hundred wrong samples at each
+            return None
         except soundfile.SoundFileError:  # not one of its formats; PyAV has the last word
             return None
 

@@ -250,3 +250,56 @@ def test_resume_replace_starts_anew_over_another_runs_checkpoint_and_goes_on_fro
     assert again.weights.read_bytes() == first.weights.read_bytes()
     trainer.train(Toy(size=2.0), seed=0, folder=tmp_path, device="cpu", resume="replace")
     assert "is of other settings or data, so this run starts anew" in capfd.readouterr().err
+
+
+# ---- weights on the way
+
+KEPT = replace(QUICK, keep_every=2)
+
+
+def _snapshots(folder):
+    return [path.stem for path in sorted((folder / "snapshots").glob("*.safetensors"))]
+
+
+def test_weights_on_the_way_are_those_of_a_run_that_ended_there(tmp_path):
+    _train(tmp_path / "kept", KEPT)
+    assert _snapshots(tmp_path / "kept") == ["step-00000002", "step-00000004", "step-00000006"]
+    # At a constant rate the first steps of a long run are a short run.
+    steady = replace(KEPT, warmup_steps=0, final_lr_ratio=1.0, ema_decay=0.0)
+    _train(tmp_path / "long", steady)
+    _train(tmp_path / "short", replace(steady, steps=4))
+    found = checkpoint.load(tmp_path / "long" / "snapshots" / "step-00000004.safetensors")
+    ended = _weights(tmp_path / "short")
+    assert found.tensors.keys() == ended.keys()
+    assert all(torch.equal(found.tensors[name], ended[name]) for name in ended)
+    assert found.state["step"] == 4
+    assert (
+        0
+        <= found.state["wall_s"]
+        <= checkpoint.load(tmp_path / "long" / "weights.safetensors").state["wall_s"]
+    )
+
+
+def test_keeping_weights_on_the_way_changes_no_number(tmp_path):
+    _train(tmp_path / "kept", KEPT)
+    _train(tmp_path / "plain")
+    assert not (tmp_path / "plain" / "snapshots").exists()
+    assert _furthest(_weights(tmp_path / "kept"), _weights(tmp_path / "plain")) == 0
+    assert KEPT.settings_hash() == QUICK.settings_hash()
+
+
+def test_a_fresh_run_forgets_the_snapshots_of_the_one_before(tmp_path):
+    _train(tmp_path, KEPT)
+    _train(tmp_path, replace(KEPT, keep_every=4), resume="never")
+    assert _snapshots(tmp_path) == ["step-00000004"]
+
+
+def test_a_resumed_run_forgets_what_was_kept_after_the_step_it_goes_on_from(tmp_path, monkeypatch):
+    recipe = replace(QUICK, keep_every=1, save_every_s=-1.0)
+    _train(tmp_path, recipe)
+    newest, _ = checkpoint.steps_saved(tmp_path / "checkpoints")
+    newest.unlink()
+    monkeypatch.setattr(Toy, "check", lambda self, values, step: "stop right after the resume")
+    with pytest.raises(Diverged, match="step 6: stop"):
+        _train(tmp_path, recipe)
+    assert _snapshots(tmp_path) == [f"step-{step:08d}" for step in range(1, 6)]

@@ -5,7 +5,6 @@ import errno
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -168,31 +167,11 @@ def test_a_bit_flip_costs_one_checkpoint_and_no_exactness(tmp_path, uncut):
 EXACT = replace(DRILLED, dropout=0.0, save_every_s=60.0)
 
 
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
-
-
-def _two_ranks(folder, recipe):
-    shared = {
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": _free_port(),
-    }
-    shared |= {"TORCHELASTIC_RUN_ID": "drill", "GROUP_RANK": "0"}  # what torchrun sets
-    ranks = [toy_recipe.start(folder, recipe, RANK=str(r), LOCAL_RANK=str(r), **shared) for r in (0, 1)]
-    for rank in ranks:
-        rank.join(60)
-    return [rank.exitcode for rank in ranks]
-
-
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_train_like_one(tmp_path, accumulate):
     recipe = replace(EXACT, accumulate=accumulate)
     assert toy_recipe.run(tmp_path / "one", recipe) == 0
-    assert _two_ranks(tmp_path / "two", recipe) == [0, 0]
+    assert toy_recipe.two_ranks(tmp_path / "two", recipe) == [0, 0]
     _alike(tmp_path / "one", tmp_path / "two")
 
 
@@ -209,7 +188,14 @@ def _alike(one, two):
 def test_torchrun_starts_the_same_run(tmp_path):
     (tmp_path / "two").mkdir()
     assert toy_recipe.run(tmp_path / "one", EXACT) == 0
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", _free_port())
+    launcher = (
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        toy_recipe.free_port(),
+    )
     process = _script(tmp_path / "two", "steps=6", "dropout=0", "save_every_s=60", launcher=launcher)
     assert process.wait(120) == 0, (tmp_path / "two" / "said.txt").read_text()
     _alike(tmp_path / "one", tmp_path / "two")

@@ -1,0 +1,197 @@
+"""Times indexing and searching of videos, and loading of clips to train on: `python -m benchmarks.clip_search`.
+
+Search is over 10,000 windows in 100 videos: 98 positions of 128 channels each, in 16 bits. First a whole search, units
+read from the index; then fine scores of units held in memory as 32-bit floats; then of one vector a window, which
+bounds both from below. Indexing is of a film of 1280x720, then its parts: decoding alone, encoding alone. Clips to
+train on are a batch of the recipe, composed ones mapped from disk, and as many cut from video files.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
+from common.data.video import VideoWriter
+from common.recipe import Shard
+from multimodal_ssl.clips import as_video
+from multimodal_ssl.index import RECORD, UNITS, Index, Video, encoder, video_files
+from multimodal_ssl.matcher import Matcher
+from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.search import AT_ONCE, Question, search
+from multimodal_ssl.settings import MINI
+from multimodal_ssl.similarity import mean, mean_and_max_pooled
+from multimodal_ssl.units import Units
+from multimodal_ssl.windows import Cut, windows
+
+POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_width, 5, 10
+CUT = Cut(num_frames=4, size_px=64)
+FILM_SIZE, FILM_HZ = (720, 1280), 30
+
+
+def matcher() -> Matcher:
+    torch.manual_seed(0)
+    return Matcher(MINI, torch.randn(100, 50), "log-mean-exp", 0.1).eval().requires_grad_(False)
+
+
+def question(model: Matcher) -> Question:
+    units = model.texts(torch.arange(1, NUM_WORDS + 1)[None])
+    return Question("five words", units, (), (), (), (), ())
+
+
+# ---- search
+
+
+def made_up_index(folder: Path, num_videos: int, num_windows: int) -> Index:
+    """Units of noise, as an index keeps them."""
+    index = Index.begin(Index(folder, folder, "noise", "0" * 64, CUT))
+    generator = np.random.default_rng(0)
+    times = tuple((i / 2, i / 2 + 1) for i in range(num_windows))
+    for number in range(num_videos):
+        own = folder / "videos" / f"{number:05d}"
+        own.mkdir(parents=True)
+        units = generator.standard_normal((num_windows, POSITIONS, WIDTH), np.float32)
+        units /= np.linalg.norm(units, axis=2, keepdims=True)
+        (own / UNITS).write_bytes(units.astype(np.float16).tobytes())
+        video = Video(
+            path=f"{number}.mp4", size_bytes=1, modified_ns=1, units=(POSITIONS, WIDTH), times_s=times
+        )
+        (own / RECORD).write_text(json.dumps(asdict(video)))
+    return index
+
+
+def search_race(folder: Path, num_videos: int, num_windows: int, repeats: int, threads: int) -> Race:
+    """The same best window is found by all that compare positions."""
+    model, index = matcher(), made_up_index(folder, num_videos, num_windows)
+    asked = question(model)
+    vectors = torch.from_numpy(np.concatenate([index.units(*each) for each in index.videos()]))
+    held = Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
+    pooled = Units.one(F.normalize(mean(held), dim=1))
+
+    def in_memory(units: Units, fine: bool) -> torch.Tensor:
+        with torch.inference_mode():
+            way = model.scores if fine else mean_and_max_pooled
+            parts = [way(units[at : at + AT_ONCE], asked.units) for at in range(0, len(units), AT_ONCE)]
+            return torch.cat(parts)[:, 0].topk(TOP).values
+
+    def whole() -> torch.Tensor:
+        return torch.tensor([hit.score for hit in search(index, model, asked, TOP)[0]])
+
+    torch.testing.assert_close(whole()[0], in_memory(held, True)[0], atol=1e-3, rtol=0)
+    contenders: dict[str, Callable[[], object]] = {
+        "ours, fine and pooled, read from disk": whole,
+        "ours, fine alone, in memory": partial(in_memory, held, True),
+        "one vector a clip, in memory": partial(in_memory, pooled, False),
+    }
+    timed = race(f"search {len(held):,} clips", contenders, repeats=repeats, threads=threads)
+    return Race(timed.job, timed.timings, len(held), "clips")
+
+
+def searching(folder: Path) -> Callable[[], object]:
+    """For its memory; the index is there already."""
+    model, index = matcher(), Index.read(folder)
+    return partial(search, index, model, question(model), TOP)
+
+
+# ---- index
+
+
+def film(path: Path, seconds: float) -> Path:
+    """Noise that moves: harder to decode than most films."""
+    height, width = FILM_SIZE
+    noise = np.random.default_rng(0).integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    picture = np.repeat(np.repeat(noise, 8, axis=0), 8, axis=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, width=width, height=height, rate_hz=Fraction(FILM_HZ)) as writer:
+        for number in range(round(seconds * FILM_HZ)):
+            writer.write(np.roll(picture, 3 * number, axis=1))
+    return path
+
+
+def index_race(folder: Path, seconds: float, repeats: int, threads: int) -> Race:
+    """A film indexed anew each time, and the two parts of the work."""
+    model = matcher()
+    encode = encoder(model)
+    path = film(folder / "films" / "film.mp4", seconds)
+    seen = [window.small for window in windows(path, CUT)]
+    count = iter(range(10**6))
+
+    def whole() -> None:
+        made = Index.begin(Index(folder / f"index-{next(count)}", path.parent, "noise", "0" * 64, CUT))
+        assert [done.what for done in made.update(video_files(path.parent), encode)] == ["indexed"]
+
+    contenders = {
+        "ours, whole": whole,
+        "ours, decoding and scaling alone": lambda: sum(1 for _ in windows(path, CUT)),
+        "ours, encoding alone": lambda: [encode(frames) for frames in seen],
+    }
+    height, width = FILM_SIZE
+    job = f"index a film of {seconds:g} s, {width}x{height} at {FILM_HZ} Hz"
+    timed = race(job, contenders, repeats=repeats, threads=threads)
+    return Race(timed.job, timed.timings, len(seen), "clips")
+
+
+# ---- training clips
+
+
+def loading_race(folder: Path, scale: str, repeats: int, threads: int) -> Race:
+    """One batch of a recipe as the trainer asks for it, against as many windows of small video files."""
+    recipe = RECIPES[scale]["FINE_0"]
+    recipe.prepare()
+    composition = recipe.composition  # type: ignore[attr-defined]
+    side, frames = composition.size_px, composition.num_frames
+    small = folder / "small" / "clip.mp4"
+    small.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(small, width=2 * side, height=2 * side, rate_hz=Fraction(FILM_HZ)) as writer:
+        for number in range(FILM_HZ * frames // 4):
+            writer.write(np.full((2 * side, 2 * side, 3), number, np.uint8))
+    cut, step = Cut(num_frames=frames, size_px=side), iter(range(10**6))
+
+    def from_files() -> torch.Tensor:
+        found = [next(windows(small, cut)).small for _ in range(recipe.batch_size)]
+        return as_video(torch.from_numpy(np.stack(found)))
+
+    contenders = {
+        "ours, composed, mapped from disk": lambda: recipe.batch(0, next(step), Shard()).video,  # type: ignore[attr-defined]
+        "ours, a video file a clip": from_files,
+    }
+    job = f"load {recipe.batch_size} clips of {frames} frames of {side}x{side}"
+    timed = race(job, contenders, repeats=repeats, threads=threads)
+    return Race(timed.job, timed.timings, recipe.batch_size, "clips")
+
+
+def everything(
+    folder: Path, *, num_videos: int, num_windows: int, film_s: float, scale: str, repeats: int, threads: int
+) -> tuple[list[Race], list[Peak]]:
+    """All races, and the memory of one search."""
+    searched = search_race(folder / "noise", num_videos, num_windows, repeats, threads)
+    races = [
+        searched,
+        index_race(folder, film_s, repeats, threads),
+        loading_race(folder, scale, repeats, threads),
+    ]
+    peak = peak_memory(
+        searched.job,
+        module="benchmarks.clip_search",
+        maker="searching",
+        arguments=(folder / "noise",),
+        threads=threads,
+    )
+    return races, [peak]
+
+
+if __name__ == "__main__":
+    chosen = options("Times indexing, searching and loading of clips.", repeats=7, threads=2)
+    with tempfile.TemporaryDirectory() as temporary:
+        finished, memory = everything(
+            Path(temporary), num_videos=100, num_windows=100, film_s=20.0, scale="mini",
+            repeats=chosen.repeats, threads=chosen.threads,
+        )  # fmt: skip
+    publish("clip_search", finished, threads=chosen.threads, folder=chosen.folder, peaks=memory)

@@ -1,0 +1,256 @@
+"""Times self-supervised steps of wav2vec 2.0 BASE against other libraries: `python -m benchmarks.pretraining_steps`.
+
+In float32, on equal batches, masks and weights, AdamW step included, without dropout and without the feature
+penalty, which transformers has not. Everybody hides the same frames and contrasts each with as many others. The first
+round is not timed: there everybody's losses must agree, as far as the draws of negatives let them, and as many weights
+must get a gradient where the same is trained. transformers takes negatives from the caller, as in its own example;
+making them is not timed. Nobody else has adapters in pre-training, so these stand beside our own other steps.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.harness import Peak, Race, Timing, options, peak_memory, publish, race
+from benchmarks.speech_peers import UNIT, Contender, logging_kept, noise, present
+from benchmarks.speech_steps import Step
+from speech_adapters.adapter import apply
+from speech_adapters.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
+from speech_adapters.arm import Arm
+from speech_adapters.checkpoints import Stored
+from speech_adapters.interop import Names, fairseq, huggingface, rename_out
+from speech_adapters.params import default_bottleneck
+from speech_adapters.pretraining import Contrast, Pretraining, Targets, draw_negatives
+from speech_adapters.wav2vec2 import Wav2Vec2, span_mask
+
+AGREE = 0.05  # relative: losses of equal weights differ by which negatives and codes were drawn
+CONTRAST, TARGETS = Contrast(penalty_weight=0.0), Targets()
+FULL = Arm(kind="full")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What is timed; tests take less of it."""
+
+    architecture: Architecture = field(default=BASE)
+    utterances: int = 2  # all as long
+    utterance_s: float = 4.0
+
+    @property
+    def batch_s(self) -> float:
+        return self.utterances * self.utterance_s
+
+
+@dataclass(frozen=True)
+class Learner(Contender):
+    """Whose network, and what of it is trained."""
+
+    extractor: bool = True  # trained as well
+
+
+Learners = Mapping[str, Learner]  # by what a table calls them, ours first
+
+
+def contests(sizes: Sizes) -> dict[str, Learners]:
+    """Races by name; the last is between arms of our own."""
+    adapters = Arm(kind="adapters", bottleneck=default_bottleneck(sizes.architecture))
+    names = {"ours": "ours", "transformers (sdpa)": "transformers", "fairseq": "fairseq"}
+    whole, but = "everything", "all but the extractor"
+    return {
+        whole: {label: Learner(who, FULL) for label, who in names.items()},
+        but: {label: Learner(who, FULL, extractor=False) for label, who in names.items()},
+        "our own arms": {
+            "ours, adapters": Learner("ours", adapters, extractor=False),
+            "ours, adapters and the extractor": Learner("ours", adapters),
+            f"ours, {but}": Learner("ours", FULL, extractor=False),
+            f"ours, {whole}": Learner("ours", FULL),
+        },
+    }
+
+
+# ---- steps
+
+
+@dataclass(frozen=True)
+class Work:
+    """What everybody is given."""
+
+    waveform: Tensor  # batch sample
+    hidden: Tensor  # batch frame; as many in every row, since fairseq knows no other way
+
+
+def work(sizes: Sizes) -> Work:
+    """Noise, and hidden spans as BASE has them."""
+    waveform = noise(sizes.utterances, sizes.utterance_s, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    num_frames = torch.tensor([sizes.architecture.num_frames(round(sizes.utterance_s * SAMPLE_RATE_HZ))])
+    return Work(waveform, span_mask(num_frames, int(num_frames), Masking()).repeat(sizes.utterances, 1))
+
+
+def step(contender: Learner, sizes: Sizes) -> Step:
+    """A contender's step, from the same random weights."""
+    makers = {"ours": _ours, "transformers": _transformers, "fairseq": _fairseq}
+    return makers[contender.who](contender, sizes.architecture, work(sizes))
+
+
+def _model(architecture: Architecture) -> Pretraining:
+    torch.manual_seed(0)
+    return Pretraining(Wav2Vec2(architecture), TARGETS, CONTRAST)
+
+
+def _carry(architecture: Architecture, names: Names, module: nn.Module) -> None:
+    weights = _model(architecture).state_dict()
+    stored = Stored(kind="pretraining", architecture=architecture, tensors=weights, targets=TARGETS)
+    module.load_state_dict(rename_out(stored, names)[0])
+
+
+def _ours(contender: Learner, a: Architecture, given: Work) -> Step:
+    model = _model(a).train()
+    apply(contender.arm, model.encoder)
+    model.encoder.extractor.requires_grad_(contender.extractor)
+    lengths = torch.full(given.waveform.shape[:1], given.waveform.shape[1])
+
+    def loss() -> Tensor:
+        return torch.stack(list(model(given.waveform, lengths, given.hidden).values())).sum()
+
+    return Step(model, loss)
+
+
+def _transformers(contender: Learner, a: Architecture, given: Work) -> Step:
+    import transformers
+
+    channels, kernels, strides = zip(*a.conv, strict=True)
+    settings: dict[str, Any] = {
+        "conv_dim": channels, "conv_kernel": kernels, "conv_stride": strides, "conv_bias": a.conv_bias,
+        "feat_extract_norm": a.conv_norm, "hidden_size": a.width, "num_hidden_layers": a.layers,
+        "num_attention_heads": a.heads, "intermediate_size": a.inner, "do_stable_layer_norm": a.pre_norm,
+        "num_conv_pos_embeddings": a.positional_kernel, "num_conv_pos_embedding_groups": a.positional_groups,
+        "num_codevector_groups": TARGETS.groups, "num_codevectors_per_group": TARGETS.codes,
+        "codevector_dim": TARGETS.code_width, "proj_codevector_dim": TARGETS.width,
+        "diversity_loss_weight": CONTRAST.diversity_weight, "num_negatives": CONTRAST.num_negatives,
+        "hidden_dropout": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0,
+        "feat_quantizer_dropout": 0.0, "layerdrop": 0.0, "attn_implementation": "sdpa",
+    }  # fmt: skip
+    module = transformers.Wav2Vec2ForPreTraining(transformers.Wav2Vec2Config(**settings)).train()
+    assert module.config._attn_implementation == "sdpa"
+    _carry(a, huggingface.NAMES, module)
+    if not contender.extractor:
+        module.freeze_feature_encoder()
+    places = _places_in_batch(given.hidden)
+    count = int(given.hidden.sum())
+
+    def loss() -> Tensor:
+        found: Tensor = module(
+            given.waveform, mask_time_indices=given.hidden, sampled_negative_indices=places
+        ).loss
+        return found / count
+
+    return Step(module, loss)
+
+
+def _places_in_batch(hidden: Tensor) -> Tensor:
+    """Negatives as transformers wants them: for every frame, numbers of frames counted through the whole batch."""
+    counts = hidden.sum(dim=1)
+    drawn = draw_negatives(counts, CONTRAST.num_negatives)
+    frames = hidden.nonzero()[:, 1].reshape(len(hidden), -1)
+    rows = torch.arange(len(hidden))[:, None, None]
+    places = torch.zeros(*hidden.shape, CONTRAST.num_negatives, dtype=torch.long)
+    places[hidden] = (frames[rows, drawn] + rows * hidden.shape[1]).flatten(0, 1)
+    return places
+
+
+def _fairseq(contender: Learner, a: Architecture, given: Work) -> Step:
+    with logging_kept():
+        from fairseq.criterions.wav2vec_criterion import Wav2vecCriterion
+        from fairseq.models.wav2vec.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+
+        settings = asdict(Wav2Vec2Config()) | {
+            "extractor_mode": "layer_norm" if a.conv_norm == "layer" else "default",
+            "conv_feature_layers": repr(list(a.conv)), "conv_bias": a.conv_bias, "encoder_embed_dim": a.width,
+            "encoder_layers": a.layers, "encoder_attention_heads": a.heads, "encoder_ffn_embed_dim": a.inner,
+            "layer_norm_first": a.pre_norm, "conv_pos": a.positional_kernel, "conv_pos_groups": a.positional_groups,
+            "quantize_targets": True, "latent_groups": TARGETS.groups, "latent_vars": TARGETS.codes,
+            "latent_dim": TARGETS.code_width, "final_dim": TARGETS.width, "num_negatives": CONTRAST.num_negatives,
+            "dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "encoder_layerdrop": 0.0,
+            "feature_grad_mult": float(contender.extractor),
+        }  # fmt: skip
+        module = Wav2Vec2Model(Wav2Vec2Config(**settings)).train()
+    _carry(a, fairseq.names(a), module)
+    module.feature_extractor.requires_grad_(contender.extractor)
+    weights = [CONTRAST.diversity_weight, CONTRAST.penalty_weight]
+    criterion = Wav2vecCriterion(SimpleNamespace(), infonce=True, loss_weights=weights)
+    inputs = {"source": given.waveform, "padding_mask": None, "mask_indices": given.hidden}
+    sample = {"net_input": inputs, "id": torch.arange(len(given.waveform))}
+
+    def loss() -> Tensor:
+        summed, count, _ = criterion(module, sample)
+        mean: Tensor = summed / count
+        return mean
+
+    return Step(module, loss)
+
+
+# ---- all of it
+
+
+def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:
+    """One race of everybody, each contest read off it: who is in two of them runs once a round."""
+    started = time.perf_counter()
+    torch.set_num_threads(threads)
+    chosen = {job: found for job, one in contests(sizes).items() if len(found := present(one)) > 1}
+    everybody = {c: step(c, sizes) for contenders in chosen.values() for c in contenders.values()}
+    for one in everybody.values():
+        one.first()
+    for job, contenders in chosen.items():
+        _refuse_unequal(job, {label: (c, everybody[c]) for label, c in contenders.items()})
+    calls = {str(number): one for number, one in enumerate(everybody.values())}
+    timings = race("", calls, repeats=repeats, warmup=0, threads=threads).timings
+    seconds = {contender: timing.seconds for contender, timing in zip(everybody, timings, strict=True)}
+    print(f"{', '.join(chosen)}: {time.perf_counter() - started:.0f} s")
+    batch = f"{sizes.utterances} x {sizes.utterance_s:g} s"
+    return [
+        Race(f"self-supervised step, {job}, {batch}", tuple(
+            Timing(f"{label}, {everybody[c].trained / 1e6:.3g} M trained", seconds[c])
+            for label, c in contenders.items()
+        ), sizes.batch_s, UNIT)
+        for job, contenders in chosen.items()
+    ]  # fmt: skip
+
+
+def _refuse_unequal(job: str, steps: Mapping[str, tuple[Learner, Step]]) -> None:
+    """Equal weights must give equal losses, draws aside, and an equal arm as many trained weights."""
+    (label, (mine, one)), *others = steps.items()
+    for other, (theirs, two) in others:
+        gap = abs(two.first_loss - one.first_loss) / one.first_loss
+        assert gap < AGREE, f"{job}: {label} has a loss of {one.first_loss}, {other} of {two.first_loss}"
+        same = (theirs.extractor, theirs.arm) == (mine.extractor, mine.arm)
+        assert not same or one.trained == two.trained, (
+            f"{job}: {label} trains {one.trained} weights, {other} {two.trained}"
+        )
+
+
+def peaks(sizes: Sizes, threads: int) -> list[Peak]:
+    """Most memory of a fresh process that trains two steps."""
+    found: dict[Learner, Peak] = {}
+    for job, contenders in contests(sizes).items():
+        for label, contender in contenders.items():
+            if contender not in found and not contender.missing:
+                found[contender] = peak_memory(
+                    f"{job}: {label}", module="benchmarks.pretraining_steps", maker="step",
+                    arguments=(contender, sizes), threads=threads,
+                )  # fmt: skip
+    return list(found.values())
+
+
+if __name__ == "__main__":
+    asked = options("Times self-supervised steps of wav2vec 2.0 BASE.", repeats=7, threads=2)
+    finished = races(Sizes(), asked.repeats, asked.threads)
+    publish(
+        "pretraining_steps", finished, threads=asked.threads, folder=asked.folder,
+        peaks=peaks(Sizes(), asked.threads),
+    )  # fmt: skip

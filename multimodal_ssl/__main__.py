@@ -1,0 +1,190 @@
+"""The tool: `python -m multimodal_ssl index|search`; what is heavy is imported once a command runs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from common.command import TOOL_SETTINGS, complain, plain_errors, progress
+
+if TYPE_CHECKING:
+    from multimodal_ssl.index import Index
+    from multimodal_ssl.search import Hit, Question
+
+KEPT = "videos that were finished are kept; the same command goes on"
+MODEL = "fine"
+DEFAULT_INDEX = Path("clip-index")
+
+app = typer.Typer(
+    help="Find moments in videos by what is seen: index a folder once, then search it with words.",
+    **TOOL_SETTINGS,
+)
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.command()
+def index(
+    videos: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of videos, at any depth.")],
+    out: Annotated[Path, typer.Option(help="The index, a folder of its own.")] = DEFAULT_INDEX,
+    model: Annotated[str, typer.Option(help="A name, or a run's weights.safetensors.")] = MODEL,
+    rate: Annotated[
+        float,
+        typer.Option(min=0.01, max=1000, help="Frames looked at per second; fewer make windows longer."),
+    ] = 4.0,
+    device: Device = "auto",
+) -> None:
+    """Makes a folder of videos searchable, or brings its index up to date.
+
+    Every video is cut into overlapping windows of as many frames as the model was trained on. Videos that are new or
+    changed are indexed, those that are gone leave the index, all others are kept: a stopped command goes on when it is
+    given again. A file that cannot be decoded to its end is named with the reason, what came before is searchable, the
+    others go on, and the exit code is 1.
+
+    \b
+    python -m multimodal_ssl index videos/
+    python -m multimodal_ssl index videos/ --out holiday-index --rate 2
+    python -m multimodal_ssl search "a dog moving left" --index holiday-index
+    """
+    with plain_errors(stopped=KEPT, too_large="a window is"):
+        from common.runtime import find_device
+        from multimodal_ssl import by_name
+        from multimodal_ssl import index as indexing
+        from multimodal_ssl.windows import Cut
+
+        files = indexing.video_files(videos)
+        trained, found = by_name.load(model), find_device(device)
+        if found.notice:
+            typer.echo(found.notice, err=True)
+        cut = Cut(
+            num_frames=trained.composition.num_frames, size_px=trained.composition.size_px, rate_hz=rate
+        )
+        wanted = indexing.Index(out, videos.resolve(), _anywhere(model), trained.sha256, cut)
+        index = indexing.Index.begin(wanted)
+        encode = indexing.encoder(trained.matcher().to(found.kind))
+        counts: Counter[str] = Counter()
+        with progress(len(files), "video") as advance:
+            for outcome in index.update(files, encode):
+                counts[outcome.what] += 1
+                if outcome.what == "failed":
+                    complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
+                if outcome.what != "removed":
+                    advance()
+        typer.echo(_summary(index, counts))
+        if counts["failed"]:
+            raise typer.Exit(1)
+
+
+def _anywhere(model: str) -> str:
+    """The model's name, or its path from wherever a search is started."""
+    return str(Path(model).resolve()) if Path(model).is_file() else model
+
+
+def _summary(index: Index, counts: Counter[str]) -> str:
+    windows = sum(len(video.times_s) for video, _ in index.videos())
+    done = ", ".join(f"{counts[what]} {what}" for what in ("indexed", "kept", "removed", "failed"))
+    return f"{index.folder}: {windows} windows of {index.cut}, by {index.model}; videos: {done}"
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be seen, in English words.")],
+    index: Annotated[Path, typer.Option(help="What the index command made.")] = DEFAULT_INDEX,
+    top: Annotated[int, typer.Option(min=1, help="Results; none shares a moment with a better one.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Draw into this .png where and when each phrase matched the first result."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model, if it no longer lies where the index was made with it.")
+    ] = None,
+) -> None:
+    """Finds the moments that fit a sentence best, in an index.
+
+    The order is that of the model's own score, as it was trained; the score of one pooled vector a side stands beside
+    it and is not mixed in. Both lie in -1 to 1, and only those of one sentence compare. The first search fetches the
+    vectors of 400,000 words (76 MB); without a network, the words of the model's own captions serve.
+
+    \b
+    python -m multimodal_ssl search "a dog moving left"
+    python -m multimodal_ssl search "a dog moving left" --top 20 --json > found.json
+    python -m multimodal_ssl search "a dog moving left" --explain why.png
+    """
+    with plain_errors(too_large="the index is"):
+        if explain and (explain.suffix.lower() != ".png" or not explain.parent.is_dir()):
+            raise ValueError(f"{explain}: the picture must be a .png in a folder that is there")
+        from multimodal_ssl import by_name
+        from multimodal_ssl import search as searching
+        from multimodal_ssl.index import Index
+
+        held = Index.read(index)
+        trained = by_name.load(model or held.model)
+        held.check_model(trained.name, trained.sha256)
+        vocabulary, notice = trained.vocabulary()
+        matcher, question = searching.ask(trained, text, vocabulary)
+        for note in filter(None, (notice, *question.notes)):
+            typer.echo(f"note: {note}", err=True)
+        hits, num_windows = searching.search(held, matcher, question, top)
+        if not hits:
+            raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
+        report = _report(held, trained.similarity, question, hits, num_windows)
+        typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
+        if explain:
+            from multimodal_ssl import explain as explaining
+
+            explained = explaining.explain(held, matcher, question, hits[0])
+            explaining.draw(held, question, hits[0], explained).savefig(explain, dpi=120)
+            typer.echo(f"{explain}: drawn", err=True)
+
+
+def _report(
+    index: Index, similarity: str, question: Question, hits: list[Hit], num_windows: int
+) -> dict[str, Any]:
+    found = [
+        {
+            "video": str(index.videos_folder / hit.video.path),
+            "start_s": hit.start_s,
+            "stop_s": hit.stop_s,
+            "score": round(hit.score, 4),
+            "pooled": round(hit.pooled, 4),
+            "picture": str(hit.picture),
+        }
+        for hit in hits
+    ]
+    return {
+        "text": question.text,
+        "model": index.model,
+        "score_is": f"{similarity}, as trained",
+        "pooled_is": "mean of places, maximum of phrases",
+        "windows": num_windows,
+        "left_out": {"no vector": question.unknown, "too many": question.cut},
+        "found": found,
+    }
+
+
+def _table(report: dict[str, Any]) -> str:
+    lines = [f"{'as trained':>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
+    for hit in report["found"]:
+        scores = f"{hit['score']:>10.3f}  {hit['pooled']:>7.3f}"
+        times = "  ".join(f"{_clock(hit[key]):>10}" for key in ("start_s", "stop_s"))
+        lines.append(_shown(f"{scores}  {times}  {hit['video']}  {hit['picture']}"))
+    told = f"best of {report['windows']} windows, by {report['model']}"
+    return "\n".join([*lines, f"{told}; {report['score_is']}; pooled: {report['pooled_is']}"])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{rest:05.2f}"
+
+
+def _shown(text: str) -> str:
+    """File names need not be UTF-8; a terminal needs it."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m multimodal_ssl")

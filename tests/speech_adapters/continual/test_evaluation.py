@@ -1,0 +1,168 @@
+"""What is scored of every arm: which items there are, and what each of them does and does not depend on."""
+
+import copy
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+
+from common import checkpoint, trainer
+from speech_adapters import tones
+from speech_adapters.continual import evaluation, forgetting
+from speech_adapters.continual.recipes import RECIPES
+
+SMOKE = {name: RECIPES["smoke"][name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
+PIECE = 16_000
+
+
+def _scored(recipe, folder):
+    (folder / "pictures").mkdir(parents=True)
+    model = recipe.model()
+    if recipe.steps:
+        trained = trainer.train(recipe, seed=0, folder=folder, device="cpu")
+        model.load_state_dict(checkpoint.load(trained.weights).tensors)
+    return list(recipe.score(model.eval(), seed=0, split="test", pictures=folder / "pictures"))
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """Items of each arm at smoke."""
+    return {name: _scored(recipe, tmp_path_factory.mktemp(name)) for name, recipe in SMOKE.items()}
+
+
+def _of(items, part):
+    return [item for item in items if item.part == part]
+
+
+def test_every_arm_has_its_parts_and_no_item_twice(scored):
+    common = {"contrast tones", "letters tones", "recognition all", "recognition adapters"}
+    parts = {name: {item.part for item in items} for name, items in scored.items()}
+    assert parts == {
+        "FULL_FR": common | {"training"},
+        "ADAPTERS_FR": common | {"training", "switched off"},
+        "SOURCE": common,
+    }
+    assert all(max(Counter(item.id for item in items).values()) == 1 for items in scored.values())
+
+
+def test_all_arms_are_asked_about_the_same_items(scored):
+    for part in ("contrast tones", "letters tones", "recognition all", "recognition adapters"):
+        asked = {tuple((item.id, item.group) for item in _of(items, part)) for items in scored.values()}
+        assert len(asked) == 1, part
+
+
+def test_letters_have_a_curve_over_steps_and_seconds(scored):
+    for name, items in scored.items():
+        letters = _of(items, "letters tones")
+        assert len(letters) == tones.COUNTS["test"]
+        marks = ("@2", "@4") if SMOKE[name].steps else ()
+        assert {key for key in letters[0].scores if "@" in key} == {
+            f"{value}{mark}" for value in ("ctc_nats", "train_s") for mark in marks
+        }
+        for item in letters:
+            assert item.scores["characters"] == len(next(
+                clip.text for clip in tones.clips("test") if item.id.endswith(clip.id)))  # fmt: skip
+            if marks:
+                assert 0 < item.scores["train_s@2"] <= item.scores["train_s@4"]
+                assert item.scores["ctc_nats@4"] == item.scores["ctc_nats"]  # the last snapshot is the model
+
+
+def test_recognition_keeps_what_was_said_and_heard(scored):
+    for item in _of(scored["ADAPTERS_FR"], "recognition adapters"):
+        assert {"reference", "greedy"} == item.texts.keys()
+        assert {"words", "word_errors", "characters", "character_errors", "ctc_nats"} <= item.scores.keys()
+
+
+def test_a_set_switched_off_is_the_source_to_the_bit_and_the_set_does_something(scored):
+    items = _of(scored["ADAPTERS_FR"], "switched off")
+    assert items
+    assert all(item.scores["off"] == 0 < item.scores["on"] for item in items)
+
+
+# ---- the forgetting matrix
+
+
+def _contrast(model, source):
+    return [
+        (item.id, *item.scores.values())
+        for item in forgetting.contrast_items(model, source, "tones", "test", PIECE)
+    ]
+
+
+@pytest.fixture
+def source():
+    torch.manual_seed(0)
+    return SMOKE["FULL_FR"].source()
+
+
+def test_forgetting_is_asked_on_fixed_pieces_masks_and_negatives(source):
+    torch.manual_seed(1)
+    first = _contrast(source, source)
+    torch.manual_seed(2)
+    assert _contrast(source, source) == first
+    assert all(nats > 0 and 0 <= right <= 1 for _, nats, right in first)
+
+
+def test_answers_are_the_source_models_codes_whatever_became_of_ones_own(source):
+    model = copy.deepcopy(source)
+    with torch.no_grad():
+        for module in (model.quantiser, model.code_projection):
+            for weight in module.parameters():
+                weight.normal_()
+    assert _contrast(model, source) == _contrast(source, source)
+    with torch.no_grad():
+        model.context_projection.weight.normal_()
+    assert _contrast(model, source) != _contrast(source, source)
+
+
+def test_features_of_the_answers_are_the_source_models_too(source):
+    """An extractor that forgot everything and a source that did not: what is predicted stays what it was."""
+    model, asked = copy.deepcopy(source), []
+    quantise = source.quantiser.forward
+    source.quantiser.forward = lambda features, *rest: asked.append(features) or quantise(features, *rest)
+    _contrast(source, source)
+    with torch.no_grad():
+        for weight in model.encoder.extractor.parameters():
+            weight.normal_()
+    before, asked[:] = list(asked), []
+    _contrast(model, source)
+    assert all(torch.equal(one, two) for one, two in zip(before, asked, strict=True))
+
+
+# ---- seconds of training
+
+
+def _journal(folder, rows):
+    path = folder / "journal.jsonl"
+    lines = [json.dumps({"event": "train", "step": step, "wall_s": wall_s}) for step, wall_s in rows]
+    path.write_text("".join(line + "\n" for line in [json.dumps({"event": "start", "step": 0}), *lines]))
+    return path
+
+
+def test_tenths_of_a_training_add_up_to_its_seconds(tmp_path):
+    path = _journal(
+        tmp_path, [(step, 0.1 * step + (5.0 if step > 50 else 0.0)) for step in range(10, 101, 10)]
+    )
+    items = list(evaluation.seconds(path, 100))
+    assert [item.id for item in items] == [f"training/tenth {n}" for n in range(1, 11)]
+    assert [item.scores["seconds"] for item in items] == pytest.approx([1.0] * 5 + [6.0] + [1.0] * 4)
+    assert sum(item.scores["seconds"] for item in items) == pytest.approx(15.0)
+
+
+def test_a_journal_with_few_rows_gives_the_tenths_it_can(tmp_path):
+    """Each stands for a tenth of the steps, though it was measured over more."""
+    items = list(evaluation.seconds(_journal(tmp_path, [(50, 5.0), (100, 15.0)]), 100))
+    assert [(item.id, item.scores["seconds"]) for item in items] == [
+        ("training/tenth 5", pytest.approx(1.0)), ("training/tenth 10", pytest.approx(2.0))]  # fmt: skip
+
+
+def test_what_was_not_trained_has_no_seconds(tmp_path):
+    assert list(evaluation.seconds(_journal(tmp_path, []), 100)) == []
+    assert list(evaluation.seconds(_journal(tmp_path, [(1, 1.0)]), 0)) == []
+
+
+def test_phones_are_asked_of_russian_alone():
+    assert replace(SMOKE["FULL_FR"], language="ru").phones
+    assert not SMOKE["FULL_FR"].phones
