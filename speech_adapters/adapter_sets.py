@@ -60,6 +60,8 @@ class AdapterSet:
         """
         if arm.kind not in ("adapters", "single-adapter", "head"):
             raise ValueError(f"an adapter set is of arm adapters, single-adapter or head, got {arm.kind}")
+        if any(weight.requires_grad for weight in model.encoder.extractor.parameters()):
+            raise ValueError("an adapter set leaves the extractor alone; this model trains it")
         tensors = {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
         vocabulary = Vocabulary.of(language) if isinstance(model, Recogniser) else None
         return cls(tensors, arm, language, vocabulary, backbone, dict(origin))

@@ -56,6 +56,16 @@ class Continue(Pretrain):
     recognition_steps: int = 200
     recognition_lr: float = 5e-3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pieces = round(self.batch_s / self.crop_s)
+        if not 0 <= self.replay_share <= 1 / pieces:
+            raise ValueError(
+                f"replay_share must be in 0..1/{pieces}, one piece of a batch of {pieces}, got {self.replay_share}"
+            )
+        if self.anchor_weight and self.arm.kind != "full":
+            raise ValueError(f"an anchor holds weights that are all trained, got arm {self.arm.kind}")
+
     # ---- the network
 
     def model(self) -> nn.Module:
