@@ -34,9 +34,10 @@ ADAPTERS = replace(FULL, arm=Arm(kind="adapters"), extractor_trained=False, peak
 FULL_MINI = Continue(
     start_from="small-en", sources=LANGUAGES["fr"], architecture=SMALL, arm=Arm(kind="full", bottleneck=64),
     codes=64, code_width=64, target_width=64, num_negatives=100, diversity_weight=1.0, penalty_weight=0.0,
-    gumbel_start=0.5, steps=400, extractor_trained=True,
-    batch_s=16.0, crop_s=8.0, peak_lr=1e-3, warmup_steps=40, final_lr_ratio=0.05, weight_decay=0.01, betas=(0.9, 0.98),
-    clip_norm=1.0, cpu_bf16=True, keep_every=100, log_every=20, cost_s=200.0, recognised=SPELLED["fr"],
+    gumbel_start=0.5, steps=360, extractor_trained=True,
+    batch_s=16.0, crop_s=8.0, peak_lr=1e-3, warmup_steps=36, final_lr_ratio=0.05, weight_decay=0.01, betas=(0.9, 0.98),
+    clip_norm=1.0, cpu_bf16=True, keep_every=120, log_every=20, cost_s=200.0, recognised=SPELLED["fr"],
+    recognition_steps=150,
 )  # fmt: skip
 ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), extractor_trained=False)
 # What the new language is compared with: the model of the first one, as it is.
