@@ -8,7 +8,14 @@ from toy_recipe import Toy
 
 from common.recipe import Shard, override
 
-KEPT_OUT = {"cost_s", "workers", "log_every", "save_every_s", "preview_every"}  # change no number
+KEPT_OUT = {
+    "cost_s",
+    "workers",
+    "log_every",
+    "save_every_s",
+    "preview_every",
+    "keep_every",
+}  # change no number
 
 
 @dataclass(frozen=True, kw_only=True)
