@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import statistics
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -130,8 +131,9 @@ class Unlabelled(Recipe):
                 yield Item(f"{source}/{piece.id}", piece.stretch.group, source, losses)
         yield from phone_probe.score(model.encoder, split)
 
+    @abstractmethod
     def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, hidden: Tensor) -> dict[str, float]:
-        raise NotImplementedError
+        """Named losses of one piece, without gradient."""
 
     # ---- guarding
 

@@ -7,6 +7,7 @@ frames past it are zero before every convolution, and batch norms take their sta
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ class OwnBatchNorm(nn.BatchNorm2d):
         return out.permute(0, 2, 3, 1)
 
 
-class AudioEncoder(nn.Module):
+class AudioEncoder(nn.Module, ABC):
     """Front end, network and mean over frequencies; what networks share.
 
     Attributes:
@@ -83,9 +84,9 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.log_mel = LogMel(audio)
 
+    @abstractmethod
     def trunk(self, x: Map, num_frames: Int[Tensor, " batch"]) -> tuple[LastMap, Int[Tensor, " batch"]]:
         """Last map, and how many of its frames are each sound's own."""
-        raise NotImplementedError
 
     def forward(self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"]) -> Units:
         """Units of 16 kHz sounds; 0 samples mean that a clip has no sound, and padding may hold any numbers."""

@@ -10,6 +10,7 @@ that lie in memory as "batch time height width channel" are taken without a copy
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 
 import torch
@@ -22,7 +23,7 @@ from multimodal_ssl.units import Units
 Grid = tuple[int, int, int]  # places in time, height and width
 
 
-class VideoEncoder(nn.Module):
+class VideoEncoder(nn.Module, ABC):
     """A stack of 3-D convolutions, and where on a clip its units lie.
 
     Units come in the order of `grid`, width fastest, and are all a clip's own.
@@ -38,9 +39,9 @@ class VideoEncoder(nn.Module):
         self.trunk = trunk.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.width = width
 
+    @abstractmethod
     def grid(self, time: int, height: int, width: int) -> Grid:
         """Places that a clip of so many frames and pixels gives."""
-        raise NotImplementedError
 
     def forward(self, video: Float[Tensor, "batch time 3 height width"]) -> Units:
         """Units of clips with pixels in [0, 1].

@@ -39,19 +39,24 @@ class Cost(Recipe):
     seconds: float = 3.0  # of each
     repeats: int = 8  # after one that is not counted
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps:
+            raise ValueError(f"updates are timed and nothing is trained: steps must be 0, got {self.steps}")
+
     def model(self) -> nn.Module:
         from torch import nn
 
         return nn.Identity()
 
     def batch(self, seed: int, step: int, shard: Shard) -> Any:
-        raise NotImplementedError("nothing is trained")
+        raise AssertionError("nothing is trained")
 
     def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
         return []
 
     def losses(self, model: nn.Module, batch: Any, step: int) -> dict[str, Any]:
-        raise NotImplementedError("nothing is trained")
+        raise AssertionError("nothing is trained")
 
     def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         """Seconds of an update, with and without the optimiser's step, of every cell in every repeat."""

@@ -43,5 +43,7 @@ def test_nothing_is_read_and_nothing_is_trained():
     assert COST.steps == 0
     assert not list(COST.model().parameters())
     assert COST.manifest_sha256() == ""
-    with pytest.raises(NotImplementedError, match="nothing is trained"):
+    with pytest.raises(AssertionError, match="nothing is trained"):
         COST.batch(0, 0, Shard())
+    with pytest.raises(ValueError, match="steps must be 0, got 3"):
+        replace(COST, steps=3)
