@@ -3,10 +3,9 @@
 These are the targets of BEST-RQ [Chiu22, arXiv 2202.01855]: a random projection and random codebooks that are never
 trained, so there is nothing that could collapse. From nothing, wav2vec 2.0's own objective has to find features and
 codes at once; on two CPU cores an hour of it left features that tell phones apart less well than a log-mel spectrum
-does. This stage's layers tell them apart better than it
-(speech_adapters/asr/README.md has both), and the contrast that follows starts from features worth quantising.
-Departures: several codebooks as in [Zhang23, arXiv 2303.01037], and visible frames are named too, at half the weight,
-which is what trains the convolutions fastest.
+does. This stage's layers tell them apart better than it (speech_adapters/asr/README.md has both), and the contrast
+that follows starts from features worth quantising. Departures: several codebooks as in [Zhang23, arXiv 2303.01037],
+and visible frames are named too, at half the weight, so that every frame teaches the convolutions.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def items(recipe: Continue, model: Pretraining, *, seed: int, split: str, folder
         bare = copy.deepcopy(source.encoder)
         yield from forgetting.switched_off_items(bare, learned, recipe.matrix[0], split, recipe._crop)
     yield from seconds(folder / "journal.jsonl", recipe.steps)
-    for name in dict.fromkeys((*recipe.spelled, recipe.remembered)):
+    for name in filter(None, dict.fromkeys((*recipe.spelled, recipe.remembered))):
         on_the_way = _snapshots(recipe, folder) if name in recipe.spelled else {}
         yield from _letters(recipe, {"": (model.encoder, 0.0), **on_the_way}, name, split, seed)
     yield from _recognition(recipe, model, split, seed)

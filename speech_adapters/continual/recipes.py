@@ -23,9 +23,7 @@ FULL = Continue(
     arm=Arm(kind="full"), extractor_trained=True, steps=50_000, batch_s=1500.0, crop_s=15.0, batch_size=100,
     accumulate=4, peak_lr=2e-4, warmup_steps=4000, weight_decay=0.01, betas=(0.9, 0.98), clip_norm=10.0,
     dropout=Dropout(residual=0.1, attention=0.1, features=0.1, layer=0.05), gumbel_start=0.5, bf16=True, workers=8,
-    keep_every=10_000, matrix=(*FOLDERS["en"], *FOLDERS["fr"], *FOLDERS["es"]), spelled=("common-voice-fr",),
-    remembered="libri-light-10h", recognised="common-voice-fr", probe_steps=4000, recognition_steps=20_000,
-    recognition_lr=5e-5, probe_train_s=36_000.0,
+    keep_every=10_000, matrix=(*FOLDERS["en"], *FOLDERS["fr"], *FOLDERS["es"]), spelled=(), remembered="",
 )  # fmt: skip
 ADAPTERS = replace(FULL, arm=Arm(kind="adapters"), extractor_trained=False, peak_lr=5e-4)
 
