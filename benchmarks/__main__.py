@@ -15,6 +15,7 @@ BENCHMARKS = (
     "image_quality",
     "upscaling",
     "speech_steps",
+    "pretraining_steps",
     "transcription",
     "pair_similarity",
     "clip_search",
@@ -37,7 +38,7 @@ def table(name: str) -> Table:
     peaks = "; ".join(f"{peak['job']}: {peak['peak_bytes'] / 1e6:.0f} MB" for peak in found["peaks"])
     commit, date = found["commit"][:12], found["date"][:10]
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
-    where = f"{found['hardware']['cpu']}, {threads}, commit {commit}, {date}"
+    where = f"{found['hardware']['gpu'] or found['hardware']['cpu']}, {threads}, commit {commit}, {date}"
     caption = f"{where}, load average {found['load_average'][0]}." + (
         f" Peak memory: {peaks}." if peaks else ""
     )
@@ -48,7 +49,8 @@ def table(name: str) -> Table:
 
 def generated() -> str:
     """All tables, as the README holds them."""
-    return "\n\n".join(markdown(table(name)) for name in BENCHMARKS if (RESULTS / f"{name}.json").exists())
+    names = [each for name in BENCHMARKS for each in (name, f"{name}_gpu")]
+    return "\n\n".join(markdown(table(name)) for name in names if (RESULTS / f"{name}.json").exists())
 
 
 if __name__ == "__main__":

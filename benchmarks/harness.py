@@ -173,6 +173,11 @@ def publish(
     return path
 
 
+def name_here(name: str) -> str:
+    """Name of a benchmark's file: that of a GPU stands beside that of a CPU."""
+    return f"{name}_gpu" if torch.cuda.is_available() else name
+
+
 def options(description: str, *, repeats: int = 9, threads: int = 1) -> argparse.Namespace:
     """The command line every benchmark shares: repeats, threads, folder; the first two have defaults of its own."""
     parser = argparse.ArgumentParser(description=description)

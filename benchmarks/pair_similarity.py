@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
+from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish, race
 from multimodal_ssl.model import Model
 from multimodal_ssl.objectives import pair_weights, symmetric_nce
 from multimodal_ssl.pairs import score_pairs
@@ -161,4 +161,6 @@ if __name__ == "__main__":
         batches, steps = [48, 128], [(AS_MINI, 48), (SMALL, 48), (SMALL, 128)]
     finished = races(batches, steps, device, chunk, chosen.repeats, chosen.threads)
     memory = peaks((64, 128, 256, 512), device, chunk, chosen.threads, most_at_once)
-    publish("pair_similarity", finished, threads=chosen.threads, folder=chosen.folder, peaks=memory)
+    publish(
+        name_here("pair_similarity"), finished, threads=chosen.threads, folder=chosen.folder, peaks=memory
+    )

@@ -1,14 +1,15 @@
 """Times self-supervised steps of wav2vec 2.0 BASE against other libraries: `python -m benchmarks.pretraining_steps`.
 
-In float32, on equal batches, masks and weights, AdamW step included, without dropout and without the feature
-penalty, which transformers has not. Everybody hides the same frames and contrasts each with as many others. The first
-round is not timed: there everybody's losses must agree, as far as the draws of negatives let them, and as many weights
-must get a gradient where the same is trained. transformers takes negatives from the caller, as in its own example;
-making them is not timed. Nobody else has adapters in pre-training, so these stand beside our own other steps.
+In float32 on a CPU, in bfloat16 by autocast on a GPU, on equal batches, masks and weights, AdamW step included, without
+dropout and without the feature penalty, which transformers has not. Everybody hides the same frames and contrasts each
+with as many others. The first round is not timed: there everybody's losses must agree, as far as the draws of negatives
+let them, and as many weights must get a gradient where the same is trained. transformers takes negatives from the
+caller, as in its own example; making them is not timed. Nobody else has adapters in pre-training, so these stand beside
+our own other steps.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Peak, Race, Timing, options, peak_memory, publish, race
+from benchmarks.harness import Peak, Race, Timing, name_here, options, peak_memory, publish, race
 from benchmarks.speech_peers import UNIT, Contender, logging_kept, noise, present
 from benchmarks.speech_steps import Step
 from speech_adapters.adapter import apply
@@ -40,10 +41,14 @@ class Sizes:
     architecture: Architecture = field(default=BASE)
     utterances: int = 2  # all as long
     utterance_s: float = 4.0
+    device: str = "cpu"
 
     @property
     def batch_s(self) -> float:
         return self.utterances * self.utterance_s
+
+
+ON_A_GPU = Sizes(utterances=6, utterance_s=15.6, device="cuda")  # about BASE's 1.4 million samples
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,25 @@ def work(sizes: Sizes) -> Work:
     waveform = noise(sizes.utterances, sizes.utterance_s, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     num_frames = torch.tensor([sizes.architecture.num_frames(round(sizes.utterance_s * SAMPLE_RATE_HZ))])
-    return Work(waveform, span_mask(num_frames, int(num_frames), Masking()).repeat(sizes.utterances, 1))
+    hidden = span_mask(num_frames, int(num_frames), Masking()).repeat(sizes.utterances, 1)
+    return Work(waveform.to(sizes.device), hidden.to(sizes.device))
 
 
 def step(contender: Learner, sizes: Sizes) -> Step:
     """A contender's step, from the same random weights."""
     makers = {"ours": _ours, "transformers": _transformers, "fairseq": _fairseq}
-    return makers[contender.who](contender, sizes.architecture, work(sizes))
+    made = makers[contender.who](contender, sizes.architecture, work(sizes))
+    return Step(made.module, half_on_a_gpu(made.loss, sizes.device))
+
+
+def half_on_a_gpu(loss: Callable[[], Tensor], device: str) -> Callable[[], Tensor]:
+    """The loss in bfloat16 where the device is a GPU."""
+
+    def call() -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16, enabled=device == "cuda"):
+            return loss()
+
+    return call
 
 
 def _model(architecture: Architecture) -> Pretraining:
@@ -112,8 +129,8 @@ def _carry(architecture: Architecture, names: Names, module: nn.Module) -> None:
 def _ours(contender: Learner, a: Architecture, given: Work) -> Step:
     model = _model(a).train()
     apply(contender.arm, model.encoder)
-    model.encoder.extractor.requires_grad_(contender.extractor)
-    lengths = torch.full(given.waveform.shape[:1], given.waveform.shape[1])
+    model.to(given.waveform.device).encoder.extractor.requires_grad_(contender.extractor)
+    lengths = torch.full(given.waveform.shape[:1], given.waveform.shape[1], device=given.waveform.device)
 
     def loss() -> Tensor:
         return torch.stack(list(model(given.waveform, lengths, given.hidden).values())).sum()
@@ -139,6 +156,7 @@ def _transformers(contender: Learner, a: Architecture, given: Work) -> Step:
     module = transformers.Wav2Vec2ForPreTraining(transformers.Wav2Vec2Config(**settings)).train()
     assert module.config._attn_implementation == "sdpa"
     _carry(a, huggingface.NAMES, module)
+    module.to(given.waveform.device)
     if not contender.extractor:
         module.freeze_feature_encoder()
     places = _places_in_batch(given.hidden)
@@ -158,8 +176,8 @@ def _places_in_batch(hidden: Tensor) -> Tensor:
     counts = hidden.sum(dim=1)
     drawn = draw_negatives(counts, CONTRAST.num_negatives)
     frames = hidden.nonzero()[:, 1].reshape(len(hidden), -1)
-    rows = torch.arange(len(hidden))[:, None, None]
-    places = torch.zeros(*hidden.shape, CONTRAST.num_negatives, dtype=torch.long)
+    rows = torch.arange(len(hidden), device=hidden.device)[:, None, None]
+    places = torch.zeros(*hidden.shape, CONTRAST.num_negatives, dtype=torch.long, device=hidden.device)
     places[hidden] = (frames[rows, drawn] + rows * hidden.shape[1]).flatten(0, 1)
     return places
 
@@ -181,7 +199,7 @@ def _fairseq(contender: Learner, a: Architecture, given: Work) -> Step:
         }  # fmt: skip
         module = Wav2Vec2Model(Wav2Vec2Config(**settings)).train()
     _carry(a, fairseq.names(a), module)
-    module.feature_extractor.requires_grad_(contender.extractor)
+    module.to(given.waveform.device).feature_extractor.requires_grad_(contender.extractor)
     weights = [CONTRAST.diversity_weight, CONTRAST.penalty_weight]
     criterion = Wav2vecCriterion(SimpleNamespace(), infonce=True, loss_weights=weights)
     inputs = {"source": given.waveform, "padding_mask": None, "mask_indices": given.hidden}
@@ -249,8 +267,9 @@ def peaks(sizes: Sizes, threads: int) -> list[Peak]:
 
 if __name__ == "__main__":
     asked = options("Times self-supervised steps of wav2vec 2.0 BASE.", repeats=7, threads=2)
-    finished = races(Sizes(), asked.repeats, asked.threads)
+    sizes = ON_A_GPU if torch.cuda.is_available() else Sizes()
+    finished = races(sizes, asked.repeats, asked.threads)
     publish(
-        "pretraining_steps", finished, threads=asked.threads, folder=asked.folder,
-        peaks=peaks(Sizes(), asked.threads),
+        name_here("pretraining_steps"), finished, threads=asked.threads, folder=asked.folder,
+        peaks=peaks(sizes, asked.threads),
     )  # fmt: skip

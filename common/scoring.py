@@ -137,12 +137,12 @@ def name_of(name: str, recipe: Recipe, registered: Recipe) -> str:
 def publish_weights(paper: Paper, scale: str) -> list[Path]:
     """Copies the weights that the paper's tool uses by name into its `weights/`, with where they came from.
 
-    Which are published is `PUBLISHED_WEIGHTS` of its recipes: name of the file to name of the recipe, seed 0. A paper
-    whose files are more than a run's weights has a function `weights_file` that makes them of those.
+    Which are published is `PUBLISHED_WEIGHTS` of its recipes: at each scale, name of the file to name of the recipe,
+    seed 0. A paper whose files are more than a run's weights has a function `weights_file` that makes them of those.
     """
     written = []
     weights_file = getattr(paper.room("recipes"), "weights_file", None)
-    for file, name in paper.room("recipes").PUBLISHED_WEIGHTS.items():
+    for file, name in paper.room("recipes").PUBLISHED_WEIGHTS.get(scale, {}).items():
         run = results.find(paper.published(scale), name, 0)
         source = paper.run_folder(scale, name, 0) / "weights.safetensors"
         if run is None or not source.exists():

@@ -92,7 +92,7 @@ RECIPES: Mapping[str, Mapping[str, Recipe]] = {
     "smoke": {**_at(0, _SMALL), **_at(25, _SMALL)},
 }
 SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
-PUBLISHED_WEIGHTS = {"fine": "FINE_0"}
+PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {"mini": {"fine": "FINE_0"}}
 
 
 def weights_file(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 SAMPLE_RATE_HZ = 16_000
@@ -83,11 +83,13 @@ SMALL = Architecture(
     conv=((64, 20, 10), (96, 3, 2), (128, 3, 2), (160, 3, 2), (160, 2, 2), (160, 2, 2)),
     width=192, layers=4, heads=4, inner=768, pre_norm=True, positional_kernel=64,
 )  # fmt: skip
+# For one GPU and the same few hours of speech: as deep as BASE, so that what layers are adapted can be asked.
+DEEP = replace(SMALL, width=144, layers=12, heads=6, inner=576)
 TINY = Architecture(
     conv=((8, 20, 10), (8, 3, 2), (16, 3, 2), (16, 3, 2), (16, 2, 2), (16, 2, 2)),
     width=24, layers=2, heads=2, inner=48, pre_norm=True, positional_kernel=16, positional_groups=4,
 )  # fmt: skip
-ARCHITECTURES = {"base": BASE, "large": LARGE, "xlsr": XLSR, "small": SMALL, "tiny": TINY}
+ARCHITECTURES = {"base": BASE, "large": LARGE, "xlsr": XLSR, "small": SMALL, "deep": DEEP, "tiny": TINY}
 
 
 @dataclass(frozen=True, kw_only=True)

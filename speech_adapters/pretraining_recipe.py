@@ -58,7 +58,9 @@ class Unlabelled(Recipe):
     def prepare(self) -> None:
         from speech_adapters import phone_probe, speech_data
 
-        speech_data.prepare(*self.sources, *self.probed, phone_probe.SOURCE)
+        # What is asked of an encoder afterwards does not fit a pack.
+        scored = () if speech_data.packed(*self.sources) else (*self.probed, phone_probe.SOURCE)
+        speech_data.prepare(*self.sources, *scored)
 
     def _pieces(self, seed: int, step: int) -> list[Piece]:
         """Of the whole batch, over all shards."""

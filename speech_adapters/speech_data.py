@@ -173,6 +173,11 @@ def pack(path: Path, *names: str) -> str:
     return speech_pack.write_pack(path, root, chosen)
 
 
+def packed(*names: str) -> bool:
+    """Whether each of the sources came here in a pack."""
+    return all(speech_pack.open_pack(data_root(), name) for name in names)
+
+
 # ---- preparation
 
 

@@ -333,7 +333,9 @@ RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
 }
 SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
 
-PUBLISHED_WEIGHTS = {"evesrnet": "EVESRNET", "wide": "WIDE"}  # name for `upscale --model`, recipe
+PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {  # by scale: name for `upscale --model`, recipe
+    "mini": {"evesrnet": "EVESRNET", "wide": "WIDE"}
+}
 
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
 ARMS = ("WIDE", "EVESRNET", "COPIES")

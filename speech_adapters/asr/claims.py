@@ -79,7 +79,8 @@ _question = partial(
     Claim, where="our question", paper="no number", kind="superior", scales=JUDGED, not_testable=NOT_AT_SMOKE,
     question=True, unit="nats a character",
 )  # fmt: skip
-SMALL_LAYERS = 4
+LAYERS = 12  # of the encoders at gpu and paper
+FOUR_LAYERS = {"mini": "the small encoder has four layers in all"}
 
 CLAIMS = (
     Claim(
@@ -134,9 +135,8 @@ CLAIMS = (
         bound=BOUND,
         bound_set_on=SET_ON,
         parts=ENGLISH,
-        scales=("paper",),
-        not_testable=NOT_AT_SMOKE
-        | dict.fromkeys(("mini", "gpu"), "the small encoder has four layers in all"),
+        scales=BROAD,
+        not_testable=NOT_AT_SMOKE | FOUR_LAYERS,
     ),
     _paper(
         id="best-adapters",
@@ -147,9 +147,8 @@ CLAIMS = (
         best="ADAPTERS_TOP6_EN",
         margin=lambda arms: {arm: -nats(items) for arm, items in arms.items()},
         parts=ENGLISH,
-        scales=("paper",),
-        not_testable=NOT_AT_SMOKE
-        | dict.fromkeys(("mini", "gpu"), "the small encoder has four layers in all"),
+        scales=BROAD,
+        not_testable=NOT_AT_SMOKE | FOUR_LAYERS,
     ),
     _paper(
         id="best-finetuning",
@@ -160,32 +159,29 @@ CLAIMS = (
         best="FINETUNE_TOP8_EN",
         margin=lambda arms: {arm: -nats(items) for arm, items in arms.items()},
         parts=ENGLISH,
-        scales=("paper",),
-        not_testable=NOT_AT_SMOKE
-        | dict.fromkeys(("mini", "gpu"), "the small encoder has four layers in all"),
+        scales=BROAD,
+        not_testable=NOT_AT_SMOKE | FOUR_LAYERS,
     ),
     _paper(
         id="single-layer",
         says="With one single layer to train, adapters beat fine-tuning that layer.",
         paper="direction only",
-        reads=tuple(
-            f"{kind}_LAYER{n}_EN" for kind in ("ADAPTER", "FINETUNE") for n in range(1, SMALL_LAYERS + 1)
-        ),
+        reads=tuple(f"{kind}_LAYER{n}_EN" for kind in ("ADAPTER", "FINETUNE") for n in range(1, LAYERS + 1)),
         kind="superior",
-        margin=_singles(SMALL_LAYERS),
+        margin=_singles(LAYERS),
         parts=ENGLISH,
-        scales=("gpu",),
+        scales=BROAD,
         not_testable=NOT_AT_SMOKE | NOT_AT_MINI,
     ),
     _paper(
         id="upper-layers",
         says="Upper layers matter more than lower ones: an adapted layer serves better the higher it lies.",
         paper="direction only; doubted by the reader whose notes we have",
-        reads=tuple(f"ADAPTER_LAYER{n}_EN" for n in range(1, SMALL_LAYERS + 1)),
+        reads=tuple(f"ADAPTER_LAYER{n}_EN" for n in range(1, LAYERS + 1)),
         kind="trend",
-        margin=_slope("ADAPTER_LAYER{}_EN", SMALL_LAYERS),
+        margin=_slope("ADAPTER_LAYER{}_EN", LAYERS),
         parts=ENGLISH,
-        scales=("gpu",),
+        scales=BROAD,
         not_testable=NOT_AT_SMOKE | NOT_AT_MINI,
     ),
     _paper(
@@ -230,7 +226,7 @@ CLAIMS = (
     ),
     _question(
         id="pre-training",
-        says=f"Pre-training helps: from the small encoder full fine-tuning beats training all from nothing ({GIVEN}).",
+        says=f"Pre-training helps: from our own encoder full fine-tuning beats training all from nothing ({GIVEN}).",
         reads=("FULL_EN", "RANDOM_EN"),
         margin=lower("FULL_EN", "RANDOM_EN"),
         parts=ENGLISH,

@@ -29,6 +29,7 @@ SOURCES = {
 }
 # Of the paper, as they lie under DATA_ROOT; what is drawn by seed is a list of ids with a hash.
 PACKED = (*PROMPTS.values(), "fotaq-en")
+SCORED = tuple(OTHER_VOICES.values())
 CORPORA = {"en": "libri-light-10h", "fr": "common-voice-10h"}
 DRAWN_HOURS, DRAW_SEED = 10.0, 0
 MOST_BAD = 0.05
@@ -52,18 +53,20 @@ def verify() -> list[Bad]:
 def pack(path: Path) -> str:
     """Writes what training reads, the backbone's included, into one archive; returns its sha256.
 
-    Other voices are tested on alone and would not fit: runs of a packed machine are scored where they can be had.
+    Other voices are tested on alone and would not fit. They go into a second archive beside it, "-voices" in its name;
+    without that, runs of a packed machine are scored elsewhere.
     """
     from speech_adapters import speech_data
 
+    speech_data.pack(path.with_stem(f"{path.stem}-voices"), *SCORED)
     return speech_data.pack(path, *PACKED)
 
 
 def scorable() -> bool:
-    """Whether what is scored is here; on a machine that got its data from a pack it is not."""
-    from speech_adapters import speech_pack
+    """Whether what is scored is here; on a machine that got its data from a pack it is not, but for a second one."""
+    from speech_adapters import speech_data
 
-    return not speech_pack.open_pack(data_root(), PROMPTS["en"])
+    return not speech_data.packed(PROMPTS["en"]) or speech_data.packed(*SCORED)
 
 
 # ---- clips

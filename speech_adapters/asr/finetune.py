@@ -254,6 +254,10 @@ class FineTune(Recipe):
             "A small encoder pre-trained on 2.6 hours of English game dialogue instead of BASE on LibriSpeech-960.": (
                 self.backbone.startswith("small")
             ),
+            "A narrow encoder of twelve layers that named fixed codes of the spectrum on 2.6 hours of English game "
+            "dialogue, instead of BASE by wav2vec 2.0's contrast on LibriSpeech-960.": self.backbone.startswith(
+                "deep"
+            ),
             "From random weights, all of them trained: a control that the paper does not have.": not self.backbone,
         }
         return tuple(sentence for sentence, holds in told.items() if holds)

@@ -101,7 +101,8 @@ class Cost(Recipe):
         frames = self.architecture.num_frames(lengths)
         hidden = span_mask(frames, int(frames.max()), Masking())
         begun = _clock(device)
-        losses = model(waveform, lengths, hidden)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.bf16 and device == "cuda"):
+            losses = model(waveform, lengths, hidden)
         torch.stack(list(losses.values())).sum().backward()
         done = _clock(device)
         optimiser.step()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from common.data.manifest import Bad
-from common.data.packages import data_root
 
 LANGUAGES = {
     "en": ("fotaq-en",),
@@ -50,6 +49,6 @@ def pack(path: Path) -> str:
 
 def scorable() -> bool:
     """Whether what is scored is here; on a machine that got its data from a pack it is not."""
-    from speech_adapters import speech_pack
+    from speech_adapters import speech_data
 
-    return not speech_pack.open_pack(data_root(), SPELLED["fr"])
+    return not speech_data.packed(SPELLED["fr"])

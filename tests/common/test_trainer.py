@@ -153,6 +153,21 @@ def test_a_collapse_the_recipe_knows_stops_the_run(tmp_path):
 # ---- resuming (kills are in test_trainer_faults.py)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_on_a_gpu_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path, capsys):
+    recipe = replace(QUICK, save_every_s=0.0)
+    _train(tmp_path, recipe, device="cuda")
+    whole = _weights(tmp_path)
+    oldest, *newer = sorted((tmp_path / "checkpoints").glob("*.safetensors"))
+    for path in newer:
+        path.unlink()
+    _train(tmp_path, recipe, device="cuda", resume="must")
+    assert f"from {oldest}" in capsys.readouterr().err
+    assert newer
+    assert _furthest(whole, _weights(tmp_path)) < 1e-6
+
+
 @pytest.mark.parametrize(
     ("key", "change", "told"),
     [

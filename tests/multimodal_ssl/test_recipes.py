@@ -89,7 +89,7 @@ def test_the_search_tries_as_much_for_every_arm_on_clean_captions():
 
 
 def test_weights_that_a_tool_uses_are_of_recipes():
-    assert set(recipes.PUBLISHED_WEIGHTS.values()) <= set(RECIPES["mini"])
+    assert set(recipes.PUBLISHED_WEIGHTS["mini"].values()) <= set(RECIPES["mini"])
 
 
 def test_recipes_need_no_torch():

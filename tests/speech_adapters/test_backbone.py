@@ -64,7 +64,7 @@ def test_every_committed_adapter_set_fits_the_committed_encoder(path: Path):
     adapters = AdapterSet.load(path)
     bank = AdapterBank(backbone.load("small-en"))
     bank.add("one", adapters)
-    recipe = RECIPES["mini"][PUBLISHED_WEIGHTS[path.stem]]
+    recipe = RECIPES["mini"][PUBLISHED_WEIGHTS["mini"][path.stem]]
     assert (adapters.language, adapters.arm) == (recipe.language, recipe.arm)
     waveform = torch.randn(1, 8000) * 0.1
     (log_probs,) = bank.log_probs(waveform, torch.tensor([8000]), ["one"])

@@ -112,3 +112,21 @@ def test_a_first_stage_that_stays_at_chance_is_stopped():
     assert told.index(next(filter(None, told))) == 10  # at step 3000
     assert "nothing is learned" in told[-1]
     assert not any(recipe.check(row | {"hidden": 0.9 * row["hidden"]}, step) for step in range(0, 6000, 100))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_losses_and_gradients_of_the_cpu():
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    model, batch = _model(), _batch(9000, 7000)
+    found = []
+    for device in ("cpu", "cuda"):
+        model.to(device).zero_grad()
+        losses = model(*(tensor.to(device) for tensor in batch))
+        torch.stack(list(losses.values())).sum().backward()
+        gradients = {name: weight.grad.cpu().clone() for name, weight in model.named_parameters()}
+        found.append(({name: loss.item() for name, loss in losses.items()}, gradients))
+    (losses, gradients), (theirs, there) = found
+    assert theirs == pytest.approx(losses, rel=1e-4)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(there[name], gradient, atol=1e-5, rtol=1e-3)

@@ -50,7 +50,7 @@ def test_the_shares_must_be_exact(trained, upheld):
 
 
 def test_a_loss_that_falls_from_layer_to_layer_is_a_positive_slope():
-    arms = {f"ADAPTER_LAYER{n}_EN": [_said(30 - 2 * n)] for n in range(1, 5)}
+    arms = {f"ADAPTER_LAYER{n}_EN": [_said(40 - 2 * n)] for n in range(1, 13)}
     assert BY_ID["upper-layers"].margin(arms) == pytest.approx(0.2)
 
 

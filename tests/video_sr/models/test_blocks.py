@@ -42,6 +42,22 @@ def test_deformable_convolution_equals_torchvision_in_values_and_gradients(group
         torch.testing.assert_close(mine, yours, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("groups", [1, 8])
+def test_a_gpu_deforms_as_the_cpu_does(groups):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    inputs = operands(groups, 7, 5)
+    ours = deform_conv2d(*inputs)
+    seed = torch.randn_like(ours)
+    gradients = torch.autograd.grad(ours, inputs, seed)
+    there = [each.detach().cuda().requires_grad_() for each in inputs]
+    theirs = deform_conv2d(*there)
+    torch.testing.assert_close(theirs.cpu(), ours, atol=1e-4, rtol=1e-4)
+    for mine, yours in zip(gradients, torch.autograd.grad(theirs, there, seed.cuda()), strict=True):
+        torch.testing.assert_close(yours.cpu(), mine, atol=1e-3, rtol=1e-3)
+
+
 def test_first_offset_of_a_tap_moves_down_and_the_second_right():
     """Swapped axes would read 12 instead of 14 and 33: x counts its 4x5 pixels row by row."""
     x = torch.arange(20.0).view(1, 1, 4, 5)
