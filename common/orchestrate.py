@@ -205,9 +205,9 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
             recipe = override(registered, [assignment])
             same = recipe == registered
             name = arm if same else f"{arm}-set-{recipe.settings_hash()}"
-            left.append(
-                Job(paper, arm, recipe, scale, 0, () if same else (assignment,), "dev", folder_name=name)
-            )
+            if name not in {job.folder_name for job in left}:  # the frozen value of each setting is one run
+                told = () if same else (assignment,)
+                left.append(Job(paper, arm, recipe, scale, 0, told, "dev", folder_name=name))
     unfinished = [job for job in left if not job.finished()]
     if unfinished:
         run_all(unfinished, side_by_side(jobs, unfinished[0].recipe, device), device)
