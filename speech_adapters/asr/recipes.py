@@ -112,6 +112,9 @@ def _gpu(recipe: FineTune) -> FineTune:
     )  # fmt: skip
 
 
+ADAPTERS_GPU = replace(_gpu(ADAPTERS_MINI), peak_lr=3e-2)
+
+
 def _smoke(recipe: FineTune) -> FineTune:
     start = "random-tiny" if recipe.backbone else ""
     return replace(
@@ -131,10 +134,10 @@ RECIPES: Mapping[str, Mapping[str, FineTune]] = {
     },
     "gpu": {
         **_both("FULL", _gpu(FULL_MINI), _FR, OTHER_FR),
-        **_both("ADAPTERS", _gpu(ADAPTERS_MINI), _FR, OTHER_FR),
+        **_both("ADAPTERS", ADAPTERS_GPU, _FR, OTHER_FR),
         **_both("HEAD", _gpu(HEAD_MINI), _FR, OTHER_FR),
         **_both("RANDOM", _gpu(RANDOM_MINI), _FR, OTHER_FR),
-        **_breadth(_gpu(FULL_MINI), _gpu(ADAPTERS_MINI), DEEP.layers),
+        **_breadth(_gpu(FULL_MINI), ADAPTERS_GPU, DEEP.layers),
     },
     "mini": {
         "RANDOM_EN": RANDOM_MINI,  # the longest first, so that no lane ends late
