@@ -132,12 +132,22 @@ def race(
 
 
 def peak_memory(job: str, *, module: str, maker: str, arguments: tuple = (), threads: int = 1) -> Peak:
-    """Runs `module.maker(*arguments)()` twice in a process of its own and reads the most memory it held."""
+    """Runs `module.maker(*arguments)()` twice in a process of its own and reads the most memory it held.
+
+    Raises:
+        RuntimeError: the process died, for want of memory perhaps.
+    """
+    if torch.cuda.is_initialized():  # what this process keeps for later is not there for the other
+        torch.cuda.empty_cache()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_measure, args=(theirs, module, maker, arguments, threads))
     process.start()
-    before_bytes, peak_bytes = ours.recv()
+    theirs.close()  # or nobody would notice that the other end is gone
+    try:
+        before_bytes, peak_bytes = ours.recv()
+    except EOFError as error:
+        raise RuntimeError(f"{job}: the process that was to be measured died, see above") from error
     process.join()
     return Peak(job, before_bytes, peak_bytes)
 

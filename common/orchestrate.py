@@ -197,7 +197,7 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
     """
     room = paper.room("recipes")
     paper.room("data").prepare(scale)
-    left = []
+    left: list[Job] = []
     for arm, (key, values) in itertools.product(room.ARMS, room.SEARCH.items()):
         for value in values:
             assignment = f"{key}={json.dumps(value)}"
