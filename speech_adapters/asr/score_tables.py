@@ -110,7 +110,13 @@ def phones_of(runs: Sequence[Run]) -> list[Item]:
 
 def _depths(heard: Sequence[Item]) -> list[tuple[str, str]]:
     """(name of a depth, its score), from the spectrum upwards."""
-    return [(key.removeprefix("right/"), key) for key in heard[0].scores if key.startswith("right/")]
+    names = [key.removeprefix("right/") for key in heard[0].scores if key.startswith("right/")]
+    return [(name, f"right/{name}") for name in sorted(names, key=_height)]
+
+
+def _height(depth: str) -> int:
+    below = ("spectrum", "features", "embedding")
+    return below.index(depth) if depth in below else len(below) + int(depth.removeprefix("layer"))
 
 
 def _phones(heard: Sequence[Item]) -> list[Cell]:
