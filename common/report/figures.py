@@ -62,7 +62,7 @@ def tidy(axes: Any) -> None:
 
 def headline(figure: "matplotlib.figure.Figure", text: str) -> None:
     """The finding, above the figure, wrapped to its width."""
-    width = max(30, round(figure.get_figwidth() * 10.5))
+    width = max(30, round(figure.get_figwidth() * 9.5))
     figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=12, color=INK, fontweight="bold")
 
 

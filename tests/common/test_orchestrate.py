@@ -114,6 +114,19 @@ def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, cap
     assert f"1 of {2 * len(names)} runs are finished and kept" in capsys.readouterr().out
 
 
+def test_a_search_tries_the_frozen_settings_of_an_arm_once(monkeypatch):
+    started = []
+    room = PAPER.room("recipes")
+    monkeypatch.setattr(room, "ARMS", ("WIDE",))
+    frozen = PAPER.recipe("WIDE", "smoke")
+    search = {"peak_lr": (frozen.peak_lr, 0.5), "weight_decay": (frozen.weight_decay, 0.5)}
+    monkeypatch.setattr(room, "SEARCH", search)
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
+    with pytest.raises(RuntimeError, match="WIDE seed 0 has no dev result"):
+        orchestrate.tune(PAPER, scale="smoke", device="cpu", jobs=1)
+    assert [job.arguments for job in started] == [(), ("peak_lr=0.5",), ("weight_decay=0.5",)]
+
+
 def test_lanes_are_as_asked_else_what_the_cores_carry(monkeypatch):
     recipe = PAPER.recipe("WIDE", "smoke")
     assert orchestrate.side_by_side(3, recipe, "cpu") == 3

@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_recipe import WIDTH, Toy
 
-from common import checkpoint, results, scoring, trainer
+from common import checkpoint, papers, results, scoring, trainer
 from common.papers import Paper
 from common.results import Item
 
@@ -110,3 +110,12 @@ def test_only_registered_settings_bear_a_recipes_name():
     assert scoring.name_of("TOY", Toy(steps=3), TOY) == "TOY"
     other = replace(TOY, peak_lr=0.5)
     assert scoring.name_of("TOY", other, TOY) == f"TOY-set-{other.settings_hash()}"
+
+
+def test_weights_are_published_of_their_own_scale_alone(monkeypatch):
+    asked = []
+    monkeypatch.setattr(scoring.results, "find", lambda folder, name, seed: asked.append((folder.name, name)))
+    paper = papers.find("extreme-vsr")
+    for scale in ("gpu", "mini"):
+        assert scoring.publish_weights(paper, scale) == []
+    assert asked == [("mini", "EVESRNET"), ("mini", "WIDE")]

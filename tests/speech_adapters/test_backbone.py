@@ -9,7 +9,7 @@ from common import checkpoint
 from speech_adapters import backbone
 from speech_adapters.adapter_sets import AdapterBank, AdapterSet
 from speech_adapters.asr import weights
-from speech_adapters.asr.recipes import BACKBONE, PUBLISHED_WEIGHTS, RECIPES
+from speech_adapters.asr.recipes import BACKBONE, BACKBONES, PUBLISHED_WEIGHTS, RECIPES
 
 SETS = sorted(weights.FOLDER.glob("*.safetensors"))
 
@@ -25,7 +25,7 @@ def test_a_made_up_encoder_is_always_the_same_and_draws_nothing():
 def test_an_unknown_name_lists_the_known_ones_and_where_was_looked(tmp_path, monkeypatch):
     monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
     with pytest.raises(
-        ValueError, match=rf"no encoder 'smal-en': known are small-en, .*wav2vec_small.*{tmp_path}"
+        ValueError, match=rf"no encoder 'smal-en': known are deep-en, small-en, .*wav2vec_small.*{tmp_path}"
     ):
         backbone.find("smal-en")
 
@@ -50,6 +50,15 @@ def test_the_committed_encoder_is_what_its_recipe_makes_in_sixteen_bits():
     assert origin["settings"] == BACKBONE.settings()
     assert origin["provenance"]["dirty"] is False
     assert {w.dtype for w in backbone.load("small-en").parameters()} == {torch.float32}
+
+
+def test_the_encoder_of_the_gpu_scale_is_of_its_recipe_and_every_arm_starts_from_it():
+    name, recipe = "deep-en", BACKBONES["gpu"]["DEEP_BACKBONE"]
+    origin = checkpoint.load(backbone.find(name)).state["origin"]
+    assert backbone.architecture(name) == recipe.architecture
+    assert origin["settings"] == recipe.settings()
+    assert origin["provenance"]["dirty"] is False
+    assert {arm.backbone for arm in RECIPES["gpu"].values()} == {name, ""}
 
 
 def test_pre_training_can_go_on_from_the_committed_weights():

@@ -1,5 +1,7 @@
 """Corpora of a person's own become clips; a recording that cannot be read is named and never ends a run."""
 
+import json
+import lzma
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import soundfile
 
 from common.recipe import Shard
+from speech_adapters import speech_data
 from speech_adapters.asr import data, evaluation, recipes
 
 SPOKEN = {"train": "HE SAID YES", "dev": "SHE SAID NO", "test": "WE SAY SO"}
@@ -44,6 +47,37 @@ def corpora(tmp_path, monkeypatch):
     yield tmp_path
     for cached in (data._recordings, data._corpora, data.manifest_sha256, evaluation.feasible):
         cached.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("packed", "scorable"),
+    [
+        ((), True),
+        (data.PACKED, False),
+        ((*data.PACKED, "drascula-en"), False),
+        ((*data.PACKED, *data.SCORED), True),
+    ],
+)
+def test_a_packed_machine_scores_once_it_has_the_second_archive_too(tmp_path, monkeypatch, packed, scorable):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    (tmp_path / "speech" / "packed").mkdir(parents=True)
+    for source in packed:
+        listed = lzma.compress(json.dumps({"utterances": [], "left_out": [], "bad": []}).encode())
+        (tmp_path / "speech" / "packed" / f"{source}.json.xz").write_bytes(listed)
+    prepared = []
+    monkeypatch.setattr(speech_data, "prepare", lambda *names: prepared.extend(names))
+    data.prepare("gpu")
+    assert data.scorable() is scorable
+    assert set(prepared) == set(data.SOURCES["gpu"] if scorable else data.PACKED)
+
+
+def test_packing_writes_what_is_scored_into_an_archive_of_its_own(tmp_path, monkeypatch):
+    written = {}
+    monkeypatch.setattr(
+        speech_data, "pack", lambda path, *names: written.update({path.name: names}) or path.name
+    )
+    assert data.pack(tmp_path / "pack.tar") == "pack.tar"
+    assert written == {"pack.tar": data.PACKED, "pack-voices.tar": data.SCORED}
 
 
 def test_a_published_corpus_becomes_clips_with_their_test_sets_told_apart(corpora):
