@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import journal, results
@@ -12,9 +13,10 @@ from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
 from common.recipe import Recipe
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
-from common.report.page import Picture, Section, costs_table, departures, provenance_table, render
+from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
 from common.report.tables import (
     ClaimRow,
+    Table,
     arithmetic_table,
     claim_rows,
     is_stale,
@@ -115,42 +117,66 @@ def write_page(papers: Sequence[Paper]) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What is shown of a scale: yours, else the published runs."""
+
+    scale: str
+    runs: list[Run]
+    own: bool
+
+
+def _shown(paper: Paper) -> list[_Shown]:
+    """Scales that have runs; one never stands in for another, nor are two of them drawn into one figure."""
+    found = []
+    for scale in JUDGED_SCALES:
+        own = _evidence(paper, True, scale)
+        if runs := own or _evidence(paper, False, scale):
+            found.append(_Shown(scale, runs, bool(own)))
+    return found
+
+
 def _section(paper: Paper) -> Section:
     rows = rows_of(paper, with_yours=True)
-    runs, own = _best_evidence(paper)
     verdicts = [verdict for row in rows if (verdict := (row.yours or row.published))]
     claims: Sequence[Claim] = paper.room("claims").CLAIMS
-    figures, panels, details = [], [], []
-    if runs:
-        room = paper.room("figures")
-        figures.append(Picture("Margins of the claims", to_svg(margin_figure(claims, verdicts))))
-        figures += [Picture(caption, to_svg(figure)) for caption, figure in room.figures(runs)]
-        details = [*room.tables(runs), *room.details(runs), results_table(runs)]
-        details += [arithmetic_table(claims, verdicts), costs_table(runs), provenance_table(runs)]
-        if own:
-            figures += _training_figures(paper, runs[0].result.scale)
-            panels = list(room.panels(paper.own(runs[0].result.scale)))
+    room, shown = paper.room("figures"), _shown(paper)
+    figures: list[Picture] = []
+    details: list[Table] = []
+    panels: list[Panel] = []
+    for one in shown:
+        ruled = [verdict for verdict in verdicts if verdict.scale == one.scale]
+        drawn = [Picture("Margins of the claims", to_svg(margin_figure(claims, ruled)))]
+        drawn += [Picture(caption, to_svg(figure)) for caption, figure in room.figures(one.runs)]
+        drawn += _training_figures(paper, one.scale) if one.own else []
+        tables = [*room.tables(one.runs), *room.details(one.runs), results_table(one.runs)]
+        tables += [arithmetic_table(claims, ruled), costs_table(one.runs), provenance_table(one.runs)]
+        where = f" (at {one.scale})" * (len(shown) > 1)
+        figures += [replace(picture, caption=picture.caption + where) for picture in drawn]
+        details += [replace(table, title=table.title + where) for table in tables]
+        found = room.panels(paper.own(one.scale)) if one.own else ()
+        panels += [replace(panel, title=panel.title + where) for panel in found]
     told = verdict_sentence(verdicts) if verdicts else "Nothing has been run yet"
-    whose = "These are your runs." if own else "These are the published runs; you have none yet."
     return Section(
         slug=paper.slug,
         title=paper.room("claims").TITLE,
-        summary=f"{told}. {whose}" if runs else told,
+        summary=f"{told}. {_whose(shown)}" if shown else told,
         tables=verdict_tables(rows),
         figures=figures,
         panels=panels,
         details=details,
-        notes=departures(runs),
+        notes=departures([run for one in shown for run in one.runs]),
     )
 
 
-def _best_evidence(paper: Paper) -> tuple[list[Run], bool]:
-    """Runs of the largest scale that has any: yours, else the published ones; and whether they are yours."""
-    for own in (True, False):
-        for scale in reversed(JUDGED_SCALES):
-            if runs := _evidence(paper, own, scale):
-                return runs, own
-    return [], False
+def _whose(shown: Sequence[_Shown]) -> str:
+    yours = [one.scale for one in shown if one.own]
+    if not yours:
+        return "These are the published runs; you have none yet."
+    published = [one.scale for one in shown if not one.own]
+    if not published:
+        return "These are your runs."
+    return f"These are your runs at {', '.join(yours)} and the published ones at {', '.join(published)}."
 
 
 def _training_figures(paper: Paper, scale: str) -> list[Picture]:

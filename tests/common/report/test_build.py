@@ -1,0 +1,38 @@
+"""The page shows every scale by itself, yours before the published runs."""
+
+import shutil
+
+import pytest
+
+from common import papers
+from common.report import build
+
+PAPER = papers.find("continual-pretraining")  # published at two scales
+
+
+@pytest.fixture(autouse=True)
+def _no_runs_yet(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+
+
+def test_scales_are_shown_apart_and_their_runs_are_not_mixed(monkeypatch):
+    # Judging and drawing take half a minute, and have tests of their own.
+    monkeypatch.setattr(build, "rows_of", lambda paper, with_yours: [])
+    monkeypatch.setattr(build, "to_svg", lambda figure: b"<svg/>")
+    monkeypatch.setattr(PAPER.room("figures"), "figures", lambda runs: [("Bars", None)])
+    shown = build._shown(PAPER)
+    assert [(one.scale, one.own) for one in shown] == [("mini", False), ("gpu", False)]
+    assert all({run.result.scale for run in one.runs} == {one.scale} for one in shown)
+    section = build._section(PAPER)
+    assert "published runs; you have none yet" in section.summary
+    expected = [
+        f"{figure} (at {scale})" for scale in ("mini", "gpu") for figure in ("Margins of the claims", "Bars")
+    ]
+    assert [picture.caption for picture in section.figures] == expected
+    assert all(table.title.endswith(("(at mini)", "(at gpu)")) for table in section.details)
+
+
+def test_yours_take_the_place_of_the_published_runs_of_their_scale_alone():
+    shutil.copytree(PAPER.published("gpu"), PAPER.own_results("gpu"))
+    assert [(one.scale, one.own) for one in build._shown(PAPER)] == [("mini", False), ("gpu", True)]
+    assert build._whose(build._shown(PAPER)) == "These are your runs at gpu and the published ones at mini."
