@@ -8,7 +8,6 @@ caller, as in its own example; making them is not timed. Nobody else has adapter
 our own other steps.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
@@ -17,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Peak, Race, Timing, name_here, options, peak_memory, publish, race
-from benchmarks.speech_peers import UNIT, Contender, logging_kept, noise, present
-from benchmarks.speech_steps import Step
+from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish
+from benchmarks.speech_peers import Contender, logging_kept, noise, transformers_settings
+from benchmarks.speech_steps import Step, one_race
 from speech_adapters.adapter import apply
 from speech_adapters.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
 from speech_adapters.arm import Arm
@@ -56,6 +55,10 @@ class Learner(Contender):
     """Whose network, and what of it is trained."""
 
     extractor: bool = True  # trained as well
+
+    @property
+    def trains(self) -> tuple[Any, ...]:
+        return self.arm, self.extractor
 
 
 Learners = Mapping[str, Learner]  # by what a table calls them, ours first
@@ -141,17 +144,11 @@ def _ours(contender: Learner, a: Architecture, given: Work) -> Step:
 def _transformers(contender: Learner, a: Architecture, given: Work) -> Step:
     import transformers
 
-    channels, kernels, strides = zip(*a.conv, strict=True)
-    settings: dict[str, Any] = {
-        "conv_dim": channels, "conv_kernel": kernels, "conv_stride": strides, "conv_bias": a.conv_bias,
-        "feat_extract_norm": a.conv_norm, "hidden_size": a.width, "num_hidden_layers": a.layers,
-        "num_attention_heads": a.heads, "intermediate_size": a.inner, "do_stable_layer_norm": a.pre_norm,
-        "num_conv_pos_embeddings": a.positional_kernel, "num_conv_pos_embedding_groups": a.positional_groups,
+    settings = transformers_settings(a) | {
         "num_codevector_groups": TARGETS.groups, "num_codevectors_per_group": TARGETS.codes,
         "codevector_dim": TARGETS.code_width, "proj_codevector_dim": TARGETS.width,
         "diversity_loss_weight": CONTRAST.diversity_weight, "num_negatives": CONTRAST.num_negatives,
-        "hidden_dropout": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0,
-        "feat_quantizer_dropout": 0.0, "layerdrop": 0.0, "attn_implementation": "sdpa",
+        "feat_quantizer_dropout": 0.0,
     }  # fmt: skip
     module = transformers.Wav2Vec2ForPreTraining(transformers.Wav2Vec2Config(**settings)).train()
     assert module.config._attn_implementation == "sdpa"
@@ -217,39 +214,11 @@ def _fairseq(contender: Learner, a: Architecture, given: Work) -> Step:
 
 
 def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:
-    """One race of everybody, each contest read off it: who is in two of them runs once a round."""
-    started = time.perf_counter()
-    torch.set_num_threads(threads)
-    chosen = {job: found for job, one in contests(sizes).items() if len(found := present(one)) > 1}
-    everybody = {c: step(c, sizes) for contenders in chosen.values() for c in contenders.values()}
-    for one in everybody.values():
-        one.first()
-    for job, contenders in chosen.items():
-        _refuse_unequal(job, {label: (c, everybody[c]) for label, c in contenders.items()})
-    calls = {str(number): one for number, one in enumerate(everybody.values())}
-    timings = race("", calls, repeats=repeats, warmup=0, threads=threads).timings
-    seconds = {contender: timing.seconds for contender, timing in zip(everybody, timings, strict=True)}
-    print(f"{', '.join(chosen)}: {time.perf_counter() - started:.0f} s")
-    batch = f"{sizes.utterances} x {sizes.utterance_s:g} s"
-    return [
-        Race(f"self-supervised step, {job}, {batch}", tuple(
-            Timing(f"{label}, {everybody[c].trained / 1e6:.3g} M trained", seconds[c])
-            for label, c in contenders.items()
-        ), sizes.batch_s, UNIT)
-        for job, contenders in chosen.items()
-    ]  # fmt: skip
-
-
-def _refuse_unequal(job: str, steps: Mapping[str, tuple[Learner, Step]]) -> None:
-    """Equal weights must give equal losses, draws aside, and an equal arm as many trained weights."""
-    (label, (mine, one)), *others = steps.items()
-    for other, (theirs, two) in others:
-        gap = abs(two.first_loss - one.first_loss) / one.first_loss
-        assert gap < AGREE, f"{job}: {label} has a loss of {one.first_loss}, {other} of {two.first_loss}"
-        same = (theirs.extractor, theirs.arm) == (mine.extractor, mine.arm)
-        assert not same or one.trained == two.trained, (
-            f"{job}: {label} trains {one.trained} weights, {other} {two.trained}"
-        )
+    """The contests, losses as equal as the draws let them be."""
+    return one_race(
+        "self-supervised step", contests(sizes), lambda learner: step(learner, sizes), AGREE,
+        (sizes.utterances, sizes.utterance_s), repeats, threads,
+    )  # fmt: skip
 
 
 def peaks(sizes: Sizes, threads: int) -> list[Peak]:

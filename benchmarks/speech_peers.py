@@ -57,6 +57,11 @@ class Contender:
     keeps: bool = False  # what the frozen layers make is not computed anew; ours alone can
 
     @property
+    def trains(self) -> tuple[Any, ...]:
+        """Contenders for which it is equal must train as many weights."""
+        return (self.arm,)
+
+    @property
     def missing(self) -> str:
         """A package that it needs and that is not installed."""
         lora = self.who == "transformers" and self.arm.kind == "lora"
@@ -137,18 +142,24 @@ def _carry(weights: Stored | None, names: Names, module: nn.Module) -> None:
 # ---- transformers
 
 
-def _transformers(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
-    import transformers
-
+def transformers_settings(a: Architecture) -> dict[str, Any]:
+    """An architecture in transformers' words, its fastest attention, and nothing drawn at random."""
     channels, kernels, strides = zip(*a.conv, strict=True)
-    settings: dict[str, Any] = {
+    return {
         "conv_dim": channels, "conv_kernel": kernels, "conv_stride": strides, "conv_bias": a.conv_bias,
         "feat_extract_norm": a.conv_norm, "hidden_size": a.width, "num_hidden_layers": a.layers,
         "num_attention_heads": a.heads, "intermediate_size": a.inner, "do_stable_layer_norm": a.pre_norm,
         "num_conv_pos_embeddings": a.positional_kernel, "num_conv_pos_embedding_groups": a.positional_groups,
-        "vocab_size": len(VOCABULARY), "pad_token_id": 0, "hidden_dropout": 0.0, "activation_dropout": 0.0,
-        "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "final_dropout": 0.0, "layerdrop": 0.0,
-        "apply_spec_augment": False, "attn_implementation": "sdpa",
+        "hidden_dropout": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0,
+        "layerdrop": 0.0, "attn_implementation": "sdpa",
+    }  # fmt: skip
+
+
+def _transformers(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
+    import transformers
+
+    settings = transformers_settings(a) | {
+        "vocab_size": len(VOCABULARY), "pad_token_id": 0, "final_dropout": 0.0, "apply_spec_augment": False,
     }  # fmt: skip
     module = transformers.Wav2Vec2ForCTC(transformers.Wav2Vec2Config(**settings)).train()
     assert module.config._attn_implementation == "sdpa"

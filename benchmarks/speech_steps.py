@@ -18,6 +18,7 @@ from benchmarks.harness import Peak, Race, Timing, options, peak_memory, publish
 from benchmarks.speech_peers import (
     UNIT,
     VOCABULARY,
+    AnyContender,
     Contender,
     Contenders,
     Sizes,
@@ -36,6 +37,7 @@ from speech_adapters.params import default_bottleneck
 from speech_adapters.wav2vec2 import pad
 
 CHARACTERS_A_SECOND = 12
+AGREE = 1e-3  # relative: losses of equal weights differ by float32's rounding
 LR = 1e-5  # so small that the loss stays finite for ever
 
 
@@ -145,40 +147,58 @@ def partial_steps(sizes: Sizes) -> dict[str, Contenders]:
 
 
 def step_races(contests: Mapping[str, Contenders], sizes: Sizes, repeats: int, threads: int) -> list[Race]:
-    """One race of everybody in the contests, each of them read off it: who is in two of them runs once a round."""
+    """The contests, losses equal but for float32's rounding."""
+    weights = weights_of(sizes.architecture)
+    return one_race(
+        "step", contests, lambda contender: step(contender, sizes, weights), AGREE,
+        (sizes.utterances, sizes.utterance_s), repeats, threads,
+    )  # fmt: skip
+
+
+def one_race(
+    kind: str,
+    contests: Mapping[str, Mapping[str, AnyContender]],
+    make: Callable[[AnyContender], Step],
+    agree: float,
+    batch: tuple[int, float],
+    repeats: int,
+    threads: int,
+) -> list[Race]:
+    """One race of everybody in the contests, each of them read off it: who is in two of them runs once a round.
+
+    Args:
+        agree: relative; first losses further apart are refused.
+        batch: utterances, and seconds of each.
+    """
     started = time.perf_counter()
     torch.set_num_threads(threads)
-    contests = {job: found for job, contenders in contests.items() if len(found := present(contenders)) > 1}
-    weights = weights_of(sizes.architecture)
-    everybody = {c: step(c, sizes, weights) for contenders in contests.values() for c in contenders.values()}
+    chosen = {job: found for job, contenders in contests.items() if len(found := present(contenders)) > 1}
+    everybody = {c: make(c) for contenders in chosen.values() for c in contenders.values()}
     for one in everybody.values():
         one.first()
-    for job, contenders in contests.items():
-        _refuse_unequal(job, {label: (c, everybody[c]) for label, c in contenders.items()})
+    for job, contenders in chosen.items():
+        refuse_unequal(job, {label: (c, everybody[c]) for label, c in contenders.items()}, agree)
     calls = {str(number): one for number, one in enumerate(everybody.values())}
     timings = race("", calls, repeats=repeats, warmup=0, threads=threads).timings
     seconds = {contender: timing.seconds for contender, timing in zip(everybody, timings, strict=True)}
-    print(f"{', '.join(contests)}: {time.perf_counter() - started:.0f} s")
-    batch = f"{sizes.utterances} x {sizes.utterance_s:g} s"
+    print(f"{', '.join(chosen)}: {time.perf_counter() - started:.0f} s")
+    utterances, utterance_s = batch
     return [
-        Race(f"step, {job}, {batch}", tuple(
-            Timing(f"{label}, {_millions(everybody[c].trained)}", seconds[c]) for label, c in contenders.items()
-        ), sizes.batch_s, UNIT)
-        for job, contenders in contests.items()
+        Race(f"{kind}, {job}, {utterances} x {utterance_s:g} s", tuple(
+            Timing(f"{label}, {everybody[c].trained / 1e6:.3g} M trained", seconds[c])
+            for label, c in contenders.items()
+        ), utterances * utterance_s, UNIT)
+        for job, contenders in chosen.items()
     ]  # fmt: skip
 
 
-def _millions(trained: int) -> str:
-    return f"{trained / 1e6:.3g} M trained"
-
-
-def _refuse_unequal(job: str, steps: Mapping[str, tuple[Contender, Step]]) -> None:
-    """Equal weights must give equal losses, float32's rounding aside, and an equal arm as many trained weights."""
+def refuse_unequal(job: str, steps: Mapping[str, tuple[AnyContender, Step]], agree: float) -> None:
+    """Equal weights must give equal losses, and who trains the same must train as many weights."""
     (label, (mine, one)), *others = steps.items()
     for other, (theirs, two) in others:
         gap = abs(two.first_loss - one.first_loss) / one.first_loss
-        assert gap < 1e-3, f"{job}: {label} has a loss of {one.first_loss}, {other} of {two.first_loss}"
-        same = theirs.arm == mine.arm and one.trained != two.trained
+        assert gap < agree, f"{job}: {label} has a loss of {one.first_loss}, {other} of {two.first_loss}"
+        same = theirs.trains == mine.trains and one.trained != two.trained
         assert not same, f"{job}: {label} trains {one.trained} weights, {other} {two.trained}"
 
 

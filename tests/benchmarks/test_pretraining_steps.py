@@ -6,6 +6,7 @@ import torch
 from benchmarks import pretraining_steps
 from benchmarks.harness import MIN_REPEATS
 from benchmarks.pretraining_steps import FULL, Learner, Sizes
+from benchmarks.speech_steps import refuse_unequal
 from speech_adapters.architecture import BASE_CONV, Architecture
 from speech_adapters.arm import Arm
 
@@ -71,13 +72,13 @@ def test_unequal_work_is_refused():
     for step in (one, two):
         step.first()
     contest = {"ours": (mine, one), "other": (theirs, two)}
-    pretraining_steps._refuse_unequal("job", contest)
+    refuse_unequal("job", contest, pretraining_steps.AGREE)
     two.trained -= 1
     with pytest.raises(AssertionError, match="job: ours trains"):
-        pretraining_steps._refuse_unequal("job", contest)
+        refuse_unequal("job", contest, pretraining_steps.AGREE)
     two.first_loss *= 1.1
     with pytest.raises(AssertionError, match="job: ours has a loss"):
-        pretraining_steps._refuse_unequal("job", contest)
+        refuse_unequal("job", contest, pretraining_steps.AGREE)
 
 
 def test_who_is_in_two_contests_runs_once():

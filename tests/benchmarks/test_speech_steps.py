@@ -46,13 +46,13 @@ def test_unequal_losses_are_refused():
     for one in (mine, theirs):
         one.first()
     contenders = {"ours": (Contender("ours", Arm()), mine), "other": (Contender("fairseq", Arm()), theirs)}
-    speech_steps._refuse_unequal("job", contenders)
+    speech_steps.refuse_unequal("job", contenders, speech_steps.AGREE)
     theirs.trained -= 1
     with pytest.raises(AssertionError, match="job: ours trains"):
-        speech_steps._refuse_unequal("job", contenders)
+        speech_steps.refuse_unequal("job", contenders, speech_steps.AGREE)
     theirs.first_loss *= 1.01
     with pytest.raises(AssertionError, match="job: ours has a loss"):
-        speech_steps._refuse_unequal("job", contenders)
+        speech_steps.refuse_unequal("job", contenders, speech_steps.AGREE)
 
 
 def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch, capsys):

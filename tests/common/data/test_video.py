@@ -1,10 +1,10 @@
 """Frames and sound survive the way to a file and back; every fault is one sentence with the path."""
 
-import struct
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from odd_videos import turn
 
 from common.data.video import MediaError, VideoWriter, probe, read_frames, read_image
 
@@ -47,17 +47,6 @@ def write_sound(path, codec="aac", duration_s=0.4, rate_hz=16_000, with_picture=
         container.mux(track.encode(sound))
         container.mux(track.encode(None))
     return path
-
-
-def turn(path, quarter_turns_clockwise):
-    """Sets the display matrix in an mp4's track header, as a phone held upright does."""
-    matrix = {1: (0, 1, -1, 0), 2: (-1, 0, 0, -1), 3: (0, -1, 1, 0)}[quarter_turns_clockwise]
-    a, b, c, d = (value << 16 for value in matrix)
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 44
-    assert content[at : at + 4] == struct.pack(">i", 1 << 16)  # the identity is what we overwrite
-    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
 
 
 def corners(frame):
