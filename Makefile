@@ -92,7 +92,7 @@ types: setup
 	@$(PYTHON) -m mypy
 #>
 #> help                             this page
-#> setup                            the environment alone: an active one that fits, else .venv (5.6 GB)
+#> setup                            the environment alone: an active one that fits, else .venv (5.8 GB)
 #> lock                             write requirements.lock anew from pyproject.toml
 #> clean                            remove caches; keeps runs/, data, .venv and published results
 .PHONY: setup lock clean

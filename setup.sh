@@ -16,7 +16,7 @@ readonly own=.venv
 readonly own_python=$PWD/$own/bin/python
 readonly stamp=$own/.installed.lock   # a copy of the lock, written last: no stamp, no finished installation
 readonly unfinished=$own/.unfinished  # there while packages are being written
-readonly disk_gb=${SETUP_FREE_GB:-7}  # .venv takes 5.6 GB, through pip 5.9; the rest is room for unpacking
+readonly disk_gb=${SETUP_FREE_GB:-7}  # .venv takes 5.8 GB, through pip 6.1; the rest is room for unpacking
 scratch=
 
 trap 'status=$?; if [ -n "$scratch" ]; then rm -rf "$scratch"; fi; exit $status' EXIT
@@ -123,7 +123,7 @@ make_own() {
     fi
     if [ ! -e "$own" ]; then
         check_disk
-        say "making $own with $python ($("$python" -V)): 5.6 GB of disk, some minutes"
+        say "making $own with $python ($("$python" -V)): 5.8 GB of disk, some minutes"
     else
         say "bringing $own in line with $lock"
     fi

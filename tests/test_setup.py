@@ -1,4 +1,4 @@
-"""setup.sh picks the environment; a wrong pick costs a reader 5.6 GB, or an import error much later."""
+"""setup.sh picks the environment; a wrong pick costs a reader 5.8 GB, or an import error much later."""
 
 import os
 import re
