@@ -104,7 +104,7 @@ class _Lines:
 class _Drawn:
     def __init__(self, count: _Count, screen: Progress):
         self.count, self.screen = count, screen
-        self.task: TaskID = screen.add_task(count.label, total=count.total, completed=count.done, told="")
+        self.task: TaskID = screen.add_task(count.label, total=count.total, told="")
         self.reach(count.done)
 
     def advance(self, count: float = 1, note: str = "") -> None:

@@ -103,10 +103,18 @@ def test_a_signal_that_is_ignored_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
+def sleep(ready):
+    ready.set()
+    time.sleep(60)
+
+
 def test_a_forked_worker_dies_of_its_signal_without_a_word(capfd):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
     with plain_errors():
-        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker = context.Process(target=sleep, args=(ready,))
         worker.start()
+        assert ready.wait(30)
         os.kill(worker.pid, signal.SIGINT)
         worker.join()
     assert worker.exitcode == 130
