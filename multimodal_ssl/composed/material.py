@@ -33,7 +33,7 @@ from multimodal_ssl.composed.plan import MOTIONS, SPLITS, TINTS, Cast, wide_capt
 from multimodal_ssl.model import vocabulary
 from multimodal_ssl.model.vocabulary import Vocabulary
 
-EXPECTED = Path(__file__).parents[1] / "manifests.json"
+EXPECTED = Path(__file__).with_name("manifests.json")
 VERSION = 1  # raise when other files come out of the same packages
 MOST_SOUND_S, PEAK = 3.0, 0.9  # the loudest stretch of a recording, brought to this share of full scale
 MOST_PACK_BYTES = 40_000_000
