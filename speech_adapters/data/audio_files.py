@@ -2,12 +2,12 @@
 
 Somebody's collection holds everything. What a file is found to be stands in the first word of what is said of it.
 
-    corrupt   cannot be decoded from its first sample to its last
-    short     lasts less than `LEAST_S`
-    silent    stays below `SILENT_PEAK`
-    clipped   has more than `MOST_CLIPPED` of its samples at full scale; from `CLIPPED` on that is told, no fault
-    long      lasts more than `LONG_S`; no fault
-    unsought  is of a format whose crops cost decoding all before them; no fault
+    corrupt     cannot be decoded from its first sample to its last
+    short       lasts less than `LEAST_S`
+    silent      stays below `SILENT_PEAK`
+    clipped     has more than `MOST_CLIPPED` of its samples at full scale; from `CLIPPED` on that is told, no fault
+    long        lasts more than `LONG_S`; no fault
+    unseekable  is of a format whose crops cost decoding all before them; no fault
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def crashed(path: Path) -> dict[str, Any]:
 
 
 def _heard(path: Path) -> dict[str, Any]:
-    rate_hz, sought = _rate_hz(path)
+    rate_hz, seekable = _rate_hz(path)
     length, full, peak = 0, 0, 0.0
     for _, window in stream_audio(path, window_s=WINDOW_S, hop_s=WINDOW_S, rate_hz=rate_hz):
         loud = np.abs(window)
@@ -93,7 +93,7 @@ def _heard(path: Path) -> dict[str, Any]:
     told = {
         clipped: share > CLIPPED,
         f"long: lasts {lasts_s / 3600:.2f} h": lasts_s > LONG_S,
-        f"unsought: {path.suffix} is decoded from its beginning for every crop; flac would not be": not sought,
+        f"unseekable: {path.suffix} is decoded from its beginning for every crop; flac would not be": not seekable,
     }
     samples = length * SAMPLE_RATE_HZ // rate_hz
     said = [] if fault else [sentence for sentence, holds in told.items() if holds]
@@ -101,7 +101,7 @@ def _heard(path: Path) -> dict[str, Any]:
 
 
 def _rate_hz(path: Path) -> tuple[int, bool]:
-    """Samples a second as the file has them, and whether a place in it can be sought to the sample."""
+    """Samples a second as the file has them, and whether it can be seeked to the sample."""
     import soundfile
 
     try:

@@ -4,7 +4,7 @@
     DATA_ROOT/speech/unlabelled/NAME-DIGEST.jsonl   its index, see `folder_index`
 
 Every file is decoded once, to find what is wrong with it (see `audio_files`). A file with a fault is left out, named
-and counted, and so is a twin: one with the very bytes of an earlier file, which may lie in another part. A folder of
+and counted, and so is an exact duplicate of an earlier file, which may lie in another part. A folder of
 which more than `folder_index.MOST_BAD` is left out is refused. What breaks later never ends a run: crops of it are
 replaced (see `crops.Crop`).
 """

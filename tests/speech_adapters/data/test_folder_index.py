@@ -73,14 +73,14 @@ def test_a_file_that_crashes_its_decoder_is_named(radio, monkeypatch):
     assert len(everything()) == 23
 
 
-def test_twins_are_used_once(radio):
+def test_exact_duplicates_are_used_once(radio):
     for i in range(12):
         record(radio / f"{i:02d}.wav")
     shutil.copy(radio / "03.wav", radio / "zz.wav")
     unlabelled.prepare(SOURCE)
     unlabelled.prepare(SOURCE)
     assert [str(bad) for bad in unlabelled.bad(SOURCE)] == [
-        "folder:radio/zz.wav (radio/zz.wav): twin: has the bytes of 03.wav"
+        "folder:radio/zz.wav (radio/zz.wav): exact duplicate: has the bytes of 03.wav"
     ]
     (radio / "03.wav").unlink()
     unlabelled.prepare(SOURCE)
