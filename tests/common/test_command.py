@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import typer
+from patience import HANG_S
 
 from common.command import plain_errors, progress
 
@@ -76,7 +77,12 @@ def test_what_is_printed_beside_a_bar_still_goes_to_stdout():
     code = "from common.command import progress\nwith progress(2) as step:\n step(); print('text'); step()"
     terminal, end = os.openpty()
     done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=end, text=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=end,
+        text=True,
+        check=True,
+        timeout=HANG_S,
     )
     os.close(end)
     os.close(terminal)
