@@ -87,13 +87,13 @@ def _package_of(picture: Picture) -> Package:
     return next(one for one in packages() if f"{one.manager}:{one.name}" == picture.package)
 
 
-def fetch_pictures(root: Path | None = None, progress: bool = True) -> None:
+def fetch_pictures(root: Path | None = None) -> None:
     """
     Raises:
         FetchError: a package that cannot be had; says which file to place where.
     """
     for package in packages():
-        fetch(package, root or data_root(), progress)
+        fetch(package, root or data_root())
 
 
 def load(picture: Picture, root: Path | None = None) -> UInt8[ndarray, "height width 3"]:

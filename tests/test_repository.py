@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PAPERS: dict[str, str] = PYPROJECT["tool"]["reproductions"]["papers"]
 PACKAGES = ("common", "video_sr", "speech_adapters", "multimodal_ssl", "benchmarks")
+SPEECH_ROOMS = ("model", "data", "checkpoints", "ctc", "pretrain", "inference", "fairseq_plugin")
 FORBIDDEN = {  # importer: what it must not import; the longest importer that fits decides
     "common": ("video_sr", "speech_adapters", "multimodal_ssl", "benchmarks"),
     "video_sr": ("speech_adapters", "multimodal_ssl", "benchmarks"),
@@ -31,6 +32,17 @@ FORBIDDEN = {  # importer: what it must not import; the longest importer that fi
         "speech_adapters.asr",
         "speech_adapters.continual",
     ),
+    **{  # a room imports only those named before it
+        f"speech_adapters.{room}": (
+            "video_sr",
+            "multimodal_ssl",
+            "benchmarks",
+            "speech_adapters.asr",
+            "speech_adapters.continual",
+            *(f"speech_adapters.{later}" for later in SPEECH_ROOMS[place + 1 :]),
+        )
+        for place, room in enumerate(SPEECH_ROOMS)
+    },
     "speech_adapters.__main__": ("video_sr", "multimodal_ssl", "benchmarks"),  # the tool serves both papers
     "speech_adapters.asr": ("video_sr", "multimodal_ssl", "benchmarks", "speech_adapters.continual"),
     "speech_adapters.continual": ("video_sr", "multimodal_ssl", "benchmarks", "speech_adapters.asr"),
@@ -174,7 +186,8 @@ def test_imports_point_one_way():
         ("common/report/page.py", "def f():\n    from video_sr import claims"),
         ("video_sr/data.py", "from speech_adapters import wav2vec2"),
         ("speech_adapters/asr/model.py", "from ..continual import data"),
-        ("speech_adapters/adapter.py", "from speech_adapters import asr"),
+        ("speech_adapters/model/adapters.py", "from speech_adapters import asr"),
+        ("speech_adapters/model/adapters.py", "from speech_adapters.data import prepared"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, path, line):
@@ -200,6 +213,20 @@ def test_every_module_says_why_it_exists():
     files = [*python_files(ROOT), *(ROOT / "tests").rglob("*.py")]
     mute = [path for path in files if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert [str(path.relative_to(ROOT)) for path in mute] == []
+
+
+SHORT_WAIT = re.compile(r"\btimeout=\d|\b(join|wait|poll)\(\d|mark\.timeout|\bsleep\(\d{2}")
+
+
+def test_no_test_waits_by_a_number_of_its_own():
+    """A number that is plenty here is too little on a busy machine; `patience.HANG_S` is for all."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if SHORT_WAIT.search(line) and path != Path(__file__)
+    ]
+    assert found == []
 
 
 # ---- tracked files

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from speech_adapters import backbone
-from speech_adapters.adapter_sets import AdapterSet
 from speech_adapters.asr.finetune import FineTune
-from speech_adapters.pretraining_recipe import Pretrain, Unlabelled
-from speech_adapters.text import Vocabulary
+from speech_adapters.checkpoints import by_name
+from speech_adapters.checkpoints.adapter_sets import AdapterSet
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.pretrain.recipe import Pretrain, Unlabelled
 
 FOLDER = Path(__file__).parent / "weights"
 File = tuple[Path, Mapping[str, Tensor], dict[str, Any]]
@@ -22,7 +22,7 @@ File = tuple[Path, Mapping[str, Tensor], dict[str, Any]]
 def of_backbone(
     file: str, recipe: Unlabelled, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
 ) -> File:
-    """What the next stage starts from, in half precision and in the form of `checkpoints.py`.
+    """What the next stage starts from, in half precision and in the form of `model_files.py`.
 
     Of the first stage that is the encoder alone, of pre-training the quantiser as well.
     """
@@ -40,7 +40,7 @@ def of_backbone(
         named = "encoder."
         tensors = {name.removeprefix(named): t for name, t in tensors.items() if name.startswith(named)}
     halves = {name: tensor.half() for name, tensor in tensors.items()}
-    return backbone.WEIGHTS / f"{file}.safetensors", halves, described
+    return by_name.WEIGHTS / f"{file}.safetensors", halves, described
 
 
 def of_adapters(file: str, recipe: FineTune, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> File:
@@ -48,6 +48,6 @@ def of_adapters(file: str, recipe: FineTune, tensors: Mapping[str, Tensor], stat
     model: Any = recipe.model()
     model.load_state_dict(tensors)
     origin = state["origin"] | {"source": recipe.source}
-    made = AdapterSet.of(model, recipe.arm, recipe.language, backbone.sha256(recipe.backbone), origin)
+    made = AdapterSet.of(model, recipe.arm, recipe.language, by_name.sha256(recipe.backbone), origin)
     assert made.vocabulary == Vocabulary.of(recipe.language)
     return FOLDER / f"{file}.safetensors", made.tensors, made.state()

@@ -24,17 +24,17 @@ PACKED = (*LANGUAGES["fr"], *LANGUAGES["es"])
 
 def prepare(scale: str) -> None:
     """Fetches and decodes what the scale reads; at once when that was done."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
     if scale in SOURCES:
-        speech_data.prepare(*SOURCES[scale])
+        prepared.prepare(*SOURCES[scale])
 
 
 def verify() -> list[Bad]:
     """Hashes and decodes every clip once; what is bad, by name."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return speech_data.verify(*SOURCES["mini"])
+    return prepared.verify(*SOURCES["mini"])
 
 
 def pack(path: Path) -> str:
@@ -42,13 +42,13 @@ def pack(path: Path) -> str:
 
     What English arms are asked about would not fit: runs of a packed machine are scored where it can be had.
     """
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return speech_data.pack(path, *PACKED)
+    return prepared.pack(path, *PACKED)
 
 
 def scorable() -> bool:
     """Whether what is scored is here; on a machine that got its data from a pack it is not."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return not speech_data.packed(SPELLED["fr"])
+    return not prepared.packed(SPELLED["fr"])

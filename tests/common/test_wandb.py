@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[1] / "fixtures" / "wandb_run.py"
 LIMIT_S = 8.0
 
 
-def _train(folder, *arguments, limit_s=60.0, **settings):
+def _train(folder, *arguments, limit_s=HANG_S / 2, **settings):
     """(seconds, lines of stderr) of a toy training with the mirror on."""
     blank = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     started = time.monotonic()
