@@ -114,14 +114,15 @@ def _examine(folder: Path, names: Sequence[str], progress: Path) -> None:
     with progress.open("a", encoding="utf-8") as file:
         file.write("\n")  # a line that a power cut tore shall not spoil the next
         for begin in range(0, len(names), SLICE):
-            for line in _examined(folder, names[begin : begin + SLICE]):
+            for line in examined(folder, names[begin : begin + SLICE]):
                 file.write(json.dumps(line) + "\n")
                 file.flush()
             if len(names) > SLICE:
                 _say(f"{folder}: {min(begin + SLICE, len(names))} of {len(names)} decoded")
 
 
-def _examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What `audio_files.examine` says of each file, and its name; every core works."""
     look, num_done = partial(_look, folder), 0
     try:
         with ProcessPoolExecutor(min(len(names), len(os.sched_getaffinity(0)))) as pool:
@@ -172,7 +173,7 @@ def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _
 
 
 def _judged(names: Sequence[str], known: Mapping[str, _Known]) -> Iterator[dict[str, Any]]:
-    """Lines with what depends on other files too: group, part, and whether it is an exact duplicate of an earlier file."""
+    """Lines with what depends on other files too: group, part, and whether a file is an exact duplicate."""
     depth, first = _depth(names), dict[str, str]()
     for name in names:
         line = json.loads(known[name].line)
