@@ -79,7 +79,9 @@ def _stored(name: str) -> StoredModel:
 
 @cache
 def sha256(name: str) -> str:
-    """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch, for judging."""
+    """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch: results
+    are judged by it.
+    """
     path = WEIGHTS / f"{name}.safetensors"
     if not path.exists():
         from speech_adapters.checkpoints.model_files import backbone_sha256
@@ -87,9 +89,8 @@ def sha256(name: str) -> str:
         return backbone_sha256(load(name))
     from safetensors.numpy import load_file
 
-    prefix = (
-        "" if json.loads(path.with_suffix(".json").read_text())["state"]["kind"] == "encoder" else "encoder."
-    )
+    kind = json.loads(path.with_suffix(".json").read_text())["state"]["kind"]
+    prefix = "" if kind == "encoder" else "encoder."
     stored = {key.removeprefix(prefix): v for key, v in load_file(path).items() if key.startswith(prefix)}
     digest = hashlib.sha256()
     for key in sorted(stored):
