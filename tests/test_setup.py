@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder with setup.sh and a lock of one package, which the running interpreter has."""
+    """A folder with setup.sh, a project and a lock of one package, which the running interpreter has."""
     shutil.copy(ROOT / "setup.sh", tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'nothing'\n")
     (tmp_path / "requirements.lock").write_text(
         f"packaging=={metadata.version('packaging')} \\\n    --hash=sha256:0\n"
     )
@@ -80,15 +81,19 @@ def test_no_suitable_python_is_said_with_the_way_out(clone):
     assert "python3.12-venv" in done.stderr
 
 
-def test_a_finished_environment_is_recognised_by_its_copy_of_the_lock(clone):
+def test_a_finished_environment_is_recognised_by_its_copies_of_lock_and_project(clone):
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    shutil.copy(clone / "requirements.lock", clone / ".venv" / ".installed.lock")
+    for name, copy in (
+        ("requirements.lock", ".installed.lock"),
+        ("pyproject.toml", ".installed.pyproject.toml"),
+    ):
+        shutil.copy(clone / name, clone / ".venv" / copy)
     assert run_setup(clone, "--python").stdout == f"{clone}/.venv/bin/python\n"
 
 
 def test_an_interrupted_installation_is_not_taken_for_a_whole_one(clone):
-    test_a_finished_environment_is_recognised_by_its_copy_of_the_lock(clone)
+    test_a_finished_environment_is_recognised_by_its_copies_of_lock_and_project(clone)
     (clone / ".venv" / ".unfinished").touch()
     done = run_setup(clone, "--python", SETUP_FREE_GB="999999")  # stops before anything is fetched
     assert done.returncode == 1
