@@ -16,12 +16,12 @@ from torch import Tensor
 from common.checkpoint import CheckpointError
 from speech_adapters.checkpoints.adapter_sets import AdapterSet, WrongBackbone
 from speech_adapters.checkpoints.interop import fairseq as interop
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.fairseq_plugin import names
 from speech_adapters.model.adapters import Adapter, apply, share
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 PLUGIN = Path(names.__file__).parent
@@ -39,7 +39,7 @@ def encoder_of(architecture: Architecture, seed: int = 0) -> Wav2Vec2:
 
 
 def write_pretrained(path: Path, encoder: Wav2Vec2) -> None:
-    stored = Stored(kind="encoder", architecture=encoder.architecture, tensors=encoder.state_dict())
+    stored = StoredModel(kind="encoder", architecture=encoder.architecture, tensors=encoder.state_dict())
     interop.write(path, stored)
 
 
@@ -85,13 +85,13 @@ def log_probs_of(model: torch.nn.Module, waveform: Tensor) -> Tensor:
         return model.get_normalized_probs(output, log_probs=True)[:, 0]
 
 
-def our_log_probs(model: Recogniser, waveform: Tensor) -> Tensor:
+def our_log_probs(model: CTCModel, waveform: Tensor) -> Tensor:
     with torch.no_grad():
         return model.eval()(waveform[None], torch.tensor([len(waveform)]))[0][0]
 
 
-def with_adapters(encoder: Wav2Vec2, arm: Arm, adapters: dict[str, Tensor]) -> Recogniser:
-    model = Recogniser(encoder, len(SYMBOLS))
+def with_adapters(encoder: Wav2Vec2, arm: Arm, adapters: dict[str, Tensor]) -> CTCModel:
+    model = CTCModel(encoder, len(SYMBOLS))
     apply(arm, encoder, model.head)
     assert model.load_state_dict(adapters, strict=False).unexpected_keys == []
     return model
@@ -119,7 +119,7 @@ def test_adapters_of_fairseq_give_the_same_log_probabilities_in_our_recogniser(
 @pytest.mark.parametrize("norms", ["all", "adapted"])
 def test_fairseq_trains_what_our_arm_trains(build, norms):
     model = build(encoder_of(POST_NORM), adapter_bottleneck=8, adapter_layers=2, adapter_norms=norms)
-    ours = Recogniser(encoder_of(POST_NORM), len(SYMBOLS))
+    ours = CTCModel(encoder_of(POST_NORM), len(SYMBOLS))
     apply(Arm(kind="adapters", layers=2, bottleneck=8, norms=norms), ours.encoder, ours.head)
     trained = {name for name, weight in ours.named_parameters() if weight.requires_grad}
     assert {name for name, weight in model.named_parameters() if weight.requires_grad} == set(

@@ -28,7 +28,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 COMMANDS = ("transcribe", "encode", "params", "convert")
@@ -39,10 +39,10 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(tool.app, [*map(str, arguments)])
 
 
-def talkative(architecture=TINY, seed: int = 0) -> Recogniser:
+def talkative(architecture=TINY, seed: int = 0) -> CTCModel:
     """Says some nonsense to any noise."""
     torch.manual_seed(seed)
-    model = Recogniser(Wav2Vec2(architecture), len(ENGLISH)).eval()
+    model = CTCModel(Wav2Vec2(architecture), len(ENGLISH)).eval()
     with torch.no_grad():
         model.head.weight.mul_(20)
     return model
