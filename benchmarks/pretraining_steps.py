@@ -24,12 +24,8 @@ from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.contrastive import (
-    ContrastiveModel,
-    ContrastiveObjective,
-    QuantiserSizes,
-    draw_negatives,
-)
+from speech_adapters.model.contrastive import ContrastiveModel, draw_negatives
+from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
 from speech_adapters.model.parameter_counts import default_bottleneck
 from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 

@@ -77,7 +77,8 @@ class Cost(Recipe):
         import torch
 
         from speech_adapters.model.adapters import apply
-        from speech_adapters.model.contrastive import ContrastiveModel, QuantiserSizes
+        from speech_adapters.model.contrastive import ContrastiveModel
+        from speech_adapters.model.objective import QuantiserSizes
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         model = ContrastiveModel(Wav2Vec2(self.architecture), QuantiserSizes()).to(device)

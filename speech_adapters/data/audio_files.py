@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.data.audio import SAMPLE_RATE_HZ, duration_s, stream_audio
 from common.data.packages import file_sha256
 from speech_adapters.data.decoding import LEAST_S
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 SILENT_PEAK = 1e-3  # of full scale: -60 dB
 FULL_SCALE = 0.999
@@ -53,6 +53,8 @@ def examine(path: Path) -> dict[str, Any]:
         bytes, mtime_ns and sha256 of the file, its rate_hz, how many samples it has at 16 kHz, its peak, its fault
         ("" where it has none) and what else is told of it.
     """
+    from common.data.audio import duration_s
+
     found = crashed(path)  # unless we come back
     try:
         lasts_s = duration_s(path)
@@ -72,6 +74,8 @@ def crashed(path: Path) -> dict[str, Any]:
 
 
 def _heard(path: Path) -> dict[str, Any]:
+    from common.data.audio import stream_audio
+
     rate_hz, seekable = _rate_hz(path)
     length, full, peak = 0, 0, 0.0
     for _, window in stream_audio(path, window_s=WINDOW_S, hop_s=WINDOW_S, rate_hz=rate_hz):
@@ -147,6 +151,8 @@ def crop(path: Path, rate_hz: int, begin: int, end: int) -> Float32[ndarray, " s
 def _samples(path: Path, rate_hz: int, first: int, stop: int) -> Float32[ndarray, " sample"]:
     """Mono samples at the file's own rate; fewer where it ends before."""
     import soundfile
+
+    from common.data.audio import stream_audio
 
     try:
         # A handle of its own for every crop: libsndfile 1.2.2 jumps back in an ogg to a wrong place.

@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float32, Int16
 from numpy import ndarray
 
-from common.data.audio import SAMPLE_RATE_HZ, AudioError, decode_audio
 from common.data.pcm import PEAK, levelled
 from speech_adapters.data.raw import RawUtterance
 from speech_adapters.data.text import unspoken
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 MOST_S, LEAST_S = 16.0, 0.3  # after trimming
 MOST_LETTERS_PER_S = 25.0  # nobody speaks so fast: a text beyond it belongs to another recording
@@ -91,6 +91,8 @@ def _decode_chunk(read: Callable[[RawUtterance], bytes], chunk: Sequence[RawUtte
 
 def decode(utterance: RawUtterance, read: Callable[[RawUtterance], bytes]) -> Decoded:
     """One utterance as it will be kept."""
+    from common.data.audio import AudioError, decode_audio
+
     nothing = np.zeros(0, np.int16)
     try:
         compressed = read(utterance)

@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
-from common.data.audio import SAMPLE_RATE_HZ
 from common.data.pcm import FULL_SCALE
 from speech_adapters.data.source import Source, check_part
 from speech_adapters.data.tracks import SpeakerTracks
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 COUNTS = {"train": 24, "dev": 6, "test": 10}
 LETTER_S, LOWEST_HZ = 0.1, 300

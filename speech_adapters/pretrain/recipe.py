@@ -233,7 +233,8 @@ class Pretrain(Unlabelled):
     gumbel_factor: float = 0.999995
 
     def model(self) -> nn.Module:
-        from speech_adapters.model.contrastive import ContrastiveModel, ContrastiveObjective, QuantiserSizes
+        from speech_adapters.model.contrastive import ContrastiveModel
+        from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         targets = QuantiserSizes(

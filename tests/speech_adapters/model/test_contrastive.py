@@ -12,13 +12,12 @@ from speech_adapters.checkpoints.interop import common_name, fairseq, huggingfac
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.contrastive import (
     ContrastiveModel,
-    ContrastiveObjective,
     Quantiser,
-    QuantiserSizes,
     contrastive,
     draw_negatives,
     perplexity,
 )
+from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2, normalise_waveform, span_mask
 
 TARGETS = QuantiserSizes(groups=2, codes=8, code_width=16, width=12)
