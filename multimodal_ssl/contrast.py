@@ -63,7 +63,7 @@ class Contrast(Recipe):
     def prepare(self) -> None:
         from multimodal_ssl import data
 
-        data.prepare_composition(self.composition)
+        data.prepare(self.composition)
 
     def _drawn(self, seed: int, step: int, shard: Shard) -> list[int]:
         from common.data.order import draws

@@ -147,19 +147,13 @@ def _index(folder: Path) -> dict[str, tuple[int, int]]:
 # ---- what a paper's data offer to the command line
 
 
-def prepare(scale: str) -> None:
-    """Fetches packages and composes the clips of a scale; at once when that was done, or needs no files.
+def prepare(composition: Composition) -> None:
+    """Fetches packages and composes clips; at once when that was done, or needs no files.
 
     Raises:
         FetchError: a package that cannot be had.
         ValueError: more than a twentieth of the files are bad; they are listed.
     """
-    if scale in COMPOSITIONS:
-        prepare_composition(COMPOSITIONS[scale])
-
-
-def prepare_composition(composition: Composition) -> None:
-    """As `prepare`, of any composition."""
     root = data_root()
     if composition.made_up or _ready(composition, root):
         return
@@ -205,13 +199,17 @@ def bad(composition: Composition) -> list[str]:
     )
 
 
-def verify() -> list[Bad]:
+def verify(scale: str) -> list[Bad]:
     """Reads every file that clips are made of once more; what is no longer what was gathered, by name."""
-    return material.verify(data_root())
+    return [] if COMPOSITIONS[scale].made_up else material.verify(data_root())
 
 
-def pack(path: Path) -> str:
+def pack(path: Path, scale: str) -> str:
     """Writes all that clips of any scale are made of into one archive; returns its sha256."""
+    if COMPOSITIONS[scale].made_up:
+        raise ValueError(
+            f"fine-grained-ssl at scale {scale} trains on nothing that a pack could hold; mini and gpu do"
+        )
     gather.gather(data_root())
     return material.pack(path, data_root())
 

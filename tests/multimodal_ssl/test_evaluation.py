@@ -13,10 +13,10 @@ from multimodal_ssl import data, evaluation, scenes
 from multimodal_ssl.claims import auroc, chance
 from multimodal_ssl.clips import encode
 from multimodal_ssl.evidence import TESTED
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.units import Units
 
-SMOKE = RECIPES["smoke"]
+SMOKE = SCALES["smoke"].recipes
 COMPOSED = data.compose(SMOKE["FINE_0"].composition)
 NUM_FRAMES = COMPOSED.composition.num_frames
 

@@ -11,9 +11,9 @@ import torch
 from common import checkpoint, trainer
 from speech_adapters import tones
 from speech_adapters.continual import evaluation, forgetting
-from speech_adapters.continual.recipes import RECIPES
+from speech_adapters.continual.recipes import SCALES
 
-SMOKE = {name: RECIPES["smoke"][name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
+SMOKE = {name: SCALES["smoke"].recipes[name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
 PIECE = 16_000
 
 
