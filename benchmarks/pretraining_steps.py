@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish
 from benchmarks.speech_peers import Contender, logging_kept, noise, transformers_settings
 from benchmarks.speech_steps import Step, one_race
-from speech_adapters.adapter import apply
-from speech_adapters.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
-from speech_adapters.arm import Arm
-from speech_adapters.checkpoints import Stored
-from speech_adapters.interop import Names, fairseq, huggingface, rename_out
-from speech_adapters.params import default_bottleneck
-from speech_adapters.pretraining import Contrast, Pretraining, Targets, draw_negatives
-from speech_adapters.wav2vec2 import Wav2Vec2, span_mask
+from speech_adapters.checkpoints.interop import Names, fairseq, huggingface, rename_out
+from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.model.adapters import apply
+from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.contrastive import Contrast, Pretraining, Targets, draw_negatives
+from speech_adapters.model.parameter_counts import default_bottleneck
+from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 
 AGREE = 0.05  # relative: losses of equal weights differ by which negatives and codes were drawn
 CONTRAST, TARGETS = Contrast(penalty_weight=0.0), Targets()

@@ -19,14 +19,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from speech_adapters.adapter import apply, lora_rank
-from speech_adapters.architecture import BASE, SAMPLE_RATE_HZ, Architecture
-from speech_adapters.arm import Arm
-from speech_adapters.checkpoints import Stored
-from speech_adapters.interop import Names, fairseq, huggingface, rename_out, torchaudio
-from speech_adapters.recogniser import Recogniser
-from speech_adapters.text import Vocabulary
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.checkpoints.interop import Names, fairseq, huggingface, rename_out, torchaudio
+from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.model.adapters import apply, lora_rank
+from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 UNIT = "s of audio"
 VOCABULARY = Vocabulary.of("en")

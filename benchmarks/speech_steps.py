@@ -29,12 +29,12 @@ from benchmarks.speech_peers import (
     present,
     weights_of,
 )
-from speech_adapters.adapter import WAVEFORM, frozen_depth
-from speech_adapters.arm import Arm
-from speech_adapters.checkpoints import Stored
-from speech_adapters.ctc import ctc_loss_per_item
-from speech_adapters.params import default_bottleneck
-from speech_adapters.wav2vec2 import pad
+from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.ctc.loss import ctc_loss_per_item
+from speech_adapters.model.adapters import WAVEFORM, frozen_depth
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.parameter_counts import default_bottleneck
+from speech_adapters.model.wav2vec2 import pad
 
 CHARACTERS_A_SECOND = 12
 AGREE = 1e-3  # relative: losses of equal weights differ by float32's rounding

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from benchmarks.harness import Race, options, publish, race
 from benchmarks.speech_peers import UNIT, VOCABULARY, Net, Sizes, full, noise, ours, peer, present, weights_of
-from speech_adapters.arm import Arm
-from speech_adapters.ctc import greedy
-from speech_adapters.wav2vec2 import pad
+from speech_adapters.ctc.decoding import greedy
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.wav2vec2 import pad
 
 
 def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:

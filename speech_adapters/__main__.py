@@ -12,7 +12,7 @@ import typer
 from common.command import TOOL_SETTINGS, complain, plain_errors, progress
 
 if TYPE_CHECKING:
-    from speech_adapters.transcribe import Transcript
+    from speech_adapters.inference.transcribe import Transcript
 
 ADAPTERS = Path(__file__).parent / "asr" / "weights"  # published adapter sets
 KEPT = "what was finished before is kept"
@@ -78,9 +78,9 @@ def transcribe(
         import torch
 
         from common.runtime import find_device
-        from speech_adapters import listener as listening
-        from speech_adapters import transcribe as transcribing
-        from speech_adapters.transcripts import targets
+        from speech_adapters.inference import listener as listening
+        from speech_adapters.inference import transcribe as transcribing
+        from speech_adapters.inference.subtitles import targets
 
         chosen = {"txt": txt, "json": as_json, "srt": srt, "vtt": vtt}
         formats = [name for name, wanted in chosen.items() if wanted] or (["txt"] if out else [])
@@ -133,7 +133,7 @@ def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:
 def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], formats: Sequence[str]) -> None:
     """Into its files, or to stdout."""
     from common.files import write_atomically
-    from speech_adapters.transcripts import WRITERS, as_text
+    from speech_adapters.inference.subtitles import WRITERS, as_text
 
     label, count = transcript.voice.label, len(transcript.words)
     for suffix in formats:
@@ -182,7 +182,7 @@ def encode(
         import torch
 
         from common.runtime import find_device
-        from speech_adapters import encode as encoding
+        from speech_adapters.inference import encode as encoding
 
         targets = encoding.targets(files, out)
         encoder = encoding.load(model, layer, torch.device(find_device(device).kind))
@@ -235,15 +235,15 @@ def params(
     python -m speech_adapters params --backbone xlsr --arm lora --bottleneck 128 --json
     """
     with plain_errors():
-        from speech_adapters.architecture import ARCHITECTURES
-        from speech_adapters.arm import Arm
+        from speech_adapters.model.architecture import ARCHITECTURES
+        from speech_adapters.model.arm import Arm
 
         if backbone not in ARCHITECTURES:
             raise ValueError(f"backbone must be one of {', '.join(ARCHITECTURES)}, got {backbone!r}")
         if arm is None and layers:
             raise ValueError(f"--layers is of one arm, got {layers} without --arm")
 
-        from speech_adapters import params as counting
+        from speech_adapters.model import parameter_counts as counting
 
         architecture = ARCHITECTURES[backbone]
         bottleneck = bottleneck or counting.default_bottleneck(architecture)
@@ -280,7 +280,7 @@ def convert(
     python -m speech_adapters convert recogniser.safetensors for-fairseq.pt --to fairseq
     """
     with plain_errors(too_large="the checkpoint is"):
-        from speech_adapters import convert as converting
+        from speech_adapters.checkpoints import convert as converting
 
         if target.exists() and not overwrite:
             raise ValueError(f"{target} is there already; choose another name, or --overwrite")

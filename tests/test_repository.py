@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PAPERS: dict[str, str] = PYPROJECT["tool"]["reproductions"]["papers"]
 PACKAGES = ("common", "video_sr", "speech_adapters", "multimodal_ssl", "benchmarks")
+SPEECH_ROOMS = ("model", "data", "checkpoints", "ctc", "pretrain", "inference", "fairseq_plugin")
 FORBIDDEN = {  # importer: what it must not import; the longest importer that fits decides
     "common": ("video_sr", "speech_adapters", "multimodal_ssl", "benchmarks"),
     "video_sr": ("speech_adapters", "multimodal_ssl", "benchmarks"),
@@ -30,6 +31,17 @@ FORBIDDEN = {  # importer: what it must not import; the longest importer that fi
         "speech_adapters.asr",
         "speech_adapters.continual",
     ),
+    **{  # a room imports only those named before it
+        f"speech_adapters.{room}": (
+            "video_sr",
+            "multimodal_ssl",
+            "benchmarks",
+            "speech_adapters.asr",
+            "speech_adapters.continual",
+            *(f"speech_adapters.{later}" for later in SPEECH_ROOMS[place + 1 :]),
+        )
+        for place, room in enumerate(SPEECH_ROOMS)
+    },
     "speech_adapters.__main__": ("video_sr", "multimodal_ssl", "benchmarks"),  # the tool serves both papers
     "speech_adapters.asr": ("video_sr", "multimodal_ssl", "benchmarks", "speech_adapters.continual"),
     "speech_adapters.continual": ("video_sr", "multimodal_ssl", "benchmarks", "speech_adapters.asr"),
@@ -173,7 +185,8 @@ def test_imports_point_one_way():
         ("common/report/page.py", "def f():\n    from video_sr import claims"),
         ("video_sr/data.py", "from speech_adapters import wav2vec2"),
         ("speech_adapters/asr/model.py", "from ..continual import data"),
-        ("speech_adapters/adapter.py", "from speech_adapters import asr"),
+        ("speech_adapters/model/adapters.py", "from speech_adapters import asr"),
+        ("speech_adapters/model/adapters.py", "from speech_adapters.data import prepared"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, path, line):

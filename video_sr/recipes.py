@@ -346,7 +346,7 @@ SCALES: Mapping[str, Scale] = {
     ),
     "gpu": Scale(
         recipes={
-            "BICUBIC": replace(BICUBIC, corpus="pool"),
+            "BICUBIC": replace(BICUBIC, corpus="pool", clips=EVESRNET_GPU.clips),
             "EVESRNET": EVESRNET_GPU,
             "COPIES": replace(EVESRNET_GPU, copies=True),
             "WIDE": _gpu(WIDE),

@@ -17,7 +17,7 @@ from common.data.packages import data_root
 from common.files import write_atomically
 
 if TYPE_CHECKING:
-    from speech_adapters.corpora.corpus import Corpus
+    from speech_adapters.data.corpora.corpus import Corpus
 
 # The same prompts in two languages by one professional voice each: trained on and tested, so what comes out is
 # speaker-dependent. Voices never heard in training follow as a check.
@@ -40,17 +40,17 @@ def prepare(source: str, probes: Sequence[str]) -> None:
 
     A corpus under `DATA_ROOT` is read where it lies.
     """
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
     wanted = (source, *(probes if scorable() else ()))
-    speech_data.prepare(*(name for name in wanted if name not in CORPORA.values()))
+    prepared.prepare(*(name for name in wanted if name not in CORPORA.values()))
 
 
 def verify(scale: str) -> list[Bad]:
     """Hashes and decodes every clip of a scale once; what is bad, by name."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return speech_data.verify(*SOURCES.get(scale, ()))
+    return prepared.verify(*SOURCES.get(scale, ()))
 
 
 def pack(path: Path, scale: str) -> str:
@@ -59,21 +59,21 @@ def pack(path: Path, scale: str) -> str:
     Other voices are tested on alone and would not fit. They go into a second archive beside it, "-voices" in its name;
     without that, runs of a packed machine are scored elsewhere.
     """
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
     if scale not in SOURCES:
         raise ValueError(
             f"asr-adapters at scale {scale} trains on nothing that a pack could hold; {', '.join(SOURCES)} do"
         )
-    speech_data.pack(path.with_stem(f"{path.stem}-voices"), *SCORED)
-    return speech_data.pack(path, *PACKED)
+    prepared.pack(path.with_stem(f"{path.stem}-voices"), *SCORED)
+    return prepared.pack(path, *PACKED)
 
 
 def scorable() -> bool:
     """Whether what is scored is here; on a machine that got its data from a pack it is not, but for a second one."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return not speech_data.packed(PROMPTS["en"]) or speech_data.packed(*SCORED)
+    return not prepared.packed(PROMPTS["en"]) or prepared.packed(*SCORED)
 
 
 # ---- clips
@@ -81,7 +81,7 @@ def scorable() -> bool:
 
 @dataclass(frozen=True)
 class Recording:
-    """An utterance of a public corpus, read from its file when asked for; of the form of `speech_data.Clip`."""
+    """An utterance of a public corpus, read from its file when asked for; of the form of `data.prepared.Clip`."""
 
     id: str
     source: str
@@ -106,9 +106,9 @@ def clips(source: str, split: str) -> Sequence[Any]:
     """
     if source in CORPORA.values():
         return _recordings(source, split, data_root())
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return speech_data.clips(source, split)
+    return prepared.clips(source, split)
 
 
 @cache
@@ -162,9 +162,9 @@ def _length(path: Path) -> int | str:
 @cache
 def _corpora(source: str, split: str, root: Path) -> tuple[Corpus, ...]:
     """Libri-Light's ten hours with LibriSpeech's dev-other and both test sets; ten drawn hours of Common Voice."""
-    from speech_adapters.corpora.commonvoice import common_voice
-    from speech_adapters.corpora.hours import draw_hours
-    from speech_adapters.corpora.libri import libri_light, librispeech
+    from speech_adapters.data.corpora.commonvoice import common_voice
+    from speech_adapters.data.corpora.hours import draw_hours
+    from speech_adapters.data.corpora.libri import libri_light, librispeech
 
     if source == CORPORA["en"]:
         if split == "train":
@@ -178,10 +178,10 @@ def _corpora(source: str, split: str, root: Path) -> tuple[Corpus, ...]:
 @cache
 def manifest_sha256(*sources: str) -> str:
     """Hash of what the sources hold."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
     packaged = [source for source in sources if source not in CORPORA.values()]
-    hashes = [speech_data.manifest_sha256(*packaged)] if packaged else []
+    hashes = [prepared.manifest_sha256(*packaged)] if packaged else []
     for source in sources:
         if source in CORPORA.values():
             splits = ("train", "dev", "test")
@@ -191,10 +191,10 @@ def manifest_sha256(*sources: str) -> str:
 
 def bad(*sources: str) -> list[str]:
     """ "id: reason" of what could not be used."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
     packaged = [source for source in sources if source not in CORPORA.values()]
-    told = [str(fault) for fault in speech_data.bad(*packaged)]
+    told = [str(fault) for fault in prepared.bad(*packaged)]
     for source in sources:
         if source in CORPORA.values():
             splits = ("train", "dev", "test")

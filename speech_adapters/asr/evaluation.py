@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from common.results import Item
-from speech_adapters import ctc, judging, language_model
-from speech_adapters.adapter import apply, share
-from speech_adapters.architecture import BASE, Architecture
-from speech_adapters.arm import Arm
 from speech_adapters.asr import data
-from speech_adapters.checkpoints import without_weights
-from speech_adapters.recogniser import Recogniser
-from speech_adapters.text import Vocabulary
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.checkpoints.model_files import without_weights
+from speech_adapters.ctc import decoding, ngram, scoring
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.model.adapters import apply, share
+from speech_adapters.model.architecture import BASE, Architecture
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
 @cache
 def feasible(source: str, split: str, architecture: Architecture) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Clips of a source whose frames can spell their characters, and the others by name."""
-    return judging.feasible(data.clips(source, split), architecture)
+    return scoring.feasible(data.clips(source, split), architecture)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,13 @@ class Search:
     beam: int = 50
 
 
-def beam_search(texts: Iterable[str], language: str, search: Search) -> ctc.BeamSearch:
+def beam_search(texts: Iterable[str], language: str, search: Search) -> decoding.BeamSearch:
     """Words and n-gram of the texts given, which must be those of training."""
     texts = list(texts)
     with tempfile.TemporaryDirectory() as folder:
         arpa = Path(folder) / "words.arpa"
-        language_model.estimate(texts, order=search.order).write_arpa(arpa)
-        return ctc.BeamSearch(
+        ngram.estimate(texts, order=search.order).write_arpa(arpa)
+        return decoding.BeamSearch(
             Vocabulary.of(language),
             arpa,
             {word for text in texts for word in text.split()},

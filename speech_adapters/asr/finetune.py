@@ -9,19 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
-from speech_adapters.architecture import NO_DROPOUT, SAMPLE_RATE_HZ, SMALL, Architecture, Dropout, Masking
-from speech_adapters.arm import Arm
 from speech_adapters.asr import data
+from speech_adapters.model.architecture import (
+    NO_DROPOUT,
+    SAMPLE_RATE_HZ,
+    SMALL,
+    Architecture,
+    Dropout,
+    Masking,
+)
+from speech_adapters.model.arm import Arm
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
     from common.results import Item
-    from speech_adapters.batches import Batch
-    from speech_adapters.prefix_cache import PrefixCache
-    from speech_adapters.recogniser import Recogniser
-    from speech_adapters.speech_data import Clip
+    from speech_adapters.ctc.frozen_cache import PrefixCache
+    from speech_adapters.data.batches import Batch
+    from speech_adapters.data.prepared import Clip
+    from speech_adapters.model.ctc_model import Recogniser
 
 NO_MASKING = Masking(start=0.0, span=1)
 LOSS = "ctc_nats_per_character"
@@ -35,7 +42,9 @@ class FineTune(Recipe):
     language: str = "en"
     source: str = "asterisk-en"  # trained on, chosen on, tested on, each a part of it
     probes: tuple[str, ...] = ()  # tested on as well: other voices
-    backbone: str = "small-en"  # a name of `backbone.py`; empty trains everything from nothing
+    backbone: str = (
+        "small-en"  # a name that `checkpoints.by_name` knows; empty trains everything from nothing
+    )
     architecture: Architecture = field(default=SMALL)  # of a network from nothing
     arm: Arm = field(default_factory=Arm)
     dropout: Dropout = NO_DROPOUT
@@ -64,15 +73,15 @@ class FineTune(Recipe):
     # ---- the network
 
     def model(self) -> nn.Module:
-        from speech_adapters.adapter import apply
-        from speech_adapters.recogniser import Recogniser
-        from speech_adapters.text import Vocabulary
-        from speech_adapters.wav2vec2 import Wav2Vec2
+        from speech_adapters.data.text import Vocabulary
+        from speech_adapters.model.adapters import apply
+        from speech_adapters.model.ctc_model import Recogniser
+        from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         if self.backbone:
-            from speech_adapters import backbone
+            from speech_adapters.checkpoints import by_name
 
-            encoder = backbone.load(self.backbone, self.dropout)
+            encoder = by_name.load(self.backbone, self.dropout)
         else:
             encoder = Wav2Vec2(self.architecture, self.dropout)
         model = Recogniser(encoder, len(Vocabulary.of(self.language)))
@@ -96,12 +105,12 @@ class FineTune(Recipe):
     def _architecture(self) -> Architecture:
         if not self.backbone:
             return self.architecture
-        from speech_adapters import backbone
+        from speech_adapters.checkpoints import by_name
 
-        return backbone.architecture(self.backbone)
+        return by_name.architecture(self.backbone)
 
     def _places(self, seed: int, step: int, shard: Shard) -> tuple[int, ...]:
-        from speech_adapters import batches
+        from speech_adapters.data import batches
 
         lengths = tuple(clip.samples for clip in self._clips("train"))
         return batches.at(lengths, round(self.batch_s * SAMPLE_RATE_HZ), seed, step, shard)
@@ -115,8 +124,8 @@ class FineTune(Recipe):
         return self._collate([clips[place] for place in self._places(seed, step, shard)])
 
     def _collate(self, clips: list[Clip]) -> Batch:
-        from speech_adapters.batches import collate
-        from speech_adapters.judging import labels
+        from speech_adapters.ctc.scoring import labels
+        from speech_adapters.data.batches import collate
 
         rows: list[np.ndarray]
         if self.cache_prefix and self._depth() >= 0:
@@ -131,14 +140,14 @@ class FineTune(Recipe):
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         import torch
 
-        from speech_adapters.judging import nats
+        from speech_adapters.ctc.scoring import nats
 
         network: Any = getattr(model, "module", model)
         network.step = step  # `monitor` is not told
         inputs, lengths, depth = self._inputs(network, batch)
         masks: dict[str, Tensor | None] = {}
         if depth <= 0 and (self.time_masking.start or self.channel_masking.start):
-            from speech_adapters.wav2vec2 import span_mask
+            from speech_adapters.model.wav2vec2 import span_mask
 
             num_frames = self._architecture().num_frames(lengths) if depth < 0 else lengths
             if self.time_masking.start:
@@ -157,7 +166,7 @@ class FineTune(Recipe):
         depth = self._depth()
         if depth < 0 or self.cache_prefix:
             return batch.inputs, batch.lengths, depth
-        from speech_adapters.wav2vec2 import pad
+        from speech_adapters.model.wav2vec2 import pad
 
         rows = [
             network.prefix(row[:n], depth)
@@ -170,7 +179,7 @@ class FineTune(Recipe):
         """Loss and character errors on the dev part, every `dev_every` steps and at the last."""
         import torch
 
-        from speech_adapters.judging import judge
+        from speech_adapters.ctc.scoring import judge
 
         done = int(model.step) + 1  # type: ignore[arg-type]
         if not self.dev_every or (done % self.dev_every and done != self.steps):
@@ -189,7 +198,7 @@ class FineTune(Recipe):
 
     def _log_probs(self, model: Recogniser, clip: Clip) -> Tensor:
         """Of one clip, alone: of its own source from the kept prefix, of another voice from the waveform."""
-        from speech_adapters.batches import collate
+        from speech_adapters.data.batches import collate
 
         device = next(model.parameters()).device
         if clip.source in self.probes:
@@ -209,7 +218,7 @@ class FineTune(Recipe):
         from common.metrics.error_rate import word_errors
         from common.results import Item
         from speech_adapters.asr import curves, evaluation, panels
-        from speech_adapters.judging import judge
+        from speech_adapters.ctc.scoring import judge
 
         settings = evaluation.Search(
             order=self.lm_order, lm_weight=self.lm_weight, word_score=self.word_score, beam=self.beam
@@ -269,7 +278,7 @@ class FineTune(Recipe):
 @cache
 def _depth(recipe: FineTune) -> int:
     """How deep the prefix goes that never changes while training: what is frozen and no augmentation touches."""
-    from speech_adapters.adapter import FEATURES, WAVEFORM, frozen_depth
+    from speech_adapters.model.adapters import FEATURES, WAVEFORM, frozen_depth
 
     if not recipe.backbone:
         return WAVEFORM
@@ -281,12 +290,12 @@ def _depth(recipe: FineTune) -> int:
 @cache
 def _prefix_cache(recipe: FineTune) -> PrefixCache:
     """Filled for the train, dev and test clips of a recipe's source."""
-    from speech_adapters import backbone
-    from speech_adapters.prefix_cache import PrefixCache
+    from speech_adapters.checkpoints import by_name
+    from speech_adapters.ctc.frozen_cache import PrefixCache
 
     clips = [clip for split in ("train", "dev", "test") for clip in recipe._clips(split)]
     manifest = data.manifest_sha256(recipe.source)
-    kept = PrefixCache(clips, backbone.sha256(recipe.backbone), recipe._depth(), manifest)
+    kept = PrefixCache(clips, by_name.sha256(recipe.backbone), recipe._depth(), manifest)
     kept.fill(_apart(recipe))  # type: ignore[arg-type]
     return kept
 
@@ -303,8 +312,8 @@ def _apart(recipe: FineTune) -> nn.Module:
 def _manifest(source: str, probes: tuple[str, ...], backbone_name: str) -> str:
     import hashlib
 
-    from speech_adapters import backbone
+    from speech_adapters.checkpoints import by_name
 
     parts = [data.manifest_sha256(source, *probes)]
-    parts += [backbone.sha256(backbone_name)] if backbone_name else []
+    parts += [by_name.sha256(backbone_name)] if backbone_name else []
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()

@@ -17,8 +17,8 @@ from common.metrics.error_rate import AlignedWord, align
 from common.report.page import Panel, Sound
 from common.report.tables import Cell, Table
 from common.results import Item, Run
-from speech_adapters.architecture import SAMPLE_RATE_HZ
 from speech_adapters.asr.evidence import language_words, own_utterances, parse
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 MOST_S = 16.0  # kept of a clip
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most

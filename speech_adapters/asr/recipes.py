@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from common.papers import Scale, Search, WeightsFile
 from common.recipe import Recipe
-from speech_adapters.architecture import BASE, DEEP, SMALL, TINY, Dropout, Masking
-from speech_adapters.arm import Arm
 from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
 from speech_adapters.asr.finetune import FineTune
-from speech_adapters.pretraining_recipe import FirstStage, Pretrain, Unlabelled
+from speech_adapters.model.architecture import BASE, DEEP, SMALL, TINY, Dropout, Masking
+from speech_adapters.model.arm import Arm
+from speech_adapters.pretrain.recipe import FirstStage, Pretrain, Unlabelled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # ---- the backbone
 
 # English game dialogue; no line of a dialogue, and no text, of a dev or test part is among it. First the fixed codes,
-# since wav2vec 2.0's own objective from nothing took an hour for features worse than a spectrum's (fixed_codes.py).
+# since wav2vec 2.0's own objective from nothing took an hour for features worse than a spectrum's (model/best_rq.py).
 FIRST_STAGE = FirstStage(
     architecture=SMALL, masking=Masking(start=0.065, span=10), steps=6000, batch_s=16.0, crop_s=8.0, peak_lr=1e-3,
     warmup_steps=300, final_lr_ratio=0.02, weight_decay=0.01, betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True,
@@ -134,9 +134,9 @@ def weights_file(
     from speech_adapters.asr import weights
 
     if isinstance(recipe, Unlabelled):
-        return weights.of_backbone(file, recipe, tensors, state)
+        return weights.of_backbone(folder.parent / "weights", file, recipe, tensors, state)
     assert isinstance(recipe, FineTune)
-    return weights.of_adapters(file, recipe, tensors, state)
+    return weights.of_adapters(folder / "weights", file, recipe, tensors, state)
 
 
 # What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.

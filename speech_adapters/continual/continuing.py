@@ -12,16 +12,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speech_adapters.arm import Arm
-from speech_adapters.pretraining_recipe import Pretrain
+from speech_adapters.model.arm import Arm
+from speech_adapters.pretrain.recipe import Pretrain
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-    from speech_adapters.batches import HiddenBatch
-    from speech_adapters.pretraining import Pretraining
-    from speech_adapters.stretches import Piece
+    from speech_adapters.data.batches import HiddenBatch
+    from speech_adapters.data.crops import Piece
+    from speech_adapters.model.contrastive import Pretraining
 
 FULL, ADAPTERS, HEAD = Arm(kind="full"), Arm(kind="adapters", bottleneck=64), Arm(kind="head")
 
@@ -69,7 +69,7 @@ class Continue(Pretrain):
     # ---- the network
 
     def model(self) -> nn.Module:
-        from speech_adapters.adapter import apply
+        from speech_adapters.model.adapters import apply
 
         model: Any = super().model()
         apply(self.arm, model.encoder)
@@ -79,7 +79,7 @@ class Continue(Pretrain):
 
     def source(self) -> Pretraining:
         """The model of the first language, as it was."""
-        from speech_adapters.backbone import load_pretraining
+        from speech_adapters.checkpoints.by_name import load_pretraining
 
         model: Any = Pretrain.model(self)
         load_pretraining(model, self.source_model)
@@ -88,20 +88,21 @@ class Continue(Pretrain):
     # ---- training items
 
     def _pieces(self, seed: int, step: int) -> list[Piece]:
-        from speech_adapters import stretches
+        from speech_adapters.data import crops
 
         count = round(self.batch_s / self.crop_s)
         sources = self.then if self.then and step >= self.switch_step else self.sources
-        drawn = stretches.draw(sources, "train", self._crop, count, (seed, step))
+        drawn = crops.draw(sources, "train", self._crop, count, (seed, step))
         # As many steps apart as it takes that the share comes out.
         if self.replay_share and int((step + 1) * count * self.replay_share) > int(
             step * count * self.replay_share
         ):
-            drawn[-1] = stretches.draw(self.replayed, "train", self._crop, 1, (seed, step, 1))[0]
+            drawn[-1] = crops.draw(self.replayed, "train", self._crop, 1, (seed, step, 1))[0]
         return drawn
 
     def prepare(self) -> None:
-        from speech_adapters import phone_probe, speech_data
+        from speech_adapters.data import prepared
+        from speech_adapters.pretrain import linear_phone_probe
 
         everything = (
             *self.sources,
@@ -111,9 +112,9 @@ class Continue(Pretrain):
             self.remembered,
             self.recognised,
         )
-        speech_data.prepare(*dict.fromkeys(source for source in everything if source))
+        prepared.prepare(*dict.fromkeys(source for source in everything if source))
         if self.phones:
-            speech_data.prepare(phone_probe.SOURCE)
+            prepared.prepare(linear_phone_probe.SOURCE)
 
     @property
     def phones(self) -> bool:
@@ -151,12 +152,13 @@ class Continue(Pretrain):
     def manifest_sha256(self) -> str:
         import hashlib
 
-        from speech_adapters import backbone, speech_data
+        from speech_adapters.checkpoints import by_name
+        from speech_adapters.data import prepared
 
         read = {*self.sources, *self.then, *self.matrix, *self.spelled, self.remembered, self.recognised} - {
             ""
         }
-        parts = [speech_data.manifest_sha256(*sorted(read)), backbone.sha256(self.source_model)]
+        parts = [prepared.manifest_sha256(*sorted(read)), by_name.sha256(self.source_model)]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     def departures(self) -> tuple[str, ...]:
@@ -177,6 +179,6 @@ def _one_language(recipe: Continue, steps: int) -> Pretrain:
 
 @cache
 def _anchors(name: str) -> list[Tensor]:
-    from speech_adapters import backbone
+    from speech_adapters.checkpoints import by_name
 
-    return [weight.detach() for weight in backbone.load(name).parameters()]
+    return [weight.detach() for weight in by_name.load(name).parameters()]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
-from speech_adapters.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
-from speech_adapters.arm import Arm
+from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
+from speech_adapters.model.arm import Arm
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,9 +76,9 @@ class Cost(Recipe):
     def _build(self, adapted: bool, device: str) -> tuple[Any, Any]:
         import torch
 
-        from speech_adapters.adapter import apply
-        from speech_adapters.pretraining import Pretraining, Targets
-        from speech_adapters.wav2vec2 import Wav2Vec2
+        from speech_adapters.model.adapters import apply
+        from speech_adapters.model.contrastive import Pretraining, Targets
+        from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         model = Pretraining(Wav2Vec2(self.architecture), Targets()).to(device)
         kind = "adapters" if adapted else "full"
@@ -92,7 +92,7 @@ class Cost(Recipe):
     ) -> tuple[float, float]:
         import torch
 
-        from speech_adapters.wav2vec2 import span_mask
+        from speech_adapters.model.wav2vec2 import span_mask
 
         model.encoder.extractor.requires_grad_(extractor)
         samples = round(self.seconds * SAMPLE_RATE_HZ)

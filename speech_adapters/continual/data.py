@@ -24,9 +24,9 @@ PACKED = (*LANGUAGES["fr"], *LANGUAGES["es"])
 
 def verify(scale: str) -> list[Bad]:
     """Hashes and decodes every clip of a scale once; what is bad, by name."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return speech_data.verify(*SOURCES.get(scale, ()))
+    return prepared.verify(*SOURCES.get(scale, ()))
 
 
 def pack(path: Path, scale: str) -> str:
@@ -34,18 +34,18 @@ def pack(path: Path, scale: str) -> str:
 
     What English arms are asked about would not fit: runs of a packed machine are scored where it can be had.
     """
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
     if scale not in SOURCES:
         raise ValueError(
             f"continual-pretraining at scale {scale} trains on nothing that a pack could hold; "
             f"{', '.join(SOURCES)} do"
         )
-    return speech_data.pack(path, *PACKED)
+    return prepared.pack(path, *PACKED)
 
 
 def scorable() -> bool:
     """Whether what is scored is here; on a machine that got its data from a pack it is not."""
-    from speech_adapters import speech_data
+    from speech_adapters.data import prepared
 
-    return not speech_data.packed(SPELLED["fr"])
+    return not prepared.packed(SPELLED["fr"])

@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING
 
 from common import checkpoint, journal
 from common.results import Item
-from speech_adapters import backbone, phone_probe
-from speech_adapters.adapter_sets import AdapterSet
+from speech_adapters.checkpoints import by_name
+from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.continual import forgetting
 from speech_adapters.continual.continuing import ADAPTERS, FULL, HEAD
 from speech_adapters.continual.recognition import recognise
+from speech_adapters.pretrain import linear_phone_probe
 
 if TYPE_CHECKING:
     from speech_adapters.continual.continuing import Continue
-    from speech_adapters.pretraining import Pretraining
-    from speech_adapters.wav2vec2 import Wav2Vec2
+    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 SEGMENTS = 10  # of a training, so that its seconds have a spread
 
@@ -40,7 +41,7 @@ def items(recipe: Continue, model: Pretraining, *, seed: int, split: str, folder
     for name in recipe.matrix:
         yield from forgetting.contrast_items(model, source, name, split, recipe._crop)
     if recipe.steps and recipe.arm.kind == "adapters":
-        learned = AdapterSet.of(model, recipe.arm, recipe.language, backbone.sha256(recipe.source_model), {})
+        learned = AdapterSet.of(model, recipe.arm, recipe.language, by_name.sha256(recipe.source_model), {})
         bare = copy.deepcopy(source.encoder)
         yield from forgetting.switched_off_items(bare, learned, recipe.matrix[0], split, recipe._crop)
     yield from seconds(folder / "journal.jsonl", recipe.steps)
@@ -49,7 +50,7 @@ def items(recipe: Continue, model: Pretraining, *, seed: int, split: str, folder
         yield from _letters(recipe, {"": (model.encoder, 0.0), **on_the_way}, name, split, seed)
     yield from _recognition(recipe, model, split, seed)
     if recipe.phones:
-        yield from phone_probe.score(model.encoder, split)
+        yield from linear_phone_probe.score(model.encoder, split)
 
 
 def _snapshots(recipe: Continue, folder: Path) -> dict[str, tuple[Wav2Vec2, float]]:

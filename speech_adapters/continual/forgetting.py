@@ -15,11 +15,11 @@ from torch import Tensor
 
 from common.results import Item
 from common.runtime import seed_all
-from speech_adapters import batches, stretches
-from speech_adapters.adapter_sets import AdapterBank, AdapterSet
-from speech_adapters.architecture import Masking
-from speech_adapters.pretraining import Pretraining, contrastive, draw_negatives
-from speech_adapters.wav2vec2 import Wav2Vec2, span_mask
+from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
+from speech_adapters.data import batches, crops
+from speech_adapters.model.architecture import Masking
+from speech_adapters.model.contrastive import Pretraining, contrastive, draw_negatives
+from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 
 MASKING = Masking()  # BASE's, whatever a recipe trains with
 PIECES = 24  # of each source
@@ -31,7 +31,7 @@ def contrast_items(
     """Nats and share told apart of held-out pieces of one source, the answers being the source model's codes."""
     device = next(model.parameters()).device
     part = f"contrast {source}"
-    for piece in itertools.islice(stretches.pieces(source, split, piece_samples), PIECES):
+    for piece in itertools.islice(crops.pieces(source, split, piece_samples), PIECES):
         seed_all("forgetting", piece.id)
         waveform = batches.as_float(piece.waveform())[None].to(device)
         lengths = torch.tensor([waveform.shape[1]], device=device)
@@ -70,7 +70,7 @@ def switched_off_items(
     Beside it, how much switching the set on moves the output, so that the zero is not that of a set which does nothing.
     """
     device = next(source_encoder.parameters()).device
-    pieces = list(itertools.islice(stretches.pieces(source, split, piece_samples), 8))
+    pieces = list(itertools.islice(crops.pieces(source, split, piece_samples), 8))
     waveforms = [batches.as_float(piece.waveform())[None].to(device) for piece in pieces]
     with torch.inference_mode():
         before = [source_encoder(waveform)[0] for waveform in waveforms]

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from common.papers import Scale, Search
-from speech_adapters.architecture import BASE, SMALL, TINY, Dropout, Masking
-from speech_adapters.arm import Arm
 from speech_adapters.continual.continuing import Continue
 from speech_adapters.continual.cost import Cost
 from speech_adapters.continual.data import FOLDERS, LANGUAGES, SPELLED
+from speech_adapters.model.architecture import BASE, SMALL, TINY, Dropout, Masking
+from speech_adapters.model.arm import Arm
 
 # ---- the paper's hardware and corpora
 

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from common.runtime import seed_all
-from speech_adapters import batches, judging, speech_data
-from speech_adapters.adapter import apply, frozen_depth
-from speech_adapters.architecture import SAMPLE_RATE_HZ
-from speech_adapters.arm import Arm
-from speech_adapters.recogniser import Recogniser
-from speech_adapters.text import Vocabulary
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.ctc import scoring
+from speech_adapters.data import batches, prepared
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.model.adapters import apply, frozen_depth
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 BATCH_S = 16.0
 BETAS, WEIGHT_DECAY, CLIP_NORM = (0.9, 0.98), 0.01, 1.0
@@ -37,13 +38,13 @@ def recognise(
     steps: int,
     peak_lr: float,
     train_s: float = 900.0,
-) -> Iterator[tuple[Any, judging.Heard]]:
+) -> Iterator[tuple[Any, scoring.Heard]]:
     """Clips of a source's part and what was heard, after `steps` on at most `train_s` seconds of its train part.
 
     The encoder given is not changed; adapters it has stay frozen below those of `arm`.
     """
     seed_all("recognise", seed, source, arm.kind)
-    train, _ = judging.feasible(_first(speech_data.clips(source, "train"), train_s), encoder.architecture)
+    train, _ = scoring.feasible(_first(prepared.clips(source, "train"), train_s), encoder.architecture)
     model = Recogniser(copy.deepcopy(encoder), len(Vocabulary.of(train[0].language)))
     apply(arm, model.encoder, model.head)
     model.to(next(encoder.parameters()).device)
@@ -51,11 +52,11 @@ def recognise(
     kept = {clip.id: _prefix(model, clip, depth) for clip in train}
     _train(model, train, kept, depth, seed, steps, peak_lr)
     model.eval()
-    for clip in judging.feasible(speech_data.clips(source, split), encoder.architecture)[0]:
+    for clip in scoring.feasible(prepared.clips(source, split), encoder.architecture)[0]:
         with torch.inference_mode():
             row = _prefix(model, clip, depth)
             log_probs, _ = model(row[None], torch.tensor([len(row)], device=row.device), depth)
-            yield clip, judging.judge(log_probs[0], clip)
+            yield clip, scoring.judge(log_probs[0], clip)
 
 
 def _first(clips: tuple[Any, ...], most_s: float) -> list[Any]:
@@ -87,9 +88,9 @@ def _train(
         chosen = [clips[place] for place in batches.at(lengths, round(BATCH_S * SAMPLE_RATE_HZ), seed, step)]
         rows = torch.nn.utils.rnn.pad_sequence([kept[clip.id] for clip in chosen], batch_first=True)
         own = torch.tensor([len(kept[clip.id]) for clip in chosen], device=device)
-        texts = [judging.labels(clip) for clip in chosen]
+        texts = [scoring.labels(clip) for clip in chosen]
         log_probs, num_frames = model(rows, own, depth)
-        loss = judging.nats(log_probs, num_frames, texts).sum() / sum(map(len, texts))
+        loss = scoring.nats(log_probs, num_frames, texts).sum() / sum(map(len, texts))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, CLIP_NORM)
         optimiser.step()

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import ModuleType
 
 if __name__ == "fairseq_plugin":  # by this name fairseq imports the folder
-    # For that it has put `speech_adapters/` first on the path, where modules such as `text` would be found as
-    # top-level ones; what must be there instead is the root above it.
+    # For that it has put `speech_adapters/` first on the path, where rooms such as `data` would be found as
+    # top-level packages; what must be there instead is the root above it.
     _packages = Path(__file__).resolve().parent.parent
     sys.path[:] = [str(_packages.parent), *(entry for entry in sys.path if entry != str(_packages))]
     import speech_adapters.fairseq_plugin.model  # noqa: F401  registers the model

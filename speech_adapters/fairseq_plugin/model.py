@@ -15,8 +15,8 @@ from fairseq.models import register_model
 from fairseq.models.wav2vec.wav2vec2_asr import Wav2Vec2CtcConfig, Wav2VecCtc
 from torch import nn
 
-from speech_adapters.adapter import Adapter
-from speech_adapters.arm import Arm
+from speech_adapters.model.adapters import Adapter
+from speech_adapters.model.arm import Arm
 
 # torch refuses to read classes that it does not know: old pre-training checkpoints hold the first, what fairseq saves
 # while fine-tuning, and reads to go on, holds the second.

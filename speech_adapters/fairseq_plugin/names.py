@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from common.checkpoint import read_foreign
-from speech_adapters.adapter_sets import AdapterSet, WrongBackbone
-from speech_adapters.arm import NORMS, Arm
-from speech_adapters.checkpoints import backbone_sha256, base_tensors
-from speech_adapters.interop import Symbols, common_name
-from speech_adapters.interop import fairseq as interop
-from speech_adapters.text import Vocabulary
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.checkpoints.adapter_sets import AdapterSet, WrongBackbone
+from speech_adapters.checkpoints.interop import Symbols, common_name
+from speech_adapters.checkpoints.interop import fairseq as interop
+from speech_adapters.checkpoints.model_files import backbone_sha256, base_tensors
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.model.arm import NORMS, Arm
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 PLACES = {
     "after_attention": "dropout1.adapter",

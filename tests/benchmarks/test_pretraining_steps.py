@@ -7,8 +7,8 @@ from benchmarks import pretraining_steps
 from benchmarks.harness import MIN_REPEATS
 from benchmarks.pretraining_steps import FULL, Learner, Sizes
 from benchmarks.speech_steps import refuse_unequal
-from speech_adapters.architecture import BASE_CONV, Architecture
-from speech_adapters.arm import Arm
+from speech_adapters.model.architecture import BASE_CONV, Architecture
+from speech_adapters.model.arm import Arm
 
 TINY = Sizes(
     architecture=Architecture(

@@ -8,8 +8,8 @@ import torch
 from benchmarks import speech_steps, transcription
 from benchmarks.harness import MIN_REPEATS, Race, Ratio, Timing, best_other, in_words
 from benchmarks.speech_peers import Contender, Sizes, full, present
-from speech_adapters.architecture import BASE_CONV, Architecture
-from speech_adapters.arm import Arm
+from speech_adapters.model.architecture import BASE_CONV, Architecture
+from speech_adapters.model.arm import Arm
 
 TINY = Sizes(
     architecture=Architecture(

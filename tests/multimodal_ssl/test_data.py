@@ -90,7 +90,7 @@ def test_made_up_objects_differ_in_their_looks_and_sounds():
 
 
 def test_prepared_clips_are_those_that_are_rendered(root):
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     held = data.compose(SMALL)
     for split in SPLITS:
         frames, boxes = pools.render(SMALL, held.material, held.scenes(split))
@@ -103,7 +103,7 @@ def test_prepared_clips_are_those_that_are_rendered(root):
 
 
 def test_a_clips_sound_is_one_of_its_targets_in_its_split(root):
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     held = data.compose(SMALL)
     lines = material.index(root)["objects"]
     clips = {"train": held.train_clip(3), "dev": held.gallery("dev", "clean/0")[5]}
@@ -117,9 +117,9 @@ def test_a_clips_sound_is_one_of_its_targets_in_its_split(root):
 
 
 def test_preparing_again_changes_nothing_and_leaves_no_partial_file(root):
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*.npy")}
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*.npy")} == before
     assert len(before) == 7
     assert not list(root.rglob("*.partial"))
@@ -132,11 +132,11 @@ def test_an_interrupted_preparation_is_done_again(root, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pools, "write_atomically", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            data.prepare_composition(SMALL)
+            data.prepare(SMALL)
     with pytest.raises(ValueError, match="is not prepared"):
         data.compose(SMALL)
     (data._folder(SMALL, root) / ".train.npy.1.partial").write_bytes(b"of a run that was killed")
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     assert data.compose(SMALL).train_clip(0).frames.any()
     assert not list(root.rglob("*.partial"))
 
@@ -173,7 +173,7 @@ def test_a_broken_sound_is_named_left_out_and_counted(root, monkeypatch, capsys,
         soundfile.write(path, np.zeros(4000), 16_000, format="OGG")
     else:
         path.write_bytes(content)
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     (told,) = data.bad(SMALL)
     assert told.startswith("kind1/fox_desc.ogg: ")
     assert str(root) not in told
@@ -195,17 +195,17 @@ def test_too_many_broken_files_stop_with_the_list(root):
     for name in ("fox_desc.ogg", "owl_desc.ogg"):
         sound_of(root, name).write_bytes(b"")
     with pytest.raises(ValueError, match=r"at most 5 % .* got 2 of 33:(.|\n)*fox_desc(.|\n)*owl_desc"):
-        data.prepare_composition(SMALL)
+        data.prepare(SMALL)
     assert not (material.folder_of(root) / "index.json").exists()
 
 
 def test_more_objects_than_there_are_is_an_error_with_both_numbers(root):
     with pytest.raises(ValueError, match="there are 6 objects, got num_objects = 7"):
-        data.prepare_composition(replace(SMALL, num_objects=7))
+        data.prepare(replace(SMALL, num_objects=7))
 
 
 def test_verify_names_what_changed_since(root):
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     assert data.verify("mini") == []
     folder = material.folder_of(root)
     next((folder / "sounds").iterdir()).write_bytes(b"other")
@@ -216,13 +216,13 @@ def test_verify_names_what_changed_since(root):
 def test_a_pack_gives_the_same_clips_and_hash_without_any_package(root, tmp_path, monkeypatch):
     digest = data.pack(tmp_path / "pack.tar", "mini")
     assert digest == data.pack(tmp_path / "again.tar", "gpu")
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     here, sha256 = data.compose(SMALL), data.manifest_sha256(SMALL)
     elsewhere = tmp_path / "elsewhere"
     with tarfile.open(tmp_path / "pack.tar") as tar:
         tar.extractall(elsewhere, filter="data")
     monkeypatch.setenv("DATA_ROOT", str(elsewhere))
-    data.prepare_composition(SMALL)
+    data.prepare(SMALL)
     there = data.compose(SMALL)
     assert there.folder != here.folder
     assert data.manifest_sha256(SMALL) == sha256

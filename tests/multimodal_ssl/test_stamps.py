@@ -9,7 +9,7 @@ from PIL import Image
 from common.data.video import MediaError
 from multimodal_ssl import stamps
 from multimodal_ssl.stamps import Stamp, cut_out, objects, read
-from speech_adapters.packages import tuxpaint
+from speech_adapters.data.packages import tuxpaint
 
 KNOWN = {"dog", "cat", "red", "flag", "one", "two", "three", "four", "floppy-eared", "bunny"}
 

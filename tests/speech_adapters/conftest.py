@@ -3,7 +3,7 @@
 import pytest
 from radio_files import SOURCE, forget, record
 
-from speech_adapters import unlabelled
+from speech_adapters.data import unlabelled
 
 
 @pytest.fixture

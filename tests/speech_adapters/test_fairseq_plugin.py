@@ -13,15 +13,15 @@ import yaml
 from torch import Tensor
 
 from common.checkpoint import CheckpointError
-from speech_adapters.adapter import Adapter, apply, share
-from speech_adapters.adapter_sets import AdapterSet, WrongBackbone
-from speech_adapters.architecture import Architecture
-from speech_adapters.arm import Arm
-from speech_adapters.checkpoints import Stored
+from speech_adapters.checkpoints.adapter_sets import AdapterSet, WrongBackbone
+from speech_adapters.checkpoints.interop import fairseq as interop
+from speech_adapters.checkpoints.model_files import Stored
 from speech_adapters.fairseq_plugin import names
-from speech_adapters.interop import fairseq as interop
-from speech_adapters.recogniser import Recogniser
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.model.adapters import Adapter, apply, share
+from speech_adapters.model.architecture import Architecture
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 RUN_S = 600  # a run takes 15 s alone on one core, minutes on a busy machine
 PLUGIN = Path(names.__file__).parent

@@ -20,15 +20,15 @@ import torch
 from typer.testing import CliRunner, Result
 
 from speech_adapters import __main__ as tool
-from speech_adapters import checkpoints
-from speech_adapters.adapter import apply
-from speech_adapters.adapter_sets import AdapterSet
-from speech_adapters.architecture import TINY
-from speech_adapters.arm import Arm
-from speech_adapters.language_model import estimate
-from speech_adapters.recogniser import Recogniser
-from speech_adapters.text import Vocabulary
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.checkpoints import model_files
+from speech_adapters.checkpoints.adapter_sets import AdapterSet
+from speech_adapters.ctc.ngram import estimate
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.model.adapters import apply
+from speech_adapters.model.architecture import TINY
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 COMMANDS = ("transcribe", "encode", "params", "convert")
 ENGLISH = Vocabulary.of("en")
@@ -60,13 +60,13 @@ def models(tmp_path_factory) -> Path:
     """recogniser, nameless (whose symbols nobody knows), encoder, other; sets en and fr of the encoder."""
     folder = tmp_path_factory.mktemp("models")
     model = talkative()
-    checkpoints.save_recogniser(folder / "recogniser.safetensors", model, ENGLISH.symbols)
-    checkpoints.save_recogniser(folder / "nameless.safetensors", model, None)
-    checkpoints.save_encoder(folder / "encoder.safetensors", model.encoder)
-    checkpoints.save_encoder(folder / "other.safetensors", talkative(seed=5).encoder)
+    model_files.save_recogniser(folder / "recogniser.safetensors", model, ENGLISH.symbols)
+    model_files.save_recogniser(folder / "nameless.safetensors", model, None)
+    model_files.save_encoder(folder / "encoder.safetensors", model.encoder)
+    model_files.save_encoder(folder / "other.safetensors", talkative(seed=5).encoder)
     for seed, language in enumerate(("en", "fr")):
         own = talkative()
-        backbone = checkpoints.backbone_sha256(own.encoder)
+        backbone = model_files.backbone_sha256(own.encoder)
         arm = Arm(kind="adapters", bottleneck=4)
         apply(arm, own.encoder, own.head)
         torch.manual_seed(seed)
@@ -362,7 +362,7 @@ def test_convert_goes_there_and_back_and_tells_of_every_tensor(tmp_path, models)
     assert there.exit_code == 0, there.output
     back = run("convert", tmp_path / "hf", tmp_path / "back.safetensors")
     assert back.exit_code == 0, back.output
-    before, after = checkpoints.read(source), checkpoints.read(tmp_path / "back.safetensors")
+    before, after = model_files.read(source), model_files.read(tmp_path / "back.safetensors")
     assert f"{len(before.tensors)} tensors mapped, 0 missing, 0 unused" in back.stdout
     assert before.tensors.keys() == after.tensors.keys()
     assert all(torch.equal(before.tensors[name], after.tensors[name]) for name in before.tensors)
@@ -397,5 +397,5 @@ def test_convert_refuses_in_one_line(tmp_path, models, source, target, extra, wo
 
 def test_a_tiny_post_norm_model_is_welcome_too(tmp_path):
     model = talkative(replace(TINY, pre_norm=False))
-    checkpoints.save_recogniser(tmp_path / "m.safetensors", model, ENGLISH.symbols)
+    model_files.save_recogniser(tmp_path / "m.safetensors", model, ENGLISH.symbols)
     assert run("transcribe", write(tmp_path / "a.wav"), "--model", tmp_path / "m.safetensors").exit_code == 0

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from common.recipe import Shard
-from speech_adapters import speech_data
 from speech_adapters.asr import data, evaluation, recipes
+from speech_adapters.data import prepared
 
 SPOKEN = {"train": "HE SAID YES", "dev": "SHE SAID NO", "test": "WE SAY SO"}
 
@@ -64,17 +64,17 @@ def test_a_packed_machine_scores_once_it_has_the_second_archive_too(tmp_path, mo
     for source in packed:
         listed = lzma.compress(json.dumps({"utterances": [], "left_out": [], "bad": []}).encode())
         (tmp_path / "speech" / "packed" / f"{source}.json.xz").write_bytes(listed)
-    prepared = []
-    monkeypatch.setattr(speech_data, "prepare", lambda *names: prepared.extend(names))
+    fetched = []
+    monkeypatch.setattr(prepared, "prepare", lambda *names: fetched.extend(names))
     data.prepare(data.PROMPTS["fr"], (data.OTHER_VOICES["fr"],))
     assert data.scorable() is scorable
-    assert prepared == ["asterisk-fr", "tuxpaint-fr"] if scorable else ["asterisk-fr"]
+    assert fetched == ["asterisk-fr", "tuxpaint-fr"] if scorable else ["asterisk-fr"]
 
 
 def test_packing_writes_what_is_scored_into_an_archive_of_its_own(tmp_path, monkeypatch):
     written = {}
     monkeypatch.setattr(
-        speech_data, "pack", lambda path, *names: written.update({path.name: names}) or path.name
+        prepared, "pack", lambda path, *names: written.update({path.name: names}) or path.name
     )
     assert data.pack(tmp_path / "pack.tar", "gpu") == "pack.tar"
     assert written == {"pack.tar": data.PACKED, "pack-voices.tar": data.SCORED}

@@ -10,11 +10,11 @@ import torch
 
 from common import trainer
 from common.recipe import Shard
-from speech_adapters import tones
-from speech_adapters.architecture import TINY, Masking
-from speech_adapters.arm import Arm
 from speech_adapters.asr import evaluation, finetune, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
+from speech_adapters.data import synthetic
+from speech_adapters.model.architecture import TINY, Masking
+from speech_adapters.model.arm import Arm
 
 ADAPTERS = recipes.SCALES["smoke"].recipes["ADAPTERS_EN"]
 ARMS = [
@@ -110,7 +110,7 @@ def _scored(tmp_path) -> list:
 def test_scores_are_jiwers_and_hypotheses_curve_and_shares_are_kept(tmp_path):
     items = _scored(tmp_path)
     spoken = [item for item in items if item.part == "tones"]
-    assert len(spoken) == tones.COUNTS["test"]
+    assert len(spoken) == synthetic.COUNTS["test"]
     references, heard = [i.texts["reference"] for i in spoken], [i.texts["greedy"] for i in spoken]
     for counted, per, jiwers in (
         ("word_errors", "words", jiwer.wer),
@@ -127,23 +127,23 @@ def test_scores_are_jiwers_and_hypotheses_curve_and_shares_are_kept(tmp_path):
 
 def test_the_search_knows_training_texts_alone(tmp_path, monkeypatch):
     seen: list[str] = []
-    original = evaluation.language_model.estimate
+    original = evaluation.ngram.estimate
 
     def spy(texts, order):
         seen.extend(texts)
         return original(texts, order=order)
 
-    monkeypatch.setattr(evaluation.language_model, "estimate", spy)
+    monkeypatch.setattr(evaluation.ngram, "estimate", spy)
     _scored(tmp_path)
-    assert sorted(seen) == sorted(clip.text for clip in tones.clips("train"))
+    assert sorted(seen) == sorted(clip.text for clip in synthetic.clips("train"))
 
 
 def test_what_frames_cannot_spell_is_named_with_both_numbers(monkeypatch):
-    hasty = replace(tones.clips("train")[0], id="hasty", text="aa" * 20)
+    hasty = replace(synthetic.clips("train")[0], id="hasty", text="aa" * 20)
     monkeypatch.setattr(
-        tones.Tones, "samples", property(lambda self: 16_000 if self.id == "hasty" else 32_000)
+        synthetic.Tones, "samples", property(lambda self: 16_000 if self.id == "hasty" else 32_000)
     )
-    monkeypatch.setattr(tones, "clips", lambda split: (hasty,))
+    monkeypatch.setattr(synthetic, "clips", lambda split: (hasty,))
     evaluation.feasible.cache_clear()
     try:
         kept, refused = evaluation.feasible("tones", "train", TINY)

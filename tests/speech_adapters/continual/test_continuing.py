@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from common import checkpoint, journal, run, trainer
 from common.recipe import Shard
-from speech_adapters import backbone, stretches
-from speech_adapters.adapter_sets import AdapterBank, AdapterSet
-from speech_adapters.arm import Arm
+from speech_adapters.checkpoints import by_name
+from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
 from speech_adapters.continual import forgetting
 from speech_adapters.continual.recipes import SCALES
+from speech_adapters.data import crops
+from speech_adapters.model.arm import Arm
 
 # In full precision and of four short pieces, so that shards are of different numbers of hidden frames.
 SHORT = {"crop_s": 1.0, "batch_s": 4.0, "cpu_bf16": False, "keep_every": 0}
@@ -58,7 +59,7 @@ def learned(tmp_path_factory):
 
 
 def _set(recipe, model, language="fr"):
-    return AdapterSet.of(model, recipe.arm, language, backbone.sha256(recipe.source_model), {})
+    return AdapterSet.of(model, recipe.arm, language, by_name.sha256(recipe.source_model), {})
 
 
 def _waveform(seed=0, samples=PIECE):
@@ -77,7 +78,7 @@ def test_what_is_frozen_is_bit_equal_after_training_and_the_rest_has_moved(name,
     mine = {name.removeprefix("encoder."): weight for name, weight in after.items()}
     moved = {
         name
-        for name, weight in backbone.load(recipe.source_model).named_parameters()
+        for name, weight in by_name.load(recipe.source_model).named_parameters()
         if name in mine and not torch.equal(mine[name], weight)
     }
     trained = {name.removeprefix("encoder.") for name in set(after) - kept}
@@ -100,7 +101,7 @@ def test_the_optimiser_has_state_of_what_is_trained_and_of_nothing_else(name, tm
 
 def test_an_anchor_pulls_back_to_the_source(tmp_path):
     free, anchored = (replace(FULL, peak_lr=1e-2, steps=8, anchor_weight=weight) for weight in (0.0, 100.0))
-    source = backbone.load(FULL.source_model).state_dict()
+    source = by_name.load(FULL.source_model).state_dict()
 
     def moved(recipe):
         after = _trained(recipe, tmp_path / str(recipe.anchor_weight)).encoder.state_dict()
@@ -183,7 +184,7 @@ def named_pieces(monkeypatch):
     def draw(sources, split, samples, count, key):
         return [SimpleNamespace(id=f"{'+'.join(sources)} {split}") for _ in range(count)]
 
-    monkeypatch.setattr(stretches, "draw", draw)
+    monkeypatch.setattr(crops, "draw", draw)
 
 
 def _drawn(recipe, steps):

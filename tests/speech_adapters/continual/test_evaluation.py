@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from common import checkpoint, trainer
-from speech_adapters import tones
 from speech_adapters.continual import evaluation, forgetting
 from speech_adapters.continual.recipes import SCALES
+from speech_adapters.data import synthetic
 
 SMOKE = {name: SCALES["smoke"].recipes[name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
 PIECE = 16_000
@@ -56,14 +56,14 @@ def test_all_arms_are_asked_about_the_same_items(scored):
 def test_letters_have_a_curve_over_steps_and_seconds(scored):
     for name, items in scored.items():
         letters = _of(items, "letters tones")
-        assert len(letters) == tones.COUNTS["test"]
+        assert len(letters) == synthetic.COUNTS["test"]
         marks = ("@2", "@4") if SMOKE[name].steps else ()
         assert {key for key in letters[0].scores if "@" in key} == {
             f"{value}{mark}" for value in ("ctc_nats", "train_s") for mark in marks
         }
         for item in letters:
             assert item.scores["characters"] == len(next(
-                clip.text for clip in tones.clips("test") if item.id.endswith(clip.id)))  # fmt: skip
+                clip.text for clip in synthetic.clips("test") if item.id.endswith(clip.id)))  # fmt: skip
             if marks:
                 assert 0 < item.scores["train_s@2"] <= item.scores["train_s@4"]
                 assert item.scores["ctc_nats@4"] == item.scores["ctc_nats"]  # the last snapshot is the model

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from speech_adapters import speech_data, tones
-from speech_adapters.adapter import apply
-from speech_adapters.architecture import TINY
-from speech_adapters.arm import Arm
 from speech_adapters.continual import recognition
 from speech_adapters.continual.continuing import ADAPTERS, FULL, HEAD
-from speech_adapters.wav2vec2 import Wav2Vec2
+from speech_adapters.data import prepared, synthetic
+from speech_adapters.model.adapters import apply
+from speech_adapters.model.architecture import TINY
+from speech_adapters.model.arm import Arm
+from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 SMALL = replace(ADAPTERS, bottleneck=6)
 ARMS = {"all": FULL, "adapters": SMALL, "head": HEAD}
@@ -102,7 +102,7 @@ def test_every_encoder_begins_with_the_same_head_and_batches(kept):
 
 def test_every_clip_of_the_part_is_heard_once_and_training_teaches():
     heard = _heard(_encoder(), HEAD, steps=1)
-    assert [clip.id for clip, _ in heard] == [clip.id for clip in tones.clips("test")]
+    assert [clip.id for clip, _ in heard] == [clip.id for clip in synthetic.clips("test")]
 
     def nats(heard):
         return sum(found.scores["ctc_nats"] for _, found in heard) / sum(
@@ -113,7 +113,7 @@ def test_every_clip_of_the_part_is_heard_once_and_training_teaches():
 
 
 def test_only_so_many_seconds_are_trained_on():
-    clips = speech_data.clips("tones", "train")
+    clips = prepared.clips("tones", "train")
     for most_s in (1.0, 5.0, 1e6):
         chosen = recognition._first(clips, most_s)
         assert chosen == list(clips[: len(chosen)])

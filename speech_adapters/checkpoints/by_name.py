@@ -1,0 +1,92 @@
+"""Encoders by name: those committed in `weights/`, and public checkpoints under `WEIGHTS_ROOT`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speech_adapters.model.architecture import ARCHITECTURES, NO_DROPOUT, Architecture, Dropout
+
+if TYPE_CHECKING:
+    from speech_adapters.checkpoints.model_files import Stored
+    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+# Public checkpoints that `paper` starts from, by the file name people download them under.
+FOREIGN = {"wav2vec_small": "wav2vec_small.pt", "xlsr_53": "xlsr_53_56k.pt"}
+
+
+def find(name: str) -> Path:
+    """File of an encoder: a name, or a path to any checkpoint that `convert` reads.
+
+    Raises:
+        ValueError: neither, with the names there are and where public files are looked for.
+    """
+    known = WEIGHTS / f"{name}.safetensors"
+    if known.exists():
+        return known
+    root = Path(os.environ.get("WEIGHTS_ROOT") or WEIGHTS).expanduser()
+    for path in (root / FOREIGN.get(name, name), Path(name).expanduser()):
+        if path.exists():
+            return path
+    names = ", ".join(sorted([*(p.stem for p in WEIGHTS.glob("*.safetensors")), *FOREIGN]))
+    raise ValueError(
+        f"no encoder {name!r}: known are {names}; public checkpoints are looked for in WEIGHTS_ROOT ({root})"
+    )
+
+
+def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
+    """An encoder in float32, whatever its file holds; "random-tiny" and the like are made up, always the same."""
+    import torch
+
+    from speech_adapters.checkpoints import model_files
+    from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+    if (made := _made_up(name)) is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return Wav2Vec2(made, dropout)
+    stored = _stored(name)
+    encoder = Wav2Vec2(stored.architecture, dropout)
+    encoder.load_state_dict(model_files.encoder_tensors(stored))
+    return encoder
+
+
+def load_pretraining(model: Pretraining, name: str) -> None:
+    """Puts a file's weights into a model that is to be trained on; its quantiser too where it has one."""
+    if _made_up(name) is not None:
+        model.encoder.load_state_dict(load(name).state_dict())
+        return
+    stored = _stored(name)
+    if stored.kind == "pretraining":
+        model.load_state_dict(dict(stored.tensors))
+    else:
+        from speech_adapters.checkpoints import model_files
+
+        model.encoder.load_state_dict(model_files.encoder_tensors(stored))
+
+
+def _stored(name: str) -> Stored:
+    from speech_adapters.checkpoints import convert
+
+    return convert.read(find(name)).stored
+
+
+@cache
+def sha256(name: str) -> str:
+    """Hash over the encoder's tensors, see `model_files.backbone_sha256`."""
+    from speech_adapters.checkpoints.model_files import backbone_sha256
+
+    return backbone_sha256(load(name))
+
+
+@cache
+def architecture(name: str) -> Architecture:
+    return _made_up(name) or _stored(name).architecture
+
+
+def _made_up(name: str) -> Architecture | None:
+    return ARCHITECTURES.get(name.removeprefix("random-")) if name.startswith("random-") else None

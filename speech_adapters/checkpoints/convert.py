@@ -1,0 +1,156 @@
+"""wav2vec 2.0 checkpoints of fairseq, Hugging Face and torchaudio into ours, and ours into the first two.
+
+report = convert(Path("wav2vec_small.pt"), Path("base.safetensors"))
+convert(Path("base.safetensors"), Path("base-hf"), to="huggingface")
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from common.checkpoint import read_foreign
+from speech_adapters.checkpoints import model_files
+from speech_adapters.checkpoints.interop import (
+    ConversionError,
+    Source,
+    Written,
+    fairseq,
+    huggingface,
+    torchaudio,
+)
+from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.model.architecture import Architecture
+
+FORMATS = ("ours", "fairseq", "huggingface")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What became of every tensor; the model's numbers are the same on both sides but for `missing`."""
+
+    source: str  # ours, fairseq, huggingface or torchaudio
+    to: str  # one of FORMATS
+    kind: str  # encoder, pretraining or recogniser
+    architecture: Architecture
+    mapped: tuple[tuple[str, str], ...]  # name there, name in the written file
+    missing: tuple[str, ...]  # names in the written file that nothing there became: filled with constants
+    unused: tuple[str, ...]  # names there that the written file has no place for
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = (f"{self.kind} from {self.source} to {self.to}: {len(self.mapped)} tensors mapped, "
+                f"{len(self.missing)} missing, {len(self.unused)} unused")  # fmt: skip
+        lines = [f"  {theirs} -> {ours}" for theirs, ours in self.mapped]
+        lines += [f"  missing: {name}" for name in self.missing]
+        lines += [f"  unused: {name}" for name in self.unused]
+        return "\n".join([head, *lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def convert(
+    source: Path,
+    target: Path,
+    to: str = "ours",
+    *,
+    architecture: Architecture | None = None,
+    vocabulary: Sequence[str] | None = None,
+) -> Report:
+    """Reads a checkpoint of any family and writes it as another.
+
+    Args:
+        source: fairseq's `.pt`; a Hugging Face folder or the weights in it; a torchaudio state dict; a file of ours.
+        target: `.safetensors` of ours, `.pt` of fairseq, a folder of Hugging Face.
+        architecture: of torchaudio state dicts that are not of one of its factories' sizes.
+        vocabulary: names of the head's symbols in our order (blank first), where the checkpoint names none.
+
+    Raises:
+        ConversionError: of no family, another network, or no place for it in the format.
+        CheckpointError: damaged, or it could run code when opened; nothing of it is run.
+    """
+    if to not in FORMATS:
+        raise ConversionError(f"to must be one of {', '.join(FORMATS)}, got {to!r}")
+    source, target = Path(source), Path(target)
+    if to == "ours" and target.suffix != ".safetensors":
+        raise ConversionError(f"a file of ours must end in .safetensors, got {target.name!r}")
+    found = read(source, architecture)
+    stored = _named(found.stored, vocabulary)
+    if to == "ours":
+        origin = {"family": found.family, "file": source.name, "sha256": _sha256(source)}
+        stored = replace(stored, origin=dict(stored.origin) or origin)
+        model_files.write(target, stored)
+        written = Written(names={name: name for name in stored.tensors})
+    else:
+        written = {"fairseq": fairseq.write, "huggingface": huggingface.write}[to](target, stored)
+    return Report(
+        source=found.family,
+        to=to,
+        kind=stored.kind,
+        architecture=stored.architecture,
+        mapped=tuple(
+            (found.names[ours], theirs) for ours, theirs in written.names.items() if ours in found.names
+        ),
+        missing=(*(written.names[name] for name in found.missing), *written.added),
+        unused=found.unused,
+        notes=(*found.notes, *written.notes),
+    )
+
+
+def read(path: Path, architecture: Architecture | None = None) -> Source:
+    """The model of a checkpoint of any family; which family it is, the file itself tells.
+
+    Raises:
+        ConversionError: none of those that are known.
+    """
+    if not path.exists():
+        raise ConversionError(f"{path}: no such file or folder")
+    if path.is_dir():
+        return huggingface.read(path)
+    if path.suffix == ".safetensors" and path.with_suffix(".json").exists():
+        stored = model_files.read(path)
+        return Source(family="ours", stored=stored, names={name: name for name in stored.tensors})
+    content = load_file(path) if path.suffix == ".safetensors" else read_foreign(path, fairseq.allowed())
+    if fairseq.is_checkpoint(content):
+        return fairseq.read(path, content)
+    if torchaudio.is_checkpoint(content):
+        return torchaudio.read(content, architecture)
+    if (path.parent / "config.json").exists():
+        return huggingface.read(path.parent)
+    raise ConversionError(
+        f"{path}: must be a checkpoint of fairseq (with settings), Hugging Face (in a folder with config.json), "
+        f"torchaudio (a state dict) or ours (with its JSON), got {_outline(content)}"
+    )
+
+
+def _outline(content: Any) -> str:
+    if not isinstance(content, dict):
+        return type(content).__name__
+    keys = [str(key) for key in content][:4]
+    return f"a table of {len(content)} with {', '.join(keys)}"
+
+
+def _named(stored: Stored, vocabulary: Sequence[str] | None) -> Stored:
+    if vocabulary is None:
+        return stored
+    if stored.kind != "recogniser" or stored.vocabulary is not None:
+        raise ConversionError(
+            "vocabulary= is for recognisers whose checkpoint names no symbols; leave it out"
+        )
+    if len(vocabulary) != stored.num_symbols:
+        raise ConversionError(f"vocabulary must have {stored.num_symbols} symbols, got {len(vocabulary)}")
+    return replace(stored, vocabulary=tuple(vocabulary))
+
+
+def _sha256(path: Path) -> str:
+    """Of the file; of a folder's weights."""
+    files = [path] if path.is_file() else sorted((*path.glob("*.safetensors"), *path.glob("*.bin")))
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as opened:
+            while block := opened.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

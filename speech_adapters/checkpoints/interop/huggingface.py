@@ -1,0 +1,248 @@
+"""Hugging Face's folders: `Wav2Vec2Model`, `Wav2Vec2ForPreTraining`, `Wav2Vec2ForCTC` with their JSON files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from common.checkpoint import read_foreign
+from common.files import write_atomically
+from speech_adapters.checkpoints.interop import (
+    ConversionError,
+    Names,
+    Source,
+    Symbols,
+    Written,
+    refuse_unless,
+    rename_in,
+    rename_out,
+    with_symbols,
+)
+from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.data.text import BOUNDARY
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
+from speech_adapters.model.contrastive import Targets
+
+FAMILY = "huggingface"
+ONLY = {
+    "model_type": "wav2vec2", "hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5,
+    "add_adapter": False, "adapter_attn_dim": None,
+}  # fmt: skip
+CLASSES = {
+    "encoder": "Wav2Vec2Model",
+    "pretraining": "Wav2Vec2ForPreTraining",
+    "recogniser": "Wav2Vec2ForCTC",
+}
+PAD = "<pad>"  # their name of CTC's blank
+LAYER = r"layers\.(\d+)\."
+NAMES = Names(
+    encoder=(
+        (r"extractor\.layers\.(\d+)\.conv\.", r"feature_extractor.conv_layers.\1.conv."),
+        (r"extractor\.layers\.(\d+)\.norm\.", r"feature_extractor.conv_layers.\1.layer_norm."),
+        (r"feature_norm\.", "feature_projection.layer_norm."),
+        (r"projection\.", "feature_projection.projection."),
+        (r"mask_vector", "masked_spec_embed"),
+        (r"positional\.gain", "encoder.pos_conv_embed.conv.weight_g"),
+        (r"positional\.direction", "encoder.pos_conv_embed.conv.weight_v"),
+        (r"positional\.bias", "encoder.pos_conv_embed.conv.bias"),
+        (rf"{LAYER}attention\.query\.", r"encoder.layers.\1.attention.q_proj."),
+        (rf"{LAYER}attention\.key\.", r"encoder.layers.\1.attention.k_proj."),
+        (rf"{LAYER}attention\.value\.", r"encoder.layers.\1.attention.v_proj."),
+        (rf"{LAYER}attention\.output\.", r"encoder.layers.\1.attention.out_proj."),
+        (rf"{LAYER}attention_norm\.", r"encoder.layers.\1.layer_norm."),
+        (rf"{LAYER}expand\.", r"encoder.layers.\1.feed_forward.intermediate_dense."),
+        (rf"{LAYER}contract\.", r"encoder.layers.\1.feed_forward.output_dense."),
+        (rf"{LAYER}feed_forward_norm\.", r"encoder.layers.\1.final_layer_norm."),
+        (r"norm\.", "encoder.layer_norm."),
+    ),
+    rest=(
+        (r"head\.", "lm_head."),
+        (r"quantiser\.logits\.", "quantizer.weight_proj."),
+        (r"quantiser\.codebook", "quantizer.codevectors"),
+        (r"code_projection\.", "project_q."),
+        (r"context_projection\.", "project_hid."),
+    ),
+    prefix={"encoder": "", "pretraining": "wav2vec2.", "recogniser": "wav2vec2."},
+)
+
+
+# ---- reading
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A model's folder, read."""
+
+    settings: dict[str, Any]
+    preprocessor: dict[str, Any]
+    tensors: dict[str, Tensor] = field(repr=False)
+
+
+def read(folder: Path) -> Source:
+    """The model of a folder.
+
+    Raises:
+        ConversionError: no model in it, or another network than ours.
+    """
+    found = _open(folder)
+    settings, tensors = found.settings, found.tensors
+    refuse_unless(settings, ONLY, FAMILY)
+    architecture = architecture_of(settings, found.preprocessor)
+    targets, kind = None, "encoder"
+    if "lm_head.weight" in tensors:
+        kind = "recogniser"
+    elif "project_hid.weight" in tensors:
+        kind, targets = "pretraining", targets_of(settings)
+    # A model with another head has the encoder under the same prefix as these.
+    prefixed = any(name.startswith("wav2vec2.") for name in tensors)
+    names = Names(NAMES.encoder, NAMES.rest, dict.fromkeys(NAMES.prefix, "wav2vec2." if prefixed else ""))
+    source = rename_in(tensors, names, family=FAMILY, kind=kind, architecture=architecture, targets=targets)
+    if kind != "recogniser":
+        return source
+    blank = settings.get("pad_token_id", 0) or 0
+    return with_symbols(source, _symbols(folder, source.stored.num_symbols, blank), blank)
+
+
+def _open(folder: Path) -> Folder:
+    if not (folder / "config.json").exists():
+        raise ConversionError(
+            f"{folder}: a Hugging Face model is a folder with config.json, which is not there"
+        )
+    tensors: dict[str, Tensor] = {}
+    for part in sorted(folder.glob("model*.safetensors")):
+        tensors |= load_file(part)
+    if not tensors:
+        for part in sorted(folder.glob("pytorch_model*.bin")):
+            tensors |= read_foreign(part)
+    if not tensors:
+        raise ConversionError(f"{folder}: must hold model.safetensors or pytorch_model.bin, got neither")
+    return Folder(_json(folder / "config.json"), _json(folder / "preprocessor_config.json"), tensors)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> Architecture:
+    """Sizes out of `config.json`; what it leaves out has BASE's values, as there.
+
+    Whether the waveform is normalised stands in `preprocessor_config.json`; without one, it is where the extractor
+    has layer norms. There 1e-7 is added to the variance, in fairseq and ours 1e-5: one of rms r comes out smaller
+    here by 1 - (1 + 1e-5 / r^2)^-1/2, which is 5 % at r = 0.01 and 0.05 % at r = 0.1.
+    """
+    conv = zip(
+        settings.get("conv_dim", (512,) * 7),
+        settings.get("conv_kernel", (10, 3, 3, 3, 3, 2, 2)),
+        settings.get("conv_stride", (5, 2, 2, 2, 2, 2, 2)),
+        strict=True,
+    )
+    norm = settings.get("feat_extract_norm", "group")
+    return Architecture(
+        conv=tuple(conv),
+        conv_norm=norm,
+        conv_bias=settings.get("conv_bias", False),
+        width=settings.get("hidden_size", 768),
+        layers=settings.get("num_hidden_layers", 12),
+        heads=settings.get("num_attention_heads", 12),
+        inner=settings.get("intermediate_size", 3072),
+        pre_norm=settings.get("do_stable_layer_norm", False),
+        positional_kernel=settings.get("num_conv_pos_embeddings", 128),
+        positional_groups=settings.get("num_conv_pos_embedding_groups", 16),
+        normalise_input=bool(preprocessor.get("do_normalize", norm == "layer")),
+    )
+
+
+def targets_of(settings: Mapping[str, Any]) -> Targets:
+    """Sizes of the quantiser."""
+    return Targets(
+        groups=settings.get("num_codevector_groups", 2),
+        codes=settings.get("num_codevectors_per_group", 320),
+        code_width=settings.get("codevector_dim", 256),
+        width=settings.get("proj_codevector_dim", 256),
+    )
+
+
+def _symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
+    places = _json(folder / "vocab.json") | _json(folder / "added_tokens.json")
+    named = {row: name for name, row in places.items() if row < num_rows}
+    if len(named) < num_rows:
+        return None
+    boundary = _json(folder / "tokenizer_config.json").get("word_delimiter_token") or BOUNDARY
+    return Symbols(tuple(named[row] for row in range(num_rows)), blank, boundary)
+
+
+# ---- writing
+
+
+def write(folder: Path, stored: Stored) -> Written:
+    """A folder for `from_pretrained`: settings, weights, preprocessor, and of a recogniser the tokenizer's files.
+
+    Raises:
+        ConversionError: adapters.
+    """
+    tensors, renamed = rename_out(stored, NAMES)
+    files = {"config.json": _settings(stored), "preprocessor_config.json": _preprocessor(stored.architecture)}
+    if stored.kind == "recogniser" and stored.vocabulary:
+        symbols = [PAD, *("<blank>" if name == PAD else name for name in stored.vocabulary[1:])]
+        files["vocab.json"] = {name: row for row, name in enumerate(symbols)}
+        files["tokenizer_config.json"] = {
+            "tokenizer_class": "Wav2Vec2CTCTokenizer", "pad_token": PAD, "unk_token": "<unk>",
+            "word_delimiter_token": BOUNDARY, "do_lower_case": False,
+        }  # fmt: skip
+    # The weights come first: a folder without config.json is no model yet.
+    write_atomically(folder / "model.safetensors", to_bytes(tensors, metadata={"format": "pt"}))
+    for name in sorted(files, reverse=True):
+        write_atomically(folder / name, json.dumps(files[name], indent=1, ensure_ascii=False).encode())
+    return Written(names=renamed)
+
+
+def _settings(stored: Stored) -> dict[str, Any]:
+    a = stored.architecture
+    channels, kernels, strides = (list(sizes) for sizes in zip(*a.conv, strict=True))
+    settings: dict[str, Any] = {
+        "model_type": "wav2vec2",
+        "architectures": [CLASSES[stored.kind]],
+        "conv_dim": channels,
+        "conv_kernel": kernels,
+        "conv_stride": strides,
+        "num_feat_extract_layers": len(channels),
+        "conv_bias": a.conv_bias,
+        "feat_extract_norm": a.conv_norm,
+        "hidden_size": a.width,
+        "num_hidden_layers": a.layers,
+        "num_attention_heads": a.heads,
+        "intermediate_size": a.inner,
+        "do_stable_layer_norm": a.pre_norm,
+        "num_conv_pos_embeddings": a.positional_kernel,
+        "num_conv_pos_embedding_groups": a.positional_groups,
+        "hidden_act": "gelu",
+        "feat_extract_activation": "gelu",
+        "layer_norm_eps": 1e-5,
+        "mask_time_prob": 0.05,  # above zero, else there is no place for the mask vector
+    }
+    if targets := stored.targets:
+        settings |= {"num_codevector_groups": targets.groups, "num_codevectors_per_group": targets.codes,
+                     "codevector_dim": targets.code_width, "proj_codevector_dim": targets.width}  # fmt: skip
+    if stored.kind == "recogniser":
+        settings |= {"vocab_size": stored.num_symbols, "pad_token_id": 0}
+    return settings
+
+
+def _preprocessor(architecture: Architecture) -> dict[str, Any]:
+    return {
+        "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+        "feature_size": 1,
+        "sampling_rate": SAMPLE_RATE_HZ,
+        "padding_value": 0.0,
+        "padding_side": "right",
+        "do_normalize": architecture.normalise_input,
+        # Their group norm takes padding into its statistics, so that a mask would not help.
+        "return_attention_mask": architecture.conv_norm == "layer",
+    }

@@ -1,0 +1,212 @@
+"""From log-probabilities of a CTC model to words: greedily, by beam search with an n-gram, and in time."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from speech_adapters.ctc.loss import feasible_frames, refuse_logits
+from speech_adapters.data.text import BLANK, BOUNDARY, Vocabulary
+
+if TYPE_CHECKING:
+    from torchaudio.functional import TokenSpan
+
+IMPOSSIBLE = -1e4  # nats, far below any path of a real utterance
+SHOWN = 5  # words named in a message
+
+
+def _refuse_other_symbols(log_probs: Float[Tensor, "frame symbol"], vocabulary: Vocabulary) -> None:
+    if log_probs.shape[1] != len(vocabulary.symbols):
+        raise ValueError(
+            f"the vocabulary has {len(vocabulary.symbols)} symbols, the log-probabilities {log_probs.shape[1]}; "
+            "use the vocabulary stored with the model"
+        )
+
+
+def greedy(log_probs: Float[Tensor, "frame symbol"], vocabulary: Vocabulary) -> str:
+    """What the likeliest path spells: the best symbol of every frame, repeats merged, blanks dropped.
+
+    Raises:
+        ValueError: the vocabulary is not the model's.
+    """
+    _refuse_other_symbols(log_probs, vocabulary)
+    merged = [symbol for symbol, _ in groupby(log_probs.argmax(dim=1).tolist())]
+    return vocabulary.decode(merged)  # drops the blanks
+
+
+class BeamSearch:
+    """The likeliest path through words of a lexicon, an n-gram taking part (flashlight, KenLM, [Kahn22]).
+
+    Maximises, over paths that spell words separated by `|`,
+    log p(path) + lm_weight · log10 p(words, </s> | <s>) + word_score · number of words.
+    KenLM's log10 enters as it is, as everywhere in flashlight: weights found elsewhere for natural logarithms divide
+    by 2.303. Every call stands alone; equal input gives equal words.
+
+    **The lexicon is `words`, spelled by their letters, and no other word can come out**, however clear the sound:
+    pass the words of the training transcripts and state with a result what else was added. A word that the n-gram
+    does not know costs what <unk> costs. Without any fitting word the text is empty.
+
+    Args:
+        arpa: n-gram of words, see `ngram.estimate`.
+        words: the lexicon; order and repetition do not matter.
+        lm_weight: 0 leaves the n-gram out.
+        word_score: nats given for every word, negative for fewer and longer words.
+        beam: hypotheses kept after each frame; the only pruning.
+
+    Raises:
+        ValueError: no words, a word that the vocabulary cannot spell, a beam below 1.
+        FileNotFoundError: no n-gram there.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        arpa: Path,
+        words: Iterable[str],
+        *,
+        lm_weight: float,
+        word_score: float,
+        beam: int,
+    ):
+        from torchaudio.models.decoder import ctc_decoder
+
+        if beam < 1:
+            raise ValueError(f"beam must be 1 or more hypotheses, got {beam}")
+        if not Path(arpa).is_file():
+            raise FileNotFoundError(f"no n-gram at {arpa}; write it with ngram.estimate")
+        self.vocabulary = vocabulary
+        with tempfile.TemporaryDirectory() as folder, _quiet_stderr():
+            lexicon = Path(folder) / "lexicon.txt"
+            lexicon.write_text(_lexicon(words, vocabulary), encoding="utf-8")
+            self._decoder = ctc_decoder(
+                lexicon=str(lexicon),
+                tokens=list(vocabulary.symbols),
+                lm=str(arpa),
+                beam_size=beam,
+                beam_threshold=float("inf"),
+                lm_weight=lm_weight,
+                word_score=word_score,
+                blank_token=BLANK,
+                sil_token=BOUNDARY,
+            )
+
+    def __call__(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
+        """Words of one utterance, without padding, with single spaces between them.
+
+        Raises:
+            ValueError: the vocabulary is not the model's, or a log-probability is NaN.
+        """
+        _refuse_other_symbols(log_probs, self.vocabulary)
+        if bool(log_probs.isnan().any()):
+            raise ValueError("log-probabilities must be numbers, got NaN; the model diverged")
+        # flashlight ends a word at `|` only, and a transcript does not end in one: a frame is added that holds it.
+        # Spelling words without their `|` as well would let `ab` pass for the words `a` `b`.
+        last = torch.full((1, log_probs.shape[1]), IMPOSSIBLE)
+        last[0, self.vocabulary.symbols.index(BOUNDARY)] = 0.0
+        emissions = torch.cat([log_probs.detach().float().cpu(), last]).contiguous()
+        (best, *_), *_ = self._decoder(emissions[None])
+        return " ".join(best.words)
+
+
+def _lexicon(words: Iterable[str], vocabulary: Vocabulary) -> str:
+    """flashlight's file: a word, its letters, the boundary that ends it."""
+    different = sorted(set(words))
+    letters = set(vocabulary.symbols) - {BLANK, BOUNDARY}
+    wrong = [word for word in different if not word or not letters.issuperset(word)]
+    if wrong:
+        raise ValueError(
+            f"words of the lexicon must be spelled by the vocabulary's letters, got {wrong[:SHOWN]} "
+            f"({len(wrong)} of {len(different)}); normalise the texts first"
+        )
+    if not different:
+        raise ValueError("a lexicon needs words, got 0")
+    return "".join(f"{word} {' '.join(word)} {BOUNDARY}\n" for word in different)
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hides the progress bar that KenLM draws, below Python, for every ARPA file; its errors are exceptions."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and where its letters were heard.
+
+    Attributes:
+        confidence: in 0..1, the geometric mean of the probabilities of its letters over the frames aligned with
+            them. It says how well these letters fit, not how much better than others.
+    """
+
+    text: str
+    start_s: float
+    stop_s: float
+    confidence: float
+
+
+def align(
+    log_probs: Float[Tensor, "frame symbol"], text: str, vocabulary: Vocabulary, frame_s: float
+) -> list[Word]:
+    """Words of a known text in time, along the likeliest path that spells it (`torchaudio.functional.forced_align`).
+
+    A word lasts from the first frame of its first letter to the end of the last frame of its last. CTC models
+    spike, so letters are found within a few frames of where they sound and words come out too short rather than too
+    long.
+
+    Args:
+        text: normalised; without words there is nothing to align.
+        frame_s: seconds from one frame to the next.
+
+    Raises:
+        ValueError: the text has a character that is no letter of the vocabulary, or needs more frames than there
+            are, or these are no log-probabilities.
+    """
+    from torchaudio.functional import forced_align, merge_tokens
+
+    _refuse_other_symbols(log_probs, vocabulary)
+    refuse_logits(log_probs)
+    words = text.split()
+    if BOUNDARY in text:
+        raise ValueError(f"words are separated by spaces, got {BOUNDARY!r} in {text!r}")
+    labels = vocabulary.encode(" ".join(words))
+    needed = feasible_frames(labels)
+    if len(log_probs) < needed:
+        raise ValueError(
+            f"{text!r} needs {needed} frames, got {len(log_probs)}; it is not what was said here"
+        )
+    if not words:
+        return []
+    scores = log_probs.detach().float()
+    targets = torch.tensor([labels], device=scores.device)
+    path, path_scores = forced_align(scores[None], targets)
+    letters = iter(merge_tokens(path[0], path_scores[0]))
+    aligned = []
+    for word in words:
+        aligned.append(_placed(word, [next(letters) for _ in word], frame_s))
+        next(letters, None)  # the boundary
+    return aligned
+
+
+def _placed(word: str, letters: Sequence[TokenSpan], frame_s: float) -> Word:
+    frames = sum(len(letter) for letter in letters)
+    mean = sum(letter.score * len(letter) for letter in letters) / frames  # of log-probabilities
+    return Word(word, letters[0].start * frame_s, letters[-1].end * frame_s, min(1.0, math.exp(mean)))

@@ -1,0 +1,1 @@
+"""From audio files, packages and corpora to prepared speech, its texts, crops and batches."""

@@ -1,0 +1,227 @@
+"""The index of a folder of sound, of any size: a line of JSON for each file, then one over all of them.
+
+Files are examined in processes of their own and told one by one into a second file, so that a preparation which is
+stopped goes on where it was. The index itself is whole or not there.
+
+A group, which no split cuts, is a folder at the topmost level that has `LEAST_FOLDERS`, so that a speaker's books stay
+together; where no level has so many, the folder a recording lies in; where all lie in one, each is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.data.manifest import Bad, check_bad_share
+from common.data.splits import Component, named_part
+from speech_adapters.data import audio_files
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
+
+SPLIT: tuple[str, dict[str, float]] = ("unlabelled-0", {"train": 0.9, "dev": 0.05, "test": 0.05})
+LEAST_FOLDERS = 50  # so that hardly ever a part comes out empty
+MOST_BAD = 0.1  # share of files that may be left out before preparation stops
+RULES = (1, SPLIT, LEAST_FOLDERS, audio_files.RULES)  # raise the first for new code
+SLICE = 1024  # files handed to one pool of processes
+SHOWN = 20  # files that preparation names on the screen; all are named in the index
+CROPS_S = (2, 4, 8, 16)  # preparation says from how much of a folder they can be drawn
+
+
+class Index:
+    """The file as it was when it was opened, whoever replaces it; in memory are places and lengths alone.
+
+    `places` are, of each part, where the lines of its recordings begin, and their samples at 16 kHz.
+    """
+
+    def __init__(self, path: Path):
+        with path.open("rb") as file:
+            self._lines = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        found = {part: (array("q"), array("q")) for part in SPLIT[1]}
+        start, line = 0, dict[str, Any]()
+        for raw in iter(self._lines.readline, b""):
+            line = json.loads(raw)
+            if part := line.get("part"):
+                found[part][0].append(start)
+                found[part][1].append(line["samples"])
+            start += len(raw)
+        self.manifest_sha256 = str(line["manifest_sha256"])  # of the last one
+        self.places = {part: (np.array(begin), np.array(samples)) for part, (begin, samples) in found.items()}
+
+    def line(self, start: int) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._lines[start : self._lines.find(b"\n", start)])
+        return found
+
+
+def faults(path: Path) -> dict[str, str]:
+    """Names of what is left out, and why."""
+    with path.open("rb") as lines:
+        return {line["name"]: line["fault"] for raw in lines if (line := json.loads(raw)).get("fault")}
+
+
+def update(path: Path, folder: Path, names: Sequence[str], suspects: Collection[str]) -> None:
+    """Makes the index that of the files `names`; only those that are new, changed or `suspects` are examined.
+
+    Raises:
+        ValueError: more than `MOST_BAD` of them are left out, with the list; what was examined stays known.
+    """
+    progress = path.with_suffix(".progress")
+    known = {name: one for name, one in (_known(path) | _known(progress)).items() if name not in suspects}
+    todo = [n for n in names if n not in known or known[n].identity != audio_files.identity(folder / n)]
+    if path.exists() and not todo and len(known) == len(names) and not progress.exists():
+        return
+    _examine(folder, todo, progress)
+    _write(path, folder, names, known | _known(progress))
+    progress.unlink(missing_ok=True)
+
+
+class _Known(NamedTuple):
+    identity: tuple[int, int]
+    line: bytes
+
+
+def _known(path: Path) -> dict[str, _Known]:
+    """By name, what files were found to be; a line that a power cut tore says nothing."""
+    found: dict[str, _Known] = {}
+    for raw in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            line = json.loads(raw)
+        except json.JSONDecodeError:
+            continue
+        if "name" in line:
+            found[line["name"]] = _Known((line["bytes"], line["mtime_ns"]), raw)
+    return found
+
+
+# ---- examining
+
+
+def _examine(folder: Path, names: Sequence[str], progress: Path) -> None:
+    if names:
+        _say(f"{folder}: decoding {len(names)} files, once")
+    with progress.open("a", encoding="utf-8") as file:
+        file.write("\n")  # a line that a power cut tore shall not spoil the next
+        for begin in range(0, len(names), SLICE):
+            for line in _examined(folder, names[begin : begin + SLICE]):
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+            if len(names) > SLICE:
+                _say(f"{folder}: {min(begin + SLICE, len(names))} of {len(names)} decoded")
+
+
+def _examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    look, num_done = partial(_look, folder), 0
+    try:
+        with ProcessPoolExecutor(min(len(names), len(os.sched_getaffinity(0)))) as pool:
+            for line in pool.map(look, names, chunksize=4):
+                num_done += 1
+                yield line
+    except BrokenProcessPool:  # some file crashes its decoder; alone in a process, it is known which
+        for name in names[num_done:]:
+            try:
+                with ProcessPoolExecutor(1) as pool:
+                    yield pool.submit(look, name).result()
+            except BrokenProcessPool:
+                yield {"name": name} | audio_files.crashed(folder / name)
+
+
+def _look(folder: Path, name: str) -> dict[str, Any]:
+    return {"name": name} | audio_files.examine(folder / name)
+
+
+# ---- writing
+
+
+def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _Known]) -> None:
+    digest, beside = hashlib.sha256(json.dumps(RULES).encode()), path.with_name(f".{path.name}.partial")
+    left_out, told = dict[str, str](), list[tuple[str, str]]()
+    samples = {part: array("q") for part in SPLIT[1]}
+    with beside.open("wb") as file:
+        for line in _judged(names, known):
+            file.write(json.dumps(line).encode() + b"\n")
+            digest.update(json.dumps([line[key] for key in ("name", "sha256", "part", "fault")]).encode())
+            told += [(line["name"], sentence) for sentence in line["told"]]
+            if line["fault"]:
+                left_out[line["name"]] = line["fault"]
+            else:
+                samples[line["part"]].append(line["samples"])
+        file.write(json.dumps({"manifest_sha256": digest.hexdigest()}).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    _tell(folder, "left out", list(left_out.items()))
+    _tell(folder, "kept", told)
+    bad = [Bad(name, str(folder / name), fault) for name, fault in left_out.items()]
+    try:
+        check_bad_share(bad, len(names), MOST_BAD)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _tell_hours(folder, {part: np.array(each) / SAMPLE_RATE_HZ for part, each in samples.items()})
+
+
+def _judged(names: Sequence[str], known: Mapping[str, _Known]) -> Iterator[dict[str, Any]]:
+    """Lines with what depends on other files too: group, part, and whether one is the twin of an earlier one."""
+    depth, first = _depth(names), dict[str, str]()
+    for name in names:
+        line = json.loads(known[name].line)
+        if line["fault"].startswith("twin:"):
+            line["fault"] = ""
+        if not line["fault"] and (twin := first.setdefault(line["sha256"], name)) != name:
+            line["fault"] = f"twin: has the bytes of {twin}"
+        line["group"] = _group(name, depth)
+        line["part"] = "" if line["fault"] else named_part(Component((line["group"],), ()), *SPLIT)
+        yield line
+
+
+def _depth(names: Sequence[str]) -> int:
+    """How many folders of a path make its group; 0 where each recording is its own."""
+    folders = {PurePosixPath(name).parent.parts for name in names}
+    deepest = max(map(len, folders))
+    for depth in range(1, deepest + 1):
+        if len({parts[:depth] for parts in folders}) >= LEAST_FOLDERS:
+            return depth
+    return deepest if len(folders) > 1 else 0
+
+
+def _group(name: str, depth: int) -> str:
+    return "/".join(PurePosixPath(name).parent.parts[:depth]) or name
+
+
+# ---- telling
+
+
+def _tell(folder: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
+    kinds = Counter(sentence.partition(":")[0] for _, sentence in told)
+    for name, sentence in told[:SHOWN]:
+        _say(f"{what}: {folder / name}: {sentence}")
+    if told:
+        _say(f"{folder}: {what}, {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
+
+
+def _tell_hours(folder: Path, seconds: Mapping[str, np.ndarray]) -> None:
+    """Hours of each part, and how many of them pieces can be drawn from: none is ever of two recordings."""
+    for part, each in seconds.items():
+        if not len(each):
+            _say(
+                f"WARNING {folder}: no recording fell to {part}; a folder falls to one part whole, so spread them over "
+                f"{LEAST_FOLDERS} folders or more, or put all into one"
+            )
+            continue
+        shares = (f"{100 * each[each >= s].sum() / each.sum():.0f} % for {s} s" for s in CROPS_S)
+        hours = f"{len(each)} recordings, {each.sum() / 3600:.2f} h"
+        _say(f"{folder}: {part} has {hours}, of which long enough for a crop: {', '.join(shares)}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+"""Spoken descriptions of the stamps of a children's drawing program, by volunteers, in a dozen languages.
+
+`STEM_desc_LANGUAGE.ogg` says what the line `LANGUAGE.utf8=` of `STEM.txt` has: three or four words, 44.1 kHz Vorbis.
+Who speaks is not recorded; a language has several speakers and accents.
+"""
+
+from pathlib import Path
+
+from common.data.packages import Package
+from speech_adapters.data.packages.utterances import Utterance, group_names, text_key
+from speech_adapters.data.text import normalise
+
+LANGUAGES = ("fr", "es")  # whose sounds are kept of the package
+PACKAGE = Package(
+    manager="apt",
+    name="tuxpaint-stamps-default",
+    version="2022.06.04-1",
+    sha256="6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
+    size_bytes=160_880_444,
+    licence="GPL-2.0-only",
+    files=(
+        "usr/share/tuxpaint/stamps/*.txt",
+        *(f"usr/share/tuxpaint/stamps/*_desc_{language}.ogg" for language in LANGUAGES),
+        "usr/share/doc/tuxpaint-stamps-default/copyright",
+    ),
+)
+
+
+def utterances(root: Path, language: str) -> list[Utterance]:
+    """Every description with both text and sound, sorted by id."""
+    folder = root / PACKAGE.folder / "usr/share/tuxpaint/stamps"
+    ending = f"_desc_{language}.ogg"
+    texts = {}
+    for sound in sorted(folder.rglob(f"*{ending}")):
+        listed = sound.with_name(sound.name.removesuffix(ending) + ".txt")
+        if listed.is_file() and (raw := described(listed.read_text("utf-8", "replace"), language)):
+            texts[sound.relative_to(folder).as_posix().removesuffix(ending)] = raw
+    groups = group_names({stamp: [normalise(raw, language)] for stamp, raw in texts.items()})
+    return [
+        Utterance(
+            id=stamp,
+            source=f"tuxpaint-{language}",
+            language=language,
+            text=(text := normalise(raw, language)),
+            raw_text=raw,
+            keys=(f"stamps:{groups[stamp]}", f"stamp:{stamp}", text_key(language, text)),
+            speaker=f"volunteers-{language}",
+            path=(folder / f"{stamp}{ending}").relative_to(root).as_posix(),
+        )
+        for stamp, raw in sorted(texts.items())
+    ]
+
+
+def described(content: str, language: str) -> str:
+    """The text in one language; the first line of the file is English."""
+    lines = content.splitlines()
+    if language == "en":
+        return lines[0].strip() if lines else ""
+    marked = (
+        line.removeprefix(f"{language}.utf8=") for line in lines if line.startswith(f"{language}.utf8=")
+    )
+    return next(marked, "").strip()

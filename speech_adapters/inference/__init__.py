@@ -1,0 +1,1 @@
+"""From any audio to text or features, however long."""

@@ -1,0 +1,142 @@
+"""What turns sound into letters: one encoder with any number of adapter sets, or a whole recogniser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from speech_adapters.checkpoints import by_name, convert, model_files
+from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet, WrongBackbone
+from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.ctc import decoding
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.model.architecture import Architecture
+from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Waveforms to log-probabilities, each by the name of its adapter set; an `AdapterBank` is one."""
+
+    def log_probs(
+        self,
+        waveform: Float[Tensor, "batch sample"],
+        num_samples: Int[Tensor, " batch"],
+        names: Sequence[str],
+    ) -> list[Float[Tensor, "frame symbol"]]: ...
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What an engine's log-probabilities mean under one of its names."""
+
+    name: str  # for the engine
+    label: str  # for people
+    language: str  # empty where nobody knows
+    vocabulary: Vocabulary
+    spell: Callable[[Tensor], str] | None = None  # log-probabilities to text; None is the likeliest path
+
+    def read(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
+        return self.spell(log_probs) if self.spell else decoding.greedy(log_probs, self.vocabulary)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An engine and all that it can write."""
+
+    engine: Engine
+    architecture: Architecture
+    voices: tuple[Voice, ...]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def with_beam_search(
+        self, arpa: Path, words: Sequence[str], lm_weight: float, word_score: float, beam: int
+    ) -> Listener:
+        """The same, spelling by `ctc.BeamSearch`; each stretch between pauses is a sentence to the n-gram."""
+        voices = tuple(
+            replace(voice, spell=decoding.BeamSearch(voice.vocabulary, arpa, words, lm_weight=lm_weight,
+                                                word_score=word_score, beam=beam))
+            for voice in self.voices
+        )  # fmt: skip
+        return replace(self, voices=voices)
+
+
+# ---- one recogniser of any family as an engine
+
+
+class WholeRecogniser(nn.Module):
+    """A recogniser with its own head as an engine. Symbols that are no letters, such as <unk>, are never written."""
+
+    NAME = "own"
+
+    def __init__(self, recogniser: nn.Module, symbols: Sequence[str]):
+        super().__init__()
+        self.recogniser = recogniser.eval()
+        self.kept = [i for i, symbol in enumerate(symbols) if i == 0 or len(symbol) == 1]
+        self.vocabulary = Vocabulary(tuple(symbols[i] for i in self.kept))
+
+    @torch.no_grad()
+    def log_probs(
+        self,
+        waveform: Float[Tensor, "batch sample"],
+        num_samples: Int[Tensor, " batch"],
+        names: Sequence[str],
+    ) -> list[Float[Tensor, "frame symbol"]]:
+        log_probs, num_frames = self.recogniser(waveform, num_samples)
+        return [
+            row[:n, self.kept].log_softmax(dim=1)
+            for row, n in zip(log_probs, num_frames.tolist(), strict=True)
+        ]
+
+
+def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> Listener:
+    """A listener of an encoder with adapter sets, or of a whole recogniser without any.
+
+    Args:
+        model: a name or path of `by_name.find`.
+        adapters: files of sets by their labels.
+
+    Raises:
+        ValueError: no such model; a set of another encoder, with both hashes; adapters beside a whole recogniser or
+            none beside an encoder.
+    """
+    stored = convert.read(by_name.find(model)).stored
+    if stored.kind == "recogniser":
+        if adapters:
+            raise ValueError(f"{model} is a whole recogniser with a head of its own; leave out --adapter")
+        if stored.vocabulary is None:
+            raise ValueError(
+                f"{model} does not say which letters its {stored.num_symbols} symbols are; "
+                "name them with `convert --symbols`"
+            )
+        whole = WholeRecogniser(model_files.build(stored), stored.vocabulary).to(device)
+        voice = Voice(WholeRecogniser.NAME, Path(model).stem, "", whole.vocabulary)
+        return Listener(whole, stored.architecture, (voice,), device)
+    if not adapters:
+        raise ValueError(f"{model} is an encoder, which writes no letters by itself; say which --adapter")
+    encoder = replace(stored, kind="encoder", tensors=model_files.encoder_tensors(stored))
+    return _banked(encoder, adapters, device)
+
+
+def _banked(stored: Stored, adapters: Mapping[str, Path], device: torch.device) -> Listener:
+    encoder = model_files.build(stored)
+    assert isinstance(encoder, Wav2Vec2)
+    bank, voices = AdapterBank(encoder), []
+    for number, (label, path) in enumerate(adapters.items()):
+        adapter_set, name = AdapterSet.load(path), f"set{number}"
+        if adapter_set.vocabulary is None:
+            raise ValueError(
+                f"{path} is a {adapter_set.language} set of pre-training, which writes no letters"
+            )
+        try:
+            bank.add(name, adapter_set)
+        except WrongBackbone as error:
+            raise WrongBackbone(f"{path}: {error}") from error
+        voices.append(Voice(name, label, adapter_set.language, adapter_set.vocabulary))
+    return Listener(bank.to(device), stored.architecture, tuple(voices), device)

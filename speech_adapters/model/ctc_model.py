@@ -1,0 +1,69 @@
+"""Encoder and CTC head, run from the waveform or from where its frozen part ends."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from speech_adapters.model.adapters import EMBEDDED, FEATURES, WAVEFORM
+from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+
+class Recogniser(nn.Module):
+    """Log-probabilities of symbols (0 is CTC's blank) for every frame."""
+
+    def __init__(self, encoder: Wav2Vec2, num_symbols: int, head_dropout: float = 0.0):
+        super().__init__()
+        self.encoder = encoder
+        self.head_only = False  # the encoder rests: no gradient goes below the head
+        self.dropout = nn.Dropout(head_dropout)
+        self.head = nn.Linear(encoder.architecture.width, num_symbols)
+        nn.init.xavier_uniform_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "batch sample"] | Float[Tensor, "batch frame channel"],
+        lengths: Int[Tensor, " batch"],
+        depth: int = WAVEFORM,
+        time_mask: Bool[Tensor, "batch frame"] | None = None,
+        channel_mask: Bool[Tensor, "batch width"] | None = None,
+    ) -> tuple[Float[Tensor, "batch frame symbol"], Int[Tensor, " batch"]]:
+        """Log-probabilities, and how many frames are each utterance's own.
+
+        Args:
+            inputs: waveforms, or what `prefix` made of them at `depth`.
+            time_mask: frames to hide; only where `depth` is before the embedding.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_only):
+            x, num_frames = self._encode(inputs, lengths, depth, time_mask, channel_mask)
+        return self.head(self.dropout(x)).float().log_softmax(dim=2), num_frames
+
+    def _encode(
+        self, x: Tensor, num_frames: Tensor, depth: int, time_mask: Tensor | None, channel_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if depth == WAVEFORM:
+            x, num_frames = self.encoder.extract(x, num_frames)
+        if depth <= FEATURES:
+            x = self.encoder.embed(x, num_frames, time_mask, channel_mask)
+        elif time_mask is not None or channel_mask is not None:
+            raise ValueError(f"masks act before the embedding, which depth {depth} is past")
+        first = max(0, depth - EMBEDDED)
+        if first < len(self.encoder.layers):  # else nothing is left, the final norm included
+            x = self.encoder.contextualise(x, num_frames, first=first)
+        return x, num_frames
+
+    @torch.no_grad()
+    def prefix(self, waveform: Float[Tensor, " sample"], depth: int) -> Float[Tensor, "frame channel"]:
+        """What one utterance has become at `depth`, without dropout: the same alone and in any batch."""
+        was_training = self.training
+        self.eval()
+        lengths = torch.tensor([len(waveform)], device=waveform.device)
+        x, num_frames = self.encoder.extract(waveform[None], lengths)
+        if depth > FEATURES:
+            x = self.encoder.embed(x, num_frames)
+        if depth > EMBEDDED:
+            x = self.encoder.contextualise(x, num_frames, stop=depth - EMBEDDED)
+        self.train(was_training)
+        return x[0]

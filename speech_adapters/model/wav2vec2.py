@@ -1,0 +1,328 @@
+"""wav2vec 2.0 [Baevski20, arXiv 2006.11477]: waveform -> conv features -> Transformer, BASE, LARGE, XLSR and small.
+
+An utterance gives the same numbers alone and in a padded batch: the group norm of the first convolution takes its
+statistics over the utterance's own frames, frames past its end are zero before the positional convolution and are
+no keys of the attention. Weights of fairseq, Hugging Face and torchaudio fit after renaming (`interop/`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from speech_adapters.model.architecture import BASE, NO_DROPOUT, Architecture, Dropout, Masking
+
+
+def own_frames(num_frames: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch frame"] | None:
+    """True at each utterance's own frames; None when nothing is padding, which attention computes faster."""
+    if bool((num_frames == length).all()):
+        return None
+    return torch.arange(length, device=num_frames.device) < num_frames[:, None]
+
+
+# ---- convolutions over the waveform
+
+
+class OwnGroupNorm(nn.GroupNorm):
+    """Group norm with one channel a group, over each utterance's own frames; padding comes out as zero."""
+
+    def __init__(self, channels: int):
+        super().__init__(channels, channels)
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "batch channel frame"], num_frames: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch channel frame"]:
+        length = x.shape[2]
+        if bool((num_frames == length).all()):
+            return super().forward(x)
+        # Utterance by utterance is exact, needs no masked copies and is the same sum as for one alone.
+        rows = [
+            F.pad(super(OwnGroupNorm, self).forward(row[None, :, :n]), (0, length - n))
+            for row, n in zip(x, num_frames.tolist(), strict=True)
+        ]
+        return torch.cat(rows)
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of each frame."""
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "batch channel frame"], num_frames: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch channel frame"]:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvLayer(nn.Module):
+    """Convolution without padding, norm if any, GELU."""
+
+    def __init__(
+        self, channels_in: int, channels: int, kernel: int, stride: int, norm: str | None, bias: bool
+    ):
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.conv = nn.Conv1d(channels_in, channels, kernel, stride, bias=bias)
+        nn.init.kaiming_normal_(self.conv.weight)
+        kinds: dict[str | None, Any] = {"group": OwnGroupNorm, "layer": ChannelNorm}
+        self.norm = kinds[norm](channels) if norm else None
+
+    def forward(
+        self, x: Float[Tensor, "batch channels_in time"], num_frames: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch channel frame"], Int[Tensor, " batch"]]:
+        x = self.conv(x)
+        num_frames = ((num_frames - self.kernel) // self.stride + 1).clamp(min=0)
+        return F.gelu(self.norm(x, num_frames) if self.norm else x), num_frames
+
+
+class FeatureExtractor(nn.Module):
+    """Waveform to frames of 20 ms (BASE: 49 a second, each of 25 ms) [§2, "Feature encoder"]."""
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        self.architecture = architecture
+        norms = [architecture.conv_norm if i == 0 or architecture.conv_norm == "layer" else None
+                 for i in range(len(architecture.conv))]  # fmt: skip
+        ins = [1, *(channels for channels, _, _ in architecture.conv)]
+        self.layers = nn.ModuleList(
+            ConvLayer(channels_in, *sizes, norm, architecture.conv_bias)
+            for channels_in, sizes, norm in zip(ins, architecture.conv, norms, strict=False)
+        )
+
+    def forward(
+        self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"] | None = None
+    ) -> tuple[Float[Tensor, "batch frame channel"], Int[Tensor, " batch"]]:
+        """Features, and how many frames are each utterance's own.
+
+        Raises:
+            ValueError: an utterance shorter than one receptive field.
+        """
+        if num_samples is None:
+            num_samples = torch.full(waveform.shape[:1], waveform.shape[1], device=waveform.device)
+        if int(num_samples.min()) < (fewest := self.architecture.receptive_field):
+            raise ValueError(f"an utterance must have {fewest} samples or more, got {int(num_samples.min())}")
+        if self.architecture.normalise_input:
+            waveform = normalise_waveform(waveform, num_samples)
+        x, num_frames = waveform[:, None], num_samples
+        for layer in self.layers:
+            x, num_frames = layer(x, num_frames)
+        return x.transpose(1, 2), num_frames
+
+
+def normalise_waveform(
+    waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch sample"]:
+    """Each utterance's own samples to zero mean and unit variance (variance + 1e-5, as fairseq); padding to zero."""
+    length = waveform.shape[1]
+    rows = [F.pad(F.layer_norm(row[:n], (n,)), (0, length - n))
+            for row, n in zip(waveform, num_samples.tolist(), strict=True)]  # fmt: skip
+    return torch.stack(rows)
+
+
+# ---- Transformer
+
+
+class PositionalConv(nn.Module):
+    """Relative positions by a grouped convolution over frames, with weight norm over kernel places [§2].
+
+    `weight[o, i, k] = gain[k] direction[o, i, k] / |direction[:, :, k]|`.
+    """
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        width, kernel = architecture.width, architecture.positional_kernel
+        self.groups = architecture.positional_groups
+        direction = torch.empty(width, width // self.groups, kernel)
+        # Three times fairseq's: small nets then tell positions apart from the start.
+        nn.init.normal_(direction, std=3 * math.sqrt(4 / (kernel * width)))
+        self.direction = nn.Parameter(direction)
+        self.gain = nn.Parameter(direction.norm(dim=(0, 1), keepdim=True))
+        self.bias = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch frame width"]:
+        weight = self.gain * self.direction / self.direction.norm(dim=(0, 1), keepdim=True)
+        kernel = weight.shape[2]
+        y = F.conv1d(x.transpose(1, 2), weight, self.bias, padding=kernel // 2, groups=self.groups)
+        # An even kernel gives one frame too many.
+        return F.gelu(y[:, :, : x.shape[1]]).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
+
+    def forward(
+        self, x: Float[Tensor, "batch frame width"], keys: Bool[Tensor, "batch 1 1 frame"] | None
+    ) -> Float[Tensor, "batch frame width"]:
+        query, key, value = (
+            linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
+        )
+        dropout = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, dropout_p=dropout)
+        return self.output(attended.transpose(1, 2).flatten(2))
+
+
+class TransformerLayer(nn.Module):
+    """Attention and feed-forward, each with a residual sum; `adapters.py` fills the two `after_` places."""
+
+    def __init__(self, architecture: Architecture, dropout: Dropout):
+        super().__init__()
+        width = architecture.width
+        self.pre_norm = architecture.pre_norm
+        self.attention = Attention(width, architecture.heads, dropout.attention)
+        self.attention_norm: nn.Module = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, architecture.inner)
+        self.contract = nn.Linear(architecture.inner, width)
+        self.feed_forward_norm: nn.Module = nn.LayerNorm(width)
+        self.dropout, self.inner_dropout = nn.Dropout(dropout.residual), nn.Dropout(dropout.inner)
+        self.after_attention: nn.Module = nn.Identity()
+        self.after_feed_forward: nn.Module = nn.Identity()
+
+    def forward(
+        self, x: Float[Tensor, "batch frame width"], keys: Bool[Tensor, "batch 1 1 frame"] | None = None
+    ) -> Float[Tensor, "batch frame width"]:
+        if self.pre_norm:
+            x = x + self._attend(self.attention_norm(x), keys)
+            return x + self._feed_forward(self.feed_forward_norm(x))
+        x = self.attention_norm(x + self._attend(x, keys))
+        return self.feed_forward_norm(x + self._feed_forward(x))
+
+    def _attend(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        return self.after_attention(self.dropout(self.attention(x, keys)))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        inner = self.inner_dropout(F.gelu(self.expand(x)))
+        return self.after_feed_forward(self.dropout(self.contract(inner)))
+
+
+# ---- the encoder
+
+
+class Wav2Vec2(nn.Module):
+    """Waveforms to one vector a frame, in three steps that a frozen prefix can be cached between:
+    `extract` (convolutions), `embed` (projection, masking, positions), `contextualise` (Transformer layers).
+    """
+
+    def __init__(self, architecture: Architecture = BASE, dropout: Dropout = NO_DROPOUT):
+        super().__init__()
+        self.architecture, self.layer_drop = architecture, dropout.layer
+        channels, width = architecture.conv[-1][0], architecture.width
+        self.extractor = FeatureExtractor(architecture)
+        self.feature_norm = nn.LayerNorm(channels)
+        self.projection = nn.Linear(channels, width)
+        self.mask_vector = nn.Parameter(torch.randn(width) * 0.1)
+        self.positional = PositionalConv(architecture)
+        self.layers = nn.ModuleList(
+            TransformerLayer(architecture, dropout) for _ in range(architecture.layers)
+        )
+        self.norm: nn.Module = nn.LayerNorm(width)
+        self.feature_dropout, self.dropout = nn.Dropout(dropout.features), nn.Dropout(dropout.residual)
+        for module in (self.projection, *self.layers.modules()):
+            if isinstance(module, nn.Linear):  # as BERT
+                nn.init.normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+
+    def extract(
+        self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"] | None = None
+    ) -> tuple[Float[Tensor, "batch frame channel"], Int[Tensor, " batch"]]:
+        """Conv features and how many frames are each utterance's own."""
+        return self.extractor(waveform, num_samples)
+
+    def embed(
+        self,
+        features: Float[Tensor, "batch frame channel"],
+        num_frames: Int[Tensor, " batch"],
+        time_mask: Bool[Tensor, "batch frame"] | None = None,
+        channel_mask: Bool[Tensor, "batch width"] | None = None,
+    ) -> Float[Tensor, "batch frame width"]:
+        """What the first layer reads: masked frames are replaced by one learned vector, masked channels by zero."""
+        x = self.feature_dropout(self.projection(self.feature_norm(features)))
+        if time_mask is not None:
+            x = torch.where(time_mask[:, :, None], self.mask_vector.to(x.dtype), x)
+        if channel_mask is not None:
+            x = x.masked_fill(channel_mask[:, None], 0.0)
+        own = own_frames(num_frames, x.shape[1])
+        if own is not None:
+            x = x.masked_fill(~own[:, :, None], 0.0)
+        x = x + self.positional(x)
+        return self.dropout(x if self.architecture.pre_norm else self.norm(x))
+
+    def contextualise(
+        self,
+        x: Float[Tensor, "batch frame width"],
+        num_frames: Int[Tensor, " batch"],
+        first: int = 0,
+        stop: int | None = None,
+    ) -> Float[Tensor, "batch frame width"]:
+        """Through layers `first` to before `stop` (all); after the last one also the final norm of pre-norm nets."""
+        *_, last = self._layer_outputs(x, num_frames, first, stop)
+        return last
+
+    def _layer_outputs(
+        self, x: Tensor, num_frames: Tensor, first: int = 0, stop: int | None = None
+    ) -> Iterator[Tensor]:
+        """The input, each layer's output, and where a final norm is due its output."""
+        own = own_frames(num_frames, x.shape[1])
+        keys = None if own is None else own[:, None, None]
+        stop = len(self.layers) if stop is None else stop
+        yield x
+        for layer in self.layers[first:stop]:
+            if self.training and self.layer_drop and torch.rand(()) < self.layer_drop:
+                continue
+            x = layer(x, keys)
+            yield x
+        if self.architecture.pre_norm and stop == len(self.layers):
+            yield self.norm(x)
+
+    def hidden_states(
+        self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"] | None = None
+    ) -> list[Float[Tensor, "batch frame width"]]:
+        """The embedding, then each layer's output; of pre-norm nets at last the final norm's."""
+        features, num_frames = self.extract(waveform, num_samples)
+        return list(self._layer_outputs(self.embed(features, num_frames), num_frames))
+
+    def forward(
+        self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"] | None = None
+    ) -> tuple[Float[Tensor, "batch frame width"], Int[Tensor, " batch"]]:
+        """Context vectors, and how many frames are each utterance's own; the rest is meaningless."""
+        features, num_frames = self.extract(waveform, num_samples)
+        return self.contextualise(self.embed(features, num_frames), num_frames), num_frames
+
+
+# ---- masking
+
+
+def span_mask(lengths: Int[Tensor, " batch"], size: int, masking: Masking) -> Bool[Tensor, "batch size"]:
+    """Random spans inside each row's own places, `floor(start * length + u)` of them with distinct starts.
+
+    Rows shorter than two spans get at most one, rows of a span or less none: something must stay visible.
+    """
+    device, span = lengths.device, masking.span
+    places = torch.arange(size, device=device)
+    num_starts = (lengths - span + 1).clamp(min=0)  # places where a whole span fits
+    wanted = (masking.start * lengths + torch.rand(len(lengths), device=device)).floor()
+    wanted = torch.minimum(wanted, num_starts - 1).clamp(min=0)
+    wanted = torch.where(lengths < 2 * span, wanted.clamp(max=1), wanted)
+    order = torch.rand(len(lengths), size, device=device)
+    order = order.masked_fill(places >= num_starts[:, None], 2.0).argsort(dim=1).argsort(dim=1)
+    begun = (order < wanted[:, None]).int().cumsum(dim=1)
+    return (begun - F.pad(begun, (span, 0))[:, :size]) > 0
+
+
+def pad(
+    rows: Sequence[
+        Float[Tensor, ...]
+    ],  # waveforms or frames by channels; axes named alike would have to be equal
+) -> tuple[Float[Tensor, "batch ..."], Int[Tensor, " batch"]]:
+    """Rows of unequal length as one batch, zeros at the end, and their lengths."""
+    lengths = torch.tensor([len(row) for row in rows])
+    return nn.utils.rnn.pad_sequence(list(rows), batch_first=True), lengths

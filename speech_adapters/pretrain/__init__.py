@@ -1,0 +1,1 @@
+"""Recipes of self-supervised pre-training, and what their encoders know of phones."""

@@ -1,0 +1,295 @@
+"""Recipes that pre-train a backbone on speech without labels, in two stages; both papers start from what they make."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import statistics
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.recipe import Recipe, Shard
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture, Dropout, Masking
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from common.results import Item
+    from speech_adapters.data.batches import HiddenBatch
+    from speech_adapters.data.crops import Piece
+    from speech_adapters.model.best_rq import FixedCodes
+    from speech_adapters.model.contrastive import Pretraining
+
+GUARD_FROM_STEP = (
+    1000  # before, codes are still being found; half-way in a training of fewer than twice as many
+)
+SOLVED_NATS = 0.02  # a contrastive loss below this is a collapse, not a success [fairseq issue 4530]
+# Ours left chance within 300 steps after a first stage, and within 1,100 from nothing.
+LEFT_CHANCE_BY_STEP = 3000
+AT_CHANCE = 0.98  # of chance; a loss that sits there is above it as often as below
+SUDDEN = 0.5  # of what it was: no value that learns falls this far from one log to the next
+LATELY = 8  # logged values that a new one is compared with
+SCORED_PIECES = 32  # of each part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlabelled(Recipe):
+    """What every stage shares: pieces of one voice each, drawn anew at every step, some frames of them hidden."""
+
+    sources: tuple[str, ...] = ("fotaq-en",)
+    probed: tuple[str, ...] = ("fotaq-en",)  # what is scored
+    architecture: Architecture = field(default_factory=Architecture)
+    dropout: Dropout = field(default_factory=Dropout)
+    masking: Masking = field(default_factory=Masking)
+    start_from: str = ""  # weights of an earlier stage in `weights/`; empty starts from nothing
+    batch_s: float = 16.0  # seconds in a batch
+    crop_s: float = 8.0  # seconds in a piece
+    cpu_bf16: bool = False  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
+
+    # ---- training items
+
+    def prepare(self) -> None:
+        from speech_adapters.data import prepared
+        from speech_adapters.pretrain import linear_phone_probe
+
+        # What is asked of an encoder afterwards does not fit a pack.
+        scored = () if prepared.packed(*self.sources) else (*self.probed, linear_phone_probe.SOURCE)
+        prepared.prepare(*self.sources, *scored)
+
+    def _pieces(self, seed: int, step: int) -> list[Piece]:
+        """Of the whole batch, over all shards."""
+        from speech_adapters.data import crops
+
+        count = round(self.batch_s / self.crop_s)
+        return crops.draw(self.sources, "train", self._crop, count, (seed, step))
+
+    @property
+    def _crop(self) -> int:
+        return round(self.crop_s * SAMPLE_RATE_HZ)
+
+    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
+        return [piece.id for piece in self._pieces(seed, step)[shard.index :: shard.count]]
+
+    def batch(self, seed: int, step: int, shard: Shard) -> HiddenBatch:
+        """What is hidden of a piece depends on seed, step and its place in the batch alone: shards change nothing."""
+        import torch
+
+        from common.runtime import seed_all
+        from speech_adapters.data.batches import HiddenBatch, collate
+        from speech_adapters.model.wav2vec2 import span_mask
+
+        pieces = self._pieces(seed, step)
+        if len(pieces) < shard.count:
+            raise ValueError(
+                f"{shard.count} shards need as many pieces in a batch, got {len(pieces)}; raise batch_s"
+            )
+        num_frames = torch.tensor([self.architecture.num_frames(self._crop)])
+        seeds, hidden = [], []
+        with torch.random.fork_rng(devices=[]):
+            for place in range(len(pieces)):
+                seeds.append(seed_all(seed, step, "piece", place))
+                hidden.append(span_mask(num_frames, int(num_frames), self.masking)[0])
+        own = slice(shard.index, None, shard.count)
+        plain = collate([piece.id for piece in pieces[own]], [piece.waveform() for piece in pieces[own]])
+        return HiddenBatch(
+            plain.ids, plain.inputs, plain.lengths, hidden=torch.stack(hidden[own]), seeds=tuple(seeds[own]),
+            frames_a_shard=float(torch.stack(hidden).sum()) / shard.count,
+        )  # fmt: skip
+
+    def _precision(self, device: torch.device) -> Any:
+        import torch
+
+        half = self.cpu_bf16 and device.type == "cpu"
+        return torch.autocast("cpu", torch.bfloat16, enabled=half)
+
+    # ---- scoring
+
+    def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
+        """Losses of held-out pieces with fixed masks and negatives, one at a time; then what frames know of phones."""
+        import numpy as np
+        import torch
+
+        from common.results import Item
+        from common.runtime import seed_all
+        from speech_adapters.data import crops
+        from speech_adapters.model.wav2vec2 import span_mask
+        from speech_adapters.pretrain import linear_phone_probe
+
+        device = next(model.parameters()).device
+        for source in self.probed:
+            for piece in itertools.islice(crops.pieces(source, split, self._crop), SCORED_PIECES):
+                seed_all("probe", piece.id)
+                waveform = torch.from_numpy(piece.waveform().astype(np.float32) / 32768.0)[None].to(device)
+                lengths = torch.tensor([waveform.shape[1]], device=device)
+                num_frames = self.architecture.num_frames(lengths)
+                hidden = span_mask(num_frames, int(num_frames), Masking())
+                with torch.inference_mode():
+                    losses = self._judged(model, waveform, lengths, hidden)
+                yield Item(f"{source}/{piece.id}", piece.stretch.group, source, losses)
+        yield from linear_phone_probe.score(model.encoder, split)
+
+    @abstractmethod
+    def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, hidden: Tensor) -> dict[str, float]:
+        """Named losses of one piece, without gradient."""
+
+    # ---- guarding
+
+    @cached_property
+    def _logged(self) -> deque[tuple[int, Mapping[str, float]]]:
+        """What was logged last: memory of the guard alone, no setting, and begun anew after a resume."""
+        return deque(maxlen=LATELY)
+
+    def _usual(self, values: Mapping[str, float], step: int) -> dict[str, float]:
+        """Mean of each value over the last logs before this one; empty while they are few."""
+        before = self._logged
+        while before and before[-1][0] >= step:  # of another run of the same recipe, or of before a resume
+            before.pop()
+        usual = {}
+        if len(before) == LATELY:
+            usual = {name: statistics.fmean(row[name] for _, row in before) for name in values}
+        before.append((step, dict(values)))
+        return usual
+
+    def _still_at_chance(self, usual: Mapping[str, float], loss: str, step: int) -> str | None:
+        if not usual or step < LEFT_CHANCE_BY_STEP or usual[loss] < AT_CHANCE * usual["chance"]:
+            return None
+        return (
+            f"nothing is learned: {usual[loss]:.3f} nats, where chance is {usual['chance']:.3f}, though it should "
+            f"have been left by step {LEFT_CHANCE_BY_STEP}; lower penalty_weight, batch_s or peak_lr, or begin "
+            "with a first stage (start_from)"
+        )
+
+    def manifest_sha256(self) -> str:
+        from speech_adapters.data import prepared
+
+        return prepared.manifest_sha256(*self.sources)
+
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        from speech_adapters.data import prepared
+
+        bad = tuple(str(fault) for fault in prepared.bad(*self.sources))
+        splits = ("train", "dev", "test")
+        kept = sum(len(prepared.clips(source, split)) for source in self.sources for split in splits)
+        return bad, len(bad) / max(1, kept + len(bad))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstStage(Unlabelled):
+    """Trains an encoder to name fixed random codes of the spectrum at hidden frames."""
+
+    codebooks: int = 4
+    codes: int = 128  # entries of each
+    visible_weight: float = 0.5  # of the loss at frames that are not hidden
+
+    def model(self) -> nn.Module:
+        from speech_adapters.model.best_rq import FixedCodes
+        from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+        encoder = Wav2Vec2(self.architecture, self.dropout)
+        return FixedCodes(encoder, self.codebooks, self.codes, self.visible_weight)
+
+    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
+        with self._precision(batch.inputs.device):
+            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.hidden)
+        return losses
+
+    def monitor(self, model: FixedCodes) -> dict[str, Tensor]:  # type: ignore[override]
+        import torch
+
+        return {**model.watched, "chance": torch.tensor(math.log(self.codes))}
+
+    def check(self, values: Mapping[str, float], step: int) -> str | None:
+        """Fixed codes cannot collapse, but naming them may not be learned."""
+        return self._still_at_chance(self._usual(values, step), "hidden", step)
+
+    def _judged(
+        self, model: FixedCodes, waveform: Tensor, lengths: Tensor, hidden: Tensor
+    ) -> dict[str, float]:
+        losses = model(waveform, lengths, hidden)
+        return {"hidden": losses["hidden"].item(), "accuracy": model.watched["accuracy"].item()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Unlabelled):
+    """Trains wav2vec 2.0 by its self-supervised objective."""
+
+    groups: int = 2
+    codes: int = 320
+    code_width: int = 256
+    target_width: int = 256
+    num_negatives: int = 100
+    temperature: float = 0.1
+    diversity_weight: float = 0.1
+    penalty_weight: float = 10.0
+    gumbel_start: float = 2.0
+    gumbel_end: float = 0.5
+    gumbel_factor: float = 0.999995
+
+    def model(self) -> nn.Module:
+        from speech_adapters.model.contrastive import Contrast, Pretraining, Targets
+        from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+        targets = Targets(
+            groups=self.groups, codes=self.codes, code_width=self.code_width, width=self.target_width
+        )
+        names = [setting.name for setting in dataclasses.fields(Contrast)]
+        contrast = Contrast(**{name: getattr(self, name) for name in names})
+        model = Pretraining(Wav2Vec2(self.architecture, self.dropout), targets, contrast)
+        if self.start_from:
+            from speech_adapters.checkpoints.by_name import load_pretraining
+
+            load_pretraining(model, self.start_from)
+        return model
+
+    # ---- learning
+
+    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
+        with self._precision(batch.inputs.device):
+            losses: dict[str, Tensor] = model(
+                batch.inputs, batch.lengths, batch.hidden, step, None, batch.seeds, batch.frames_a_shard
+            )
+        return losses
+
+    def monitor(self, model: Pretraining) -> dict[str, Tensor]:  # type: ignore[override]
+        import torch
+
+        return {**model.watched, "chance": torch.tensor(math.log(1 + self.num_negatives))}
+
+    def check(self, values: Mapping[str, float], step: int) -> str | None:
+        """Codes that all became one, a task that solved itself, a sudden drop, or chance that is never left."""
+        usual = self._usual(values, step)
+        if step < min(GUARD_FROM_STEP, self.steps // 2):
+            return None
+        if (used := values["soft_perplexity"]) < (floor := 1.5 * self.groups):
+            return (
+                f"the codebook collapsed: perplexity {used:.2f} of {self.groups * self.codes} is below {floor:.1f}; "
+                "raise diversity_weight or lower peak_lr"
+            )
+        if values["contrastive"] < SOLVED_NATS:
+            return (
+                f"the contrast solved itself: {values['contrastive']:.4f} nats are below {SOLVED_NATS}; such a run "
+                "learned a short cut, lower peak_lr or lengthen the spans"
+            )
+        for name, meant in (("soft_perplexity", "use of codes"), ("contrastive", "contrast")):
+            if usual and values[name] < SUDDEN * usual[name]:
+                return (
+                    f"a sudden drop: the {meant} was {usual[name]:.2f} over the last {LATELY} logs and is "
+                    f"{values[name]:.2f}; such a run collapses, lower peak_lr or clip_norm, or raise diversity_weight"
+                )
+        return self._still_at_chance(usual, "contrastive", step)
+
+    def _judged(
+        self, model: Pretraining, waveform: Tensor, lengths: Tensor, hidden: Tensor
+    ) -> dict[str, float]:
+        losses = model(waveform, lengths, hidden, self.steps)
+        return {
+            "contrastive": losses["contrastive"].item(),
+            "accuracy": model.watched["accuracy"].item(),
+        }

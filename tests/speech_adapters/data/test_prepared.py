@@ -1,0 +1,420 @@
+"""Prepared speech: nothing crosses a split, nothing bad slips through, and preparing again changes nothing."""
+
+import tarfile
+from dataclasses import replace
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import soundfile
+
+from common.data.packages import data_root
+from speech_adapters.data import packs, prepared
+from speech_adapters.data.decoding import levelled, speech_range
+from speech_adapters.data.packages.utterances import Utterance, text_key
+from speech_adapters.data.sources import SOURCES, Source
+from speech_adapters.data.text import normalise
+
+RATE = 16_000
+
+
+def speech(seed, duration_s=0.8, rate_hz=RATE):
+    """Half a second of silence, noise that swells, half a second of silence."""
+    rng = np.random.default_rng(seed)
+    sound = rng.normal(0, 0.1, round(duration_s * rate_hz)) * np.hanning(round(duration_s * rate_hz))
+    return np.pad(sound, rate_hz // 2).astype(np.float32).clip(-1, 1)
+
+
+def spelled(number):
+    """Digits as letters, since texts lose their digits."""
+    return "".join("abcdefghij"[int(digit)] for digit in str(number))
+
+
+def utterance(name, text="some words", **changes):
+    text_keys = (f"words:{text}", text_key("en", normalise(text, "en")))
+    return replace(
+        Utterance(
+            id=name, source="toy", language="en", text=normalise(text, "en"), raw_text=text, keys=text_keys,
+            speaker="nobody", path=f"toy/{name}.wav",
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A source whose recordings are files of a temporary data root; tests put utterances into its list."""
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    (tmp_path / "toy").mkdir()
+    listed = []
+    one = Source("toy", "en", (), lambda root: list(listed))
+    monkeypatch.setattr(prepared, "source", lambda name: one)
+    return listed
+
+
+def recorded(root, listed, number):
+    for i in range(number):
+        listed.append(utterance(f"u{i:02d}", f"text {spelled(i)}"))
+        soundfile.write(root / listed[-1].path, speech(i), RATE)
+
+
+def everything(name="toy"):
+    return [clip for split in prepared.PARTS for clip in prepared.clips(name, split)]
+
+
+def test_prepared_samples_are_those_of_the_recording(tmp_path, toy):
+    recorded(tmp_path, toy, 12)
+    prepared.prepare("toy")
+    assert sorted(clip.id for clip in everything()) == [u.id for u in toy]
+    for clip in everything():
+        whole, _ = soundfile.read(tmp_path / "toy" / f"{clip.id}.wav", dtype="float32")
+        expected = levelled(whole[clip.lead : clip.lead + clip.samples])
+        np.testing.assert_array_equal(clip.waveform(), expected)
+        assert np.abs(clip.waveform()).max() == round(0.9 * 32767)
+
+
+def test_clips_lie_end_to_end(tmp_path, toy):
+    recorded(tmp_path, toy, 12)
+    prepared.prepare("toy")
+    ends = 0
+    for clip in sorted(everything(), key=lambda clip: clip.start):
+        assert clip.start == ends
+        ends += clip.samples
+
+
+def test_silence_is_cut_to_its_margins():
+    sound = np.zeros(3 * RATE, np.float32)
+    sound[RATE : 2 * RATE] = 0.5
+    sound[2 * RATE : 2 * RATE + 800] = 0.5 * 10 ** (-39 / 20)  # within 40 dB: still speech
+    sound[2 * RATE + 800 : 2 * RATE + 1_600] = 0.5 * 10 ** (-41 / 20)
+    assert speech_range(sound) == (RATE - 1_600, 2 * RATE + 800 + 1_600)
+
+
+def test_speech_up_to_the_edges_is_kept_whole():
+    sound = np.full(4_001, 0.1, np.float32)
+    assert speech_range(sound) == (0, 4_001)
+
+
+def test_preparing_twice_changes_nothing(tmp_path, toy):
+    recorded(tmp_path, toy, 5)
+    prepared.prepare("toy")
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files(tmp_path)}
+    toy.clear()  # nobody asks again
+    prepared.prepare("toy")
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files(tmp_path)} == before
+    assert sorted(path.suffix for path in before) == [".json", ".npy"]
+
+
+def files(root):
+    return [path for path in (root / "speech").iterdir() if path.name != ".writer"]
+
+
+def test_two_processes_prepare_once(tmp_path, toy):
+    """So many that each decodes in further processes, and in order."""
+    recorded(tmp_path, toy, 40)
+    starts = [get_context("fork").Process(target=prepared.prepare, args=("toy",)) for _ in range(2)]
+    for process in starts:
+        process.start()
+    for process in starts:
+        process.join(60)
+    assert [process.exitcode for process in starts] == [0, 0]
+    assert len(files(tmp_path)) == 2
+    assert len(everything()) == 40
+    assert prepared.verify("toy") == []
+
+
+def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, toy, monkeypatch):
+    recorded(tmp_path, toy, 5)
+    with monkeypatch.context() as broken:
+        broken.setattr(prepared, "write_atomically", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prepared.prepare("toy")
+    with pytest.raises(ValueError, match="toy is not prepared in"):
+        prepared.clips("toy", "train")
+    prepared.prepare("toy")
+    assert len(everything()) == 5
+
+
+# ---- bad files and odd ones
+
+
+def save(**options):
+    return lambda path: soundfile.write(path, speech(99, rate_hz=options["samplerate"]), **options)
+
+
+def stereo(path):
+    soundfile.write(path, np.stack([speech(99), speech(98)], 1), RATE)
+
+
+def nan(path):
+    sound = speech(99)
+    sound[9_000] = np.nan
+    soundfile.write(path, sound, RATE, subtype="FLOAT")
+
+
+def truncated(path):
+    soundfile.write(path, speech(99), RATE)
+    path.write_bytes(path.read_bytes()[:9_000])
+
+
+GOOD = {
+    "8-bit": save(samplerate=RATE, subtype="PCM_U8"),
+    "8 kHz": save(samplerate=8_000),
+    "11 kHz": save(samplerate=11_025),
+    "44.1 kHz": save(samplerate=44_100),
+    "stereo": stereo,
+}
+BAD = {
+    "empty": (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
+    "truncated": (truncated, "breaks off: promises"),
+    "text": (lambda path: path.write_text("once upon a time\n" * 99), "has no sound|cannot be read"),
+    "NaN": (nan, "not numbers"),
+    "0.01 s": (lambda path: soundfile.write(path, speech(99)[9_000:9_160], RATE), "at least 0.025 s"),
+    "silent": (lambda path: soundfile.write(path, np.zeros(RATE), RATE), "is silent"),
+    "missing": (lambda path: None, "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_odd_formats_are_read(tmp_path, toy, kind):
+    recorded(tmp_path, toy, 1)
+    toy.append(utterance("odd", "odd"))
+    GOOD[kind](tmp_path / "toy/odd.wav")
+    prepared.prepare("toy")
+    assert prepared.bad("toy") == ()
+    (odd,) = (clip for clip in everything() if clip.id == "odd")
+    assert odd.samples / RATE == pytest.approx(0.96, abs=0.06)  # 0.8 s that swell and fade, with margins
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_every_bad_file_gives_one_named_line_and_leaves_the_rest(tmp_path, toy, capsys, kind):
+    recorded(tmp_path, toy, 20)
+    toy.append(utterance("broken", "broken"))
+    make, says = BAD[kind]
+    make(tmp_path / "toy/broken.wav")
+    prepared.prepare("toy")
+    assert len(everything()) == 20
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "broken" in line)
+    assert line.startswith("bad, left out: broken (toy/broken.wav): ")
+    assert any(words in line for words in says.split("|"))
+    assert [fault.id for fault in prepared.bad("toy")] == ["broken"]
+
+
+def test_more_bad_files_than_a_twentieth_stop_with_the_list(tmp_path, toy):
+    recorded(tmp_path, toy, 19)
+    for name in ("empty", "text"):
+        toy.append(utterance(name, name))
+        BAD[name][0](tmp_path / f"toy/{name}.wav")
+    with pytest.raises(ValueError, match=r"at most 5 % .* got 2 of 21:\n  empty \(toy.*\n  text \(toy"):
+        prepared.prepare("toy")
+    assert files(tmp_path) == []
+
+
+def test_what_a_rule_leaves_out_is_counted_and_not_bad(tmp_path, toy):
+    recorded(tmp_path, toy, 3)
+    toy += [
+        utterance("digits", "dial 500"),
+        utterance("wordless", "..."),
+        utterance("flawed", "two", flaw="has two texts"),
+        utterance("long", "long"),
+        utterance("short", "short"),
+        utterance("fast", "thirty letters in a second is more than anybody can say"),
+    ]
+    soundfile.write(tmp_path / "toy/long.wav", speech(1, 18.0), RATE)
+    soundfile.write(tmp_path / "toy/fast.wav", speech(3), RATE)
+    soundfile.write(tmp_path / "toy/short.wav", speech(2)[9_000:12_200], RATE)  # 0.2 s
+    prepared.prepare("toy")
+    assert prepared.bad("toy") == ()
+    assert len(everything()) == 3
+    assert prepared.left_out("toy") == {
+        "has digits, signs or brackets in its text": 1,
+        "has more text than its sound can hold": 1,
+        "has no words": 1,
+        "has two texts": 1,
+        "longer than 16 s": 1,
+        "shorter than 0.3 s": 1,
+    }
+
+
+# ---- splits
+
+
+def members(groups, repeats=3):
+    """Utterances of many groups; every tenth text is said in another group too."""
+    for g in range(groups):
+        for r in range(repeats):
+            text = f"shared {spelled(g % 7)}" if r == 0 and g % 10 == 0 else f"{spelled(g)} says {spelled(r)}"
+            one = utterance(f"g{g:03d}-{r}", text, keys=(f"dialogue:{g}", text_key("en", text)))
+            yield one, f"sha of {one.id}"
+
+
+@pytest.mark.parametrize("name", ["toy", "fotaq-en"])
+def test_neither_text_nor_group_nor_recording_crosses(name):
+    items = list(members(300))
+    items.append((utterance("again", "same recording, other text"), "sha of g001-1"))
+    parts = prepared.split_parts(name, items)
+    for key_of in (lambda u, _: u.group, lambda u, _: u.text, lambda _, digest: digest):
+        where = {}
+        for u, digest in items:
+            if u.id in parts:
+                where.setdefault(key_of(u, digest), set()).add(parts[u.id])
+        assert {len(found) for found in where.values()} == {1}
+    assert 0 < len(items) - len(parts) <= 30 + 2
+
+
+def test_what_is_left_out_stands_in_two_parts():
+    items = list(members(300))
+    parts = prepared.split_parts("fotaq-en", items)
+    gone = {u.text for u, _ in items if u.id not in parts}
+    assert gone
+    assert all(text.startswith("shared") for text in gone)
+
+
+@pytest.mark.parametrize(("name", "shares"), [("toy", (0.74, 0.08, 0.18)), ("fotaq-en", (0.88, 0.04, 0.08))])
+def test_parts_have_their_shares(name, shares):
+    items = [(utterance(f"u{i}", f"text {spelled(i)}"), f"sha {i}") for i in range(1_500)]
+    parts = list(prepared.split_parts(name, items).values())
+    found = [parts.count(part) / len(parts) for part in prepared.PARTS]
+    np.testing.assert_allclose(found, shares, atol=4 * np.sqrt(0.25 / 1_500))
+
+
+def test_a_group_keeps_its_part_whatever_else_there_is():
+    items = [(utterance(f"u{i}", f"text {spelled(i)}"), f"sha {i}") for i in range(50)]
+    alone = prepared.split_parts("toy", items[:10])
+    assert len(alone) == 10
+    assert alone.items() <= prepared.split_parts("toy", items).items()
+
+
+def test_parallel_languages_stay_parallel():
+    """The same group in two languages, other texts and recordings: the same part."""
+    english = [(utterance(f"u{i}", f"text {spelled(i)}"), f"sha {i}") for i in range(100)]
+    french = [
+        (replace(u, language="fr", keys=(u.group, text_key("fr", f"texte {spelled(i)}"))), f"autre {i}")
+        for i, (u, _) in enumerate(english)
+    ]
+    parts = prepared.split_parts("asterisk-en", english)
+    assert len(parts) == 100
+    assert prepared.split_parts("asterisk-fr", french) == parts
+
+
+def test_an_unknown_split_is_refused(toy):
+    with pytest.raises(ValueError, match="train, dev or test, got 'valid'"):
+        prepared.clips("toy", "valid")
+
+
+# ---- what identifies the data
+
+
+def test_the_manifest_is_that_of_the_content(tmp_path, toy):
+    recorded(tmp_path, toy, 5)
+    prepared.prepare("toy")
+    first = prepared.manifest_sha256("toy")
+    for path in files(tmp_path):
+        path.unlink()
+    soundfile.write(tmp_path / toy[0].path, speech(50), RATE)
+    prepared._index.cache_clear()
+    prepared.prepare("toy")
+    assert prepared.manifest_sha256("toy") != first
+
+
+def test_verifying_names_what_changed(tmp_path, toy):
+    recorded(tmp_path, toy, 5)
+    prepared.prepare("toy")
+    assert prepared.verify("toy") == []
+    soundfile.write(tmp_path / toy[0].path, speech(50), RATE)
+    (tmp_path / toy[1].path).write_bytes(b"")
+    del toy[2]
+    found = {fault.id: fault.reason for fault in prepared.verify("toy")}
+    assert found.keys() == {"u00", "u01", "u02"}
+    assert found["u00"].startswith("sha256 must be ")
+    assert "is empty" in found["u01"]
+    assert found["u02"] == "missing"
+
+
+def test_damaged_samples_on_disk_are_found(tmp_path, toy):
+    recorded(tmp_path, toy, 3)
+    prepared.prepare("toy")
+    (store,) = (tmp_path / "speech").glob("*.npy")
+    content = bytearray(store.read_bytes())
+    content[-20_000] ^= 1
+    store.write_bytes(content)
+    prepared._array.cache_clear()
+    assert [fault.reason for fault in prepared.verify("toy")] == [
+        "its prepared samples are not those of the recording"
+    ]
+
+
+# ---- packs
+
+
+def unpacked(tmp_path, toy, monkeypatch):
+    """A second data root that holds a pack and nothing else."""
+    recorded(tmp_path, toy, 8)
+    toy.append(utterance("digits", "dial 500"))
+    digest = prepared.pack(tmp_path / "a.tar", "toy")
+    assert prepared.pack(tmp_path / "b.tar", "toy") == digest
+    there = tmp_path / "there"
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        tar.extractall(there, filter="data")
+    toy.clear()
+    monkeypatch.setenv("DATA_ROOT", str(there))
+    return there
+
+
+def test_speech_from_a_pack_is_the_same(tmp_path, toy, monkeypatch):
+    there = unpacked(tmp_path, toy, monkeypatch)
+    prepared.prepare("toy")
+    from_pack = everything(), prepared.manifest_sha256("toy"), prepared.left_out("toy")
+    sounds = [clip.waveform().tolist() for clip in everything()]
+    assert prepared.verify("toy") == []
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    assert (everything(), prepared.manifest_sha256("toy"), prepared.left_out("toy")) == from_pack
+    assert [clip.waveform().tolist() for clip in everything()] == sounds
+    assert len(sounds) == 8
+    assert there.name == "there"
+
+
+def test_a_damaged_pack_is_named(tmp_path, toy, monkeypatch):
+    there = unpacked(tmp_path, toy, monkeypatch)
+    store = there / packs.FOLDER / "toy.bin"
+    content = bytearray(store.read_bytes())
+    content[100] ^= 1
+    store.write_bytes(content)
+    with pytest.raises(ValueError, match=r"got 1 of 8:\n  u00 .*other bytes at 0 than were packed"):
+        prepared.prepare("toy")
+
+
+def test_a_pack_that_is_too_large_says_what_takes_the_room(tmp_path, toy, monkeypatch):
+    monkeypatch.setattr(packs, "MOST_PACK_BYTES", 100_000)
+    recorded(tmp_path, toy, 3)
+    with pytest.raises(ValueError, match=r"must fit 0 MB, got 0.2 \(toy 0.2\)"):
+        prepared.pack(tmp_path / "a.tar", "toy")
+    assert not (tmp_path / "a.tar").exists()
+
+
+# ---- the packages themselves
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", SOURCES)
+def test_real_speech_obeys_the_law_of_splits(name):
+    if not prepared._index_path(SOURCES[name]).exists():
+        pytest.skip(f"{name} was not prepared in {data_root()}; run `make data-asr-adapters`")
+    parts = [prepared.clips(name, split) for split in prepared.PARTS]
+    for key in ("text", "group", "id"):
+        found = [{getattr(clip, key) for clip in part} for part in parts]
+        assert sum(map(len, found)) == len(set.union(*found))
+        assert all(found)
+
+
+@pytest.mark.corpus
+def test_asterisk_languages_split_alike():
+    names = [n for n in SOURCES if n.startswith("asterisk") and prepared._index_path(SOURCES[n]).exists()]
+    if len(names) < 2:
+        pytest.skip(f"fewer than two languages were prepared in {data_root()}; run `make data-asr-adapters`")
+    part_of = {}
+    for name in names:
+        for split in prepared.PARTS:
+            for clip in prepared.clips(name, split):
+                assert part_of.setdefault(clip.id, split) == split
+    assert len(part_of) > 400
