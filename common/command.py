@@ -1,10 +1,10 @@
-"""What the tools' command lines share: plain errors, signals, progress. Nothing heavy is imported."""
+"""What all command lines share: a sentence and an exit code for every error, and signals. Nothing heavy is imported."""
 
 from __future__ import annotations
 
+import os
+import re
 import signal
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,7 +12,10 @@ from typing import Any, NoReturn
 
 import typer
 
-LINE_EVERY_S = 10.0  # progress where no terminal watches
+from common import progress as waiting
+from common.errors import Failure
+
+TRACEBACK = "REPRODUCTIONS_TRACEBACK"  # set, errors keep their traceback
 # Of every tool's `typer.Typer`.
 TOOL_SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -29,41 +32,76 @@ class _Stopped(BaseException):
 
 @contextmanager
 def plain_errors(*, stopped: str = "nothing was written", too_large: str = "the input is") -> Iterator[None]:
-    """A user's mistake becomes one sentence and exit code 2, a signal 128 + its number; no traceback.
+    """Carries out the policy of `common.errors`: a sentence on stderr, an exit code, no traceback but for our faults.
 
     Args:
         stopped: what a signal leaves behind.
         too_large: what is, where memory runs out.
     """
-    signals = (signal.SIGINT, signal.SIGTERM)
+    with _stopping_signals():
+        try:
+            yield
+        except (
+            BrokenPipeError,
+            typer.Exit,
+            typer.Abort,
+        ):  # `| head` has seen enough: click ends without a word
+            raise
+        except (ValueError, OSError, RuntimeError, MemoryError) as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            _tell(error, too_large)
+        except _Stopped as signalled:
+            number = int(signalled.args[0])
+            fail(f"stopped by {signal.Signals(number).name}, {stopped}", 128 + number)
+        except KeyboardInterrupt:  # from code that handles signals itself
+            fail(f"stopped, {stopped}", 128 + signal.SIGINT)
+
+
+def _tell(error: Exception, too_large: str) -> NoReturn:
+    """Ends the command, or raises the error again where it is a fault of ours."""
+    if isinstance(error, Failure):
+        fail(str(error), error.exit_code)
+    if isinstance(error, ValueError):
+        fail(str(error), Failure.exit_code)
+    if isinstance(error, OSError):
+        where = "" if error.filename or not error.errno else f" ({TRACEBACK}=1 shows where)"
+        fail(f"{error}{where}", Failure.exit_code)
+    if isinstance(error, MemoryError) or "memory" in str(error):
+        told = str(error) or "no memory left"
+        fail(f"out of memory, {too_large} too large for this device: {told}", Failure.exit_code)
+    raise error
+
+
+@contextmanager
+def _stopping_signals() -> Iterator[None]:
+    """Raises `_Stopped` on a signal that would end the process; one that is ignored, as by nohup, stays ignored."""
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {each: found for each in asked if (found := signal.getsignal(each)) != signal.SIG_IGN}
+    owner = os.getpid()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in signals:  # the clean-up that follows is short and must not be cut
+        if os.getpid() != owner:  # a worker that was forked from here: whoever waits for it tells
+            os._exit(128 + number)
+        for each in before:  # the clean-up that follows is short and must not be cut
             signal.signal(each, signal.SIG_IGN)
         raise _Stopped(number)
 
-    before = {each: signal.signal(each, stop) for each in signals}
+    for each in before:
+        signal.signal(each, stop)
     try:
         yield
-    except BrokenPipeError:  # `| head` has seen enough: click ends without a word
-        raise
-    except (ValueError, OSError) as error:
-        fail(str(error), 2)
-    except RuntimeError as error:
-        if "memory" not in str(error):
-            raise
-        fail(f"out of memory, {too_large} too large for this device: {error}", 2)
-    except _Stopped as signalled:
-        number = int(signalled.args[0])
-        fail(f"stopped by {signal.Signals(number).name}, {stopped}", 128 + number)
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
 
 
 def complain(sentence: str) -> None:
-    """One line on stderr, whatever the sentence holds."""
-    typer.echo(f"error: {' '.join(sentence.split())}", err=True)
+    """One line on stderr, whatever the sentence holds; lines that are indented by two, as of a list, stay lines."""
+    head, *items = re.split(r"\n(?=  )", sentence)
+    typer.echo(
+        "\n  ".join(["error: " + " ".join(head.split()), *(" ".join(i.split()) for i in items)]), err=True
+    )
 
 
 def fail(sentence: str, code: int) -> NoReturn:
@@ -74,39 +112,6 @@ def fail(sentence: str, code: int) -> NoReturn:
 
 @contextmanager
 def progress(total: int | None, noun: str = "frame") -> Iterator[Callable[[], object]]:
-    """A bar with the time left on a terminal, else a line every 10 s; on stderr. Gives what to call per `noun`."""
-    if not sys.stderr.isatty():
-        yield _lines(total, noun)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        f"{noun}s",
-        TimeElapsedColumn(),
-        "left",
-        TimeRemainingColumn(),
-    )
-    # rich would else move what is printed meanwhile to stderr, even where stdout is a file.
-    own_screen = sys.stdout.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=own_screen) as bar:
-        task = bar.add_task(noun, total=total)
-        yield lambda: bar.advance(task)
-
-
-def _lines(total: int | None, noun: str) -> Callable[[], object]:
-    begun = said = time.monotonic()
-    done = 0
-
-    def advance() -> None:
-        nonlocal said, done
-        done += 1
-        now = time.monotonic()
-        if now - said >= LINE_EVERY_S:
-            said, rate_hz = now, done / (now - begun)
-            left = f" of {total}, {max(0, total - done) / rate_hz:.0f} s left" if total else ""
-            typer.echo(f"{noun} {done}{left}, {rate_hz:.2f} {noun}s/s", err=True)
-
-    return advance
+    """`common.progress.progress`, as the tools call it."""
+    with waiting.progress(f"{noun}s", total, noun) as bar:
+        yield bar.advance

@@ -1,34 +1,119 @@
-"""Files that are whole or not there."""
+"""Files and folders that are whole or not there; what a killed process left half-written is swept away."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+# Names of what is not whole yet, narrow enough to be nobody else's: what bears one and is held by nobody is removed.
+PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]*)?")
+MOST_NAME_BYTES = 150  # of the name that a partial's own begins with; file systems take 255
+MOST_SUFFIX = 20
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes beside, flushes to disk, renames: a reader sees the old file or the new one, never a part."""
+    """A reader sees the old file or the new one, never a part; see `replacing`."""
+    with replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new, empty file beside `path`, of the same suffix, to be written; at the end it is flushed and takes its name.
+
+    If anything fails it is removed, and what stood under the name before stays. A kill leaves it, and the next who
+    writes into the folder sweeps it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, 0o644)  # mkstemp makes files that only the owner may read
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    _sweep_once(path.parent.absolute())
+    with _claimed(path, lambda beside: os.open(beside, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)) as beside:
+        try:
+            yield beside
+            with open(beside, "rb") as written:  # whoever wrote it may have closed it, or made it anew
+                os.fsync(written.fileno())
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # makes the rename itself survive a power cut
     finally:
         os.close(folder)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """As `replacing`, of a folder, whose content is not flushed.
+
+    Raises:
+        OSError: at the end, where there is something under the name.
+    """
+    with scratch_folder(path) as beside:
+        yield beside
+        beside.rename(path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for what is in the making; removed in the end, or swept if the process is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep_once(path.parent.absolute())
+    with _claimed(path, _made_folder) as beside:
+        try:
+            yield beside
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _made_folder(path: Path) -> int:
+    path.mkdir()
+    return os.open(path, os.O_RDONLY)
+
+
+@contextmanager
+def _claimed(path: Path, make: Callable[[Path], int]) -> Iterator[Path]:
+    """Makes a partial of a name of its own and holds it: what nobody holds is swept."""
+    suffix = path.suffix if len(path.suffix) <= MOST_SUFFIX else ""
+    name = os.fsdecode(os.fsencode(path.name)[:MOST_NAME_BYTES])
+    while True:
+        beside = path.with_name(f".{name}.{secrets.token_hex(4)}.partial{suffix}")
+        handle = make(beside)
+        with suppress(OSError):  # a file system without locks: nothing is swept there either
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if beside.exists():
+            break
+        os.close(handle)  # it was swept between its making and the lock
+    try:
+        yield beside
+    finally:
+        os.close(handle)
+
+
+@cache
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the partials in a folder whose writers are gone."""
+    for left in (path for path in folder.glob(".*.partial*") if PARTIAL.fullmatch(path.name)):
+        with suppress(OSError):  # gone meanwhile, or somebody else's
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+            finally:
+                os.close(handle)
 
 
 @contextmanager

@@ -8,10 +8,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from common.files import write_atomically
+from common.progress import progress
 
 
 @runtime_checkable
@@ -99,44 +101,20 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class Progress:
-    """A bar on a terminal, a line now and then elsewhere; both with the time still to go."""
+    """Mirrors a run to the bar that all waits have, see `common.progress`."""
 
-    def __init__(self, name: str, first_step: int, steps: int, quiet_s: float = 30.0):
-        self.name, self.steps, self.first, self.quiet_s = name, steps, first_step, quiet_s
-        self.started = self.said = time.monotonic()
-        self.bar: Any = None
-        if sys.stderr.isatty() and steps > first_step:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self.bar = Bar(*columns, TextColumn("{task.fields[values]}"), console=Console(stderr=True))
-            self.bar.start()
-            self.task = self.bar.add_task(name, total=steps, completed=first_step, values="")
+    def __init__(self, name: str, first_step: int, steps: int):
+        self._shown = ExitStack()
+        self._bar = self._shown.enter_context(progress(name, steps, "step", done=first_step))
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        text = " ".join(f"{key} {value:.4g}" for key, value in values.items())
-        now = time.monotonic()
-        if self.bar is not None:
-            self.bar.update(self.task, completed=step, values=text)
-        elif now - self.said >= self.quiet_s:
-            left_s = (now - self.started) / max(1, step - self.first) * (self.steps - step)
-            print(f"{self.name}: step {step}/{self.steps}, {left_s:.0f} s to go, {text}", flush=True)
-            self.said = now
+        self._bar.reach(step, " ".join(f"{key} {value:.4g}" for key, value in values.items()))
 
     def picture(self, step: int, name: str, path: Path) -> None:
         pass
 
     def close(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self._shown.close()
 
 
 def wandb_mode() -> tuple[str, str]:

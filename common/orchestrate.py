@@ -18,7 +18,8 @@ from typing import Any, TextIO
 from common import journal, papers, results
 from common.files import write_atomically
 from common.papers import Paper, Search
-from common.recipe import Experiment, Recipe, name_of, override
+from common.recipe import Experiment, Recipe, name_of
+from common.settings import override
 
 # glibc gives large blocks back to the system after every step and pays page faults to get them again; a training
 # step on a CPU is faster when it keeps them.

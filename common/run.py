@@ -87,7 +87,8 @@ class _Chosen:
 
     @classmethod
     def of(cls, paper: str, recipe: str, scale: str, settings: list[str] | None) -> _Chosen:
-        from common.recipe import name_of, override
+        from common.recipe import name_of
+        from common.settings import override
 
         found = papers.find(paper)
         registered = found.recipe(recipe, scale)

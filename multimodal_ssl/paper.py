@@ -5,7 +5,7 @@ from pathlib import Path
 from common.papers import Data, Paper, Report
 from multimodal_ssl import data, figures, recipes
 from multimodal_ssl.claims import CLAIMS, TITLE
-from multimodal_ssl.looks import STYLES
+from multimodal_ssl.report.styles import STYLES
 
 PAPER = Paper(
     slug="fine-grained-ssl",

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from common.data.video import MediaError, probe, read_frames, read_image
+from common.data.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, MediaError
+from common.data.pictures import read_image
+from common.data.video import probe, read_frames
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".m4v")
-FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 # The four sequences of REDS' train set that papers test on [EDVR, §4.1].
 REDS4 = ("000", "011", "015", "020")
 SPLITS = ("train", "dev", "test")
@@ -92,7 +92,7 @@ def _sequence(path: Path, prefix: str) -> Sequence | None:
 
 def frame_files(path: Path) -> list[Path]:
     """Picture files in order: by number where all names are numbers, then without a gap; else by name."""
-    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in FRAME_SUFFIXES]
+    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
     if not all(file.stem.isdigit() for file in files):
         return files
     files.sort(key=lambda file: int(file.stem))

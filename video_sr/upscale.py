@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,13 +13,14 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import nn
 
-from common.data.video import MediaError, VideoWriter, probe, read_frames, read_image
+from common.data.media import H264_SUFFIXES, PICTURE_SUFFIXES, MediaError
+from common.data.pictures import read_image
+from common.data.video import check_whole, probe, read_frames
+from common.data.video_writer import VideoWriter
+from common.files import new_folder
 from video_sr.protocol import SCALE, crop_to_multiple, degrade, super_resolve
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".avi")  # containers that hold H.264
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 LARGEST_PX = 16_384  # a side, of x264
-CUT_OFF_S = 0.5  # shorter than its header says by more than this, a file was cut off
 Write = Callable[[ndarray], None]
 
 
@@ -45,7 +44,7 @@ class Footage:
         """
         if not path.is_dir():
             info = probe(path)
-            _check_whole(path)
+            check_whole(path)
             return cls(path, info.width, info.height, info.rate_hz, info.num_frames)
         pictures = pictures_in(path)
         if not pictures:
@@ -67,23 +66,6 @@ class Footage:
                     self.path, f"frame {index} is {found}, the first is {self.width}x{self.height}"
                 )
             yield frame
-
-
-def _check_whole(path: Path) -> None:
-    """Matroska ends without a word where a file was cut off; its header knows how long it should have been."""
-    import av
-
-    num_frames, end_s = 0, 0.0
-    with av.open(str(path)) as container:
-        if "matroska" not in container.format.name or not container.duration:
-            return
-        for packet in container.demux():
-            num_frames += packet.stream.type == "video" and packet.size > 0
-            if packet.pts is not None:
-                end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        expected_s = container.duration / 1_000_000
-    if expected_s - end_s > CUT_OFF_S:
-        raise MediaError(path, f"breaks off after frame {num_frames}, at {end_s:.2f} s of {expected_s:.2f} s")
 
 
 def pictures_in(folder: Path) -> tuple[Path, ...]:
@@ -146,9 +128,9 @@ def check_target(source: Path, target: Path, *, overwrite: bool = False) -> None
     Raises:
         ValueError: an unknown suffix, no such folder, something there already, or the source itself.
     """
-    if target.suffix and target.suffix.lower() not in VIDEO_SUFFIXES:
+    if target.suffix and target.suffix.lower() not in H264_SUFFIXES:
         raise ValueError(
-            f"{target}: the output must end in {', '.join(VIDEO_SUFFIXES)}, "
+            f"{target}: the output must end in {', '.join(H264_SUFFIXES)}, "
             f"or in nothing for a folder of PNG files, got {target.suffix!r}"
         )
     if not target.parent.is_dir():
@@ -174,29 +156,22 @@ def _video(
             f"{source.path}: {source.width}x{source.height} becomes more than H.264's {LARGEST_PX} pixels a side; "
             "give an output without a suffix, for a folder of PNG files"
         )
-    writer = VideoWriter(
-        target,
-        width=source.width * SCALE,
-        height=source.height * SCALE,
-        rate_hz=rate_hz,
-        audio_from=None if source.pictures else source.path,
-        crf=crf,
+    return _writing(
+        VideoWriter(
+            target,
+            width=source.width * SCALE,
+            height=source.height * SCALE,
+            rate_hz=rate_hz,
+            audio_from=None if source.pictures else source.path,
+            crf=crf,
+        )
     )
-    return _sweeping(writer)
 
 
 @contextmanager
-def _sweeping(writer: VideoWriter) -> Iterator[Write]:
-    """Also sweeps up after a signal that arrives while the writer is being opened."""
-    import av
-
-    try:
-        with writer:
-            yield writer.write
-    except av.FFmpegError as error:
-        raise MediaError(writer.path, f"cannot be written: {error}") from error
-    finally:
-        writer.partial.unlink(missing_ok=True)
+def _writing(writer: VideoWriter) -> Iterator[Write]:
+    with writer:
+        yield writer.write
 
 
 @contextmanager
@@ -204,7 +179,6 @@ def _frame_folder(path: Path) -> Iterator[Write]:
     """Writes 000000.png, 000001.png, ... into a hidden folder that takes its name at the end."""
     from PIL import Image
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     num_frames = 0
 
     def write(frame: UInt8[ndarray, "height width 3"]) -> None:
@@ -212,9 +186,5 @@ def _frame_folder(path: Path) -> Iterator[Write]:
         Image.fromarray(frame).save(partial / f"{num_frames:06d}.png", compress_level=1)
         num_frames += 1
 
-    try:
-        partial.mkdir()
+    with new_folder(path) as partial:
         yield write
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

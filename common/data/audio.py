@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from math import ceil, gcd
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.data.video import MediaError
+from common.data.media import MediaError, decoder_words, fault_of
 
 SAMPLE_RATE_HZ = 16_000
 MIN_S = 0.025  # one frame of a speech encoder sees this much; shorter audio gives no frame
@@ -87,26 +88,36 @@ def stream_audio(
         yield start / rate_hz, held
 
 
-def duration_s(path: Path) -> float | None:
-    """Seconds as the file's header has them; None where it has none.
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of a file says of its sound."""
+
+    rate_hz: int
+    duration_s: float | None  # None where the header does not say
+    can_seek: bool  # libsndfile finds any sample of it without decoding what is before
+
+
+def probe_audio(path: Path) -> AudioInfo:
+    """Reads a file's header.
 
     Raises:
         AudioError: no such file, empty, or no sound in it.
     """
     _check_file(path)
-    return _Decoder(path, path, None).duration_s()
+    return _Decoder(path, path, None).info()
+
+
+def duration_s(path: Path) -> float | None:
+    """Seconds as the file's header has them; None where it has none. Raises as `probe_audio`."""
+    return probe_audio(path).duration_s
 
 
 # ---- decoding
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
-        raise AudioError(path, "no such file")
-    if not path.is_file():
-        raise AudioError(path, "is a folder, not a file")
-    if path.stat().st_size == 0:
-        raise AudioError(path, "is empty (0 bytes)")
+    if fault := fault_of(path):
+        raise AudioError(path, fault)
 
 
 def _too_short(samples: int, rate_hz: int) -> str:
@@ -126,10 +137,12 @@ class _Decoder:
     def __init__(self, name: Path, source: Path | bytes, format: str | None):
         self.name, self.source, self.format = name, source, format
         self.rate_hz = 0  # known once the first block is out
+        self.can_seek = False  # until libsndfile says so
 
     def _source(self) -> Any:
         """As both decoders take it; afresh, so that one may try after the other."""
-        return io.BytesIO(self.source) if isinstance(self.source, bytes) else str(self.source)
+        # Of a relative name such as "http:a.mp3" FFmpeg would take the beginning for a protocol.
+        return io.BytesIO(self.source) if isinstance(self.source, bytes) else str(self.source.absolute())
 
     def _file(self) -> Any:
         return io.BytesIO(self.source) if isinstance(self.source, bytes) else open(self.source, "rb")
@@ -144,16 +157,18 @@ class _Decoder:
                 raise AudioError(self.name, f"samples must lie in [-1, 1], got {peak:.4g}; scale the file")
             yield block.mean(1, dtype=np.float32) if block.ndim == 2 else block
 
-    def duration_s(self) -> float | None:
+    def info(self) -> AudioInfo:
         sound = self._opened_by_soundfile()
         if sound:
             with sound:
-                return float(sound.frames / sound.samplerate)
+                return AudioInfo(sound.samplerate, float(sound.frames / sound.samplerate), self.can_seek)
         with self._opened_by_pyav() as container:
-            stream = container.streams.audio[0]
+            stream, lasts_s = container.streams.audio[0], None
             if stream.duration:
-                return float(stream.duration * stream.time_base)
-            return container.duration / 1_000_000 if container.duration else None
+                lasts_s = float(stream.duration * stream.time_base)
+            elif container.duration:
+                lasts_s = container.duration / 1_000_000
+            return AudioInfo(stream.rate, lasts_s, self.can_seek)
 
     def _opened_by_soundfile(self) -> Any:
         import soundfile
@@ -161,6 +176,7 @@ class _Decoder:
         self._check_wav()
         try:
             sound = soundfile.SoundFile(self._source())
+            self.can_seek = sound.seekable()
             if sound.format != "MP3":
                 return sound
             sound.close()  # it seeks between blocks, and an mp3 then has some hundred wrong samples at each
@@ -205,7 +221,7 @@ class _Decoder:
         try:
             container = av.open(self._source(), format=demuxer or None, options=options)
         except (av.FFmpegError, ValueError) as error:
-            raise AudioError(self.name, f"cannot be read as audio: {_words(error)}") from error
+            raise AudioError(self.name, f"cannot be read as audio: {decoder_words(error)}") from error
         if not container.streams.audio:
             kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
             container.close()
@@ -231,13 +247,8 @@ class _Decoder:
                             yield piece.to_ndarray().T
             except av.FFmpegError as error:
                 raise AudioError(
-                    self.name, f"cannot be decoded after {read} samples: {_words(error)}"
+                    self.name, f"cannot be decoded after {read} samples: {decoder_words(error)}"
                 ) from error
-
-
-def _words(error: Any) -> str:
-    log = getattr(error, "log", None)
-    return f"{getattr(error, 'strerror', error)}" + (f" ({log[1]}: {log[2].strip()})" if log else "")
 
 
 # ---- resampling

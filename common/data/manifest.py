@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from common.data.packages import file_sha256
+from common.files import write_atomically
+from common.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,7 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """JSON lines, atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(self._text(), encoding="utf-8")
-        partial.replace(path)
+        write_atomically(path, self._text().encode())
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -78,7 +76,8 @@ class Manifest:
     def verify(self, root: Path, decode: Callable[[Entry, Path], object]) -> list[Bad]:
         """Hashes every file, decodes every entry once; returns the bad ones in the decoder's own words."""
         digests: dict[str, str] = {}
-        return [bad for entry in self.entries for bad in _faults(entry, root, decode, digests)]
+        entries = tracked(self.entries, "decoding", len(self.entries), "item")
+        return [bad for entry in entries for bad in _faults(entry, root, decode, digests)]
 
 
 def _faults(

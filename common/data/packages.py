@@ -16,20 +16,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from common.data.archives import DAMAGED, unpack
+from common.errors import Failure
+from common.files import scratch_folder
+from common.progress import progress
 
 STAMP = ".fetched.json"
 CLIENT = {"apt": "apt-get", "pip": "pip", "npm": "npm"}
 SUFFIXES = {"apt": (".deb",), "pip": (".whl",), "npm": (".tgz",)}
 
 
-class FetchError(RuntimeError):
+class FetchError(Failure):
     """A package that could not be had, with the way out."""
 
 
@@ -60,7 +62,7 @@ def data_root() -> Path:
     return Path(os.environ.get("DATA_ROOT") or Path(__file__).resolve().parents[2] / "data").absolute()
 
 
-def fetch(package: Package, root: Path | None = None, progress: bool = True) -> Path:
+def fetch(package: Package, root: Path | None = None) -> Path:
     """The folder with the package's files: from the cache, else fetched; an interrupted fetch is done again.
 
     Two papers may keep different files of one package: what was kept before stays beside what is wanted now.
@@ -76,10 +78,8 @@ def fetch(package: Package, root: Path | None = None, progress: bool = True) -> 
     if set(package.files) <= set(kept):
         return target
     wanted = tuple(dict.fromkeys((*kept, *package.files)))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        archive = _placed_archive(package, root) or _download(package, work, progress)
+    with scratch_folder(target) as work:
+        archive = _placed_archive(package, root) or _download(package, work)
         digest = _check_archive(package, archive)
         unpacked = work / "unpacked"
         unpacked.mkdir()
@@ -92,8 +92,6 @@ def fetch(package: Package, root: Path | None = None, progress: bool = True) -> 
         if target.exists():
             target.rename(work / "replaced")  # goes with the rest of `work`
         unpacked.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return target
 
 
@@ -139,12 +137,12 @@ def _placed_archive(package: Package, root: Path) -> Path | None:
     return next(iter(pinned or found), None)
 
 
-def _download(package: Package, work: Path, progress: bool) -> Path:
+def _download(package: Package, work: Path) -> Path:
     """The archive, by its pinned version or else by the version there is."""
     failures = []
     for pinned in (True, False):
         for command in _commands(package, work, pinned):
-            error = _run(command, package, work, progress)
+            error = _run(command, package, work)
             archives = [path for path in work.glob("*") if path.name.endswith(SUFFIXES[package.manager])]
             if error is None and archives:
                 if not pinned:
@@ -201,19 +199,28 @@ def _works(command: list[str]) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _run(command: list[str], package: Package, work: Path, progress: bool) -> str | None:
+def _run(command: list[str], package: Package, work: Path) -> str | None:
     """Runs a client inside `work`; None, or the last line it complained with."""
     scratch = work / "tmp"
     scratch.mkdir(exist_ok=True)
     # Temporary files and npm's cache land in `work`: their growth is the progress, and they leave with it.
     environment = {**os.environ, "TMPDIR": str(scratch), "npm_config_cache": str(scratch), "LC_ALL": "C"}
-    with tempfile.TemporaryFile() as errors, _bar(package, progress) as show:
+    total_mb = package.size_bytes / 1e6
+    if not sys.stderr.isatty():
+        _say(f"fetching {package.label} ({total_mb:.1f} MB)")
+    with (
+        tempfile.TemporaryFile() as errors,
+        progress(f"fetching {package.label}", total_mb, "MB", done=0.0) as bar,
+    ):
         client = subprocess.Popen(
             command, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=errors
         )
         try:
             while client.poll() is None:
-                show(sum(_size(path) for path in work.rglob("*")))
+                fetched = sum(
+                    _size(path) for path in work.rglob("*")
+                )  # unpacked beside its archive, it is more
+                bar.reach(min(fetched / 1e6, total_mb))
                 time.sleep(0.1)
         finally:
             if client.poll() is None:  # Ctrl-C: take the client down with us
@@ -232,24 +239,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:  # clients rename their temporary files while we look
         return 0
-
-
-@contextmanager
-def _bar(package: Package, progress: bool) -> Iterator[Callable[[int], None]]:
-    """A bar in bytes on a terminal, one line with the size elsewhere, nothing when not wanted."""
-    if not progress or not sys.stderr.isatty():
-        if progress:
-            _say(f"fetching {package.label} ({package.size_bytes / 1e6:.1f} MB)")
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(package.label, total=package.size_bytes)
-        yield lambda done: bar.update(task, completed=min(done, package.size_bytes))
-        bar.update(task, completed=package.size_bytes)
 
 
 def _say(line: str) -> None:

@@ -1,30 +1,33 @@
-"""Video and picture files to RGB frames and back, one frame in memory at a time.
+"""Video files to frames with their times, one in memory at a time: the one reader of all tools and corpora.
 
-Colour: a decoded frame is converted to 8-bit RGB by swscale with the matrix and range that the stream names;
-one that names none counts as BT.601, limited range (swscale's default). Written streams are BT.709, limited
-range, and say so. Pixel aspect ratios are not applied: frames come as stored, turned by the display matrix.
+A time is when a frame is on screen, in seconds after the first one: told by the file, so that a variable frame rate is
+no matter. Colour: a decoded frame is converted to 8-bit RGB by swscale with the matrix and range that the stream names;
+one that names none counts as BT.601, limited range (swscale's default). Frames come turned by the display matrix.
+Pixel aspect ratios are told and not applied.
 """
 
-import os
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
+from numpy import ndarray
 
-from common.data.soundtrack import Soundtrack
+from common.data.media import MediaError, decoder_words, fault_of
+from common.data.pictures import read_image  # noqa: F401
+from common.data.video_writer import VideoWriter  # noqa: F401
 
-
-class MediaError(ValueError):
-    """`PATH: reason`, with the decoder's own words where it had any."""
-
-    def __init__(self, path: Path, reason: str):
-        super().__init__(f"{path}: {reason}")
+CUT_OFF_S = 0.5  # shorter than its header says by more than this, a file was cut off
+# Where the header says how long a file is; of others FFmpeg guesses, from its size and rate of bits.
+TELL_LENGTH = ("mov", "matroska", "avi", "asf", "flv")
+GUESSED_HZ = 25.0  # of a stream that names no frame rate
+STAMP_S = 6e-4  # containers round times to the millisecond
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,50 @@ class VideoInfo:
     rotation_deg: int  # counter-clockwise, already applied to the frames: 0, 90, 180 or 270
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame; it becomes RGB when it is asked to, since RGB of 8K is 100 MB."""
+
+    path: Path
+    time_s: float  # after the first frame; never falls
+    length_s: float  # that it stays on screen if nothing follows
+    pixel_ratio: float  # width of a pixel over its height
+    decoded: Any  # the decoder's own frame, as it is stored
+
+    @property
+    def quarter_turns(self) -> int:
+        """Counter-clockwise, as the display matrix says; another angle is taken for the nearest."""
+        return round(self.decoded.rotation / 90) % 4
+
+    @property
+    def shown_size(self) -> tuple[float, float]:
+        """Width and height as a player shows them: upright, in square pixels."""
+        wide, high = self.decoded.width * self.pixel_ratio, float(self.decoded.height)
+        return (high, wide) if self.quarter_turns % 2 else (wide, high)
+
+    def rgb(self, size: tuple[int, int] | None = None) -> UInt8[ndarray, "height width 3"]:
+        """Upright pixels.
+
+        Args:
+            size: (height, width) to which the picture is scaled, by areas, before it becomes RGB; None: as stored.
+
+        Raises:
+            MediaError: pixels of a kind that cannot be converted.
+        """
+        import av
+
+        scaling: dict[str, Any] = {}
+        if size is not None:
+            height, width = size[::-1] if self.quarter_turns % 2 else size
+            scaling = {"width": width, "height": height, "interpolation": "AREA"}
+        try:
+            pixels = self.decoded.to_ndarray(format="rgb24", **scaling)
+        except (av.FFmpegError, ValueError) as error:
+            kind = self.decoded.format.name
+            raise MediaError(self.path, f"{kind} pictures cannot be turned into RGB: {error}") from error
+        return np.ascontiguousarray(np.rot90(pixels, self.quarter_turns))
+
+
 def probe(path: Path) -> VideoInfo:
     """Reads the header and the first frame.
 
@@ -48,12 +95,10 @@ def probe(path: Path) -> VideoInfo:
         MediaError: no such file, nothing in it, no video in it, or nothing that the decoder understands.
     """
     with _Opened(path, threads=1) as opened:
-        frame = next(opened.frames(), None)
-        if frame is None:
-            raise MediaError(path, "the video stream holds no frames")
+        first = next(opened.frames()).decoded
+        rotation = first.rotation % 360
+        size = (first.width, first.height) if rotation % 180 == 0 else (first.height, first.width)
         stream, container = opened.stream, opened.container
-        rotation = frame.rotation % 360
-        size = (frame.width, frame.height) if rotation % 180 == 0 else (frame.height, frame.width)
         duration_s = container.duration / 1_000_000 if container.duration else None
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
@@ -69,87 +114,100 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def read_frames(
-    path: Path, start: int = 0, stop: int | None = None, *, threads: int = 1
-) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """Frames `start` to `stop` (exclusive; None: to the end) as RGB, upright, one at a time.
-
-    Frames are counted as they are decoded from the beginning: exact for every codec, linear in `start`.
-    `threads` is the decoder's (0: as many as it likes); 1 keeps loader workers from fighting over cores.
+def check_whole(path: Path) -> None:
+    """Reads a file to its end and decodes nothing: hours of work on it are not to end where it breaks off.
 
     Raises:
-        MediaError: as `probe`; also where the file breaks off or is damaged in the middle.
+        MediaError: as `stream_frames`, as far as it shows without decoding.
+    """
+    with _Opened(path, threads=1) as opened:
+        for _ in opened.packets():
+            pass
+
+
+def stream_frames(path: Path, *, threads: int = 1) -> Iterator[Frame]:
+    """Every frame, in order.
+
+    Args:
+        threads: the decoder's (0: as many as it likes); 1 keeps loader workers from fighting over cores, and each
+            more holds some further frames in memory.
+
+    Raises:
+        MediaError: as `probe`; also, after the frames before it, where the file is damaged or breaks off.
+    """
+    with _Opened(path, threads) as opened:
+        yield from opened.frames()
+
+
+def read_frames(
+    path: Path, start: int = 0, stop: int | None = None, *, threads: int = 1
+) -> Iterator[UInt8[ndarray, "height width 3"]]:
+    """RGB of frames `start` to `stop` (exclusive; None: to the end), upright, one at a time.
+
+    Frames are counted as they are decoded from the beginning: exact for every codec, linear in `start`.
+
+    Raises:
+        MediaError: as `stream_frames`; also where the file has fewer.
     """
     if start < 0 or (stop is not None and stop <= start):
         raise ValueError(f"frames must be a range with 0 <= start < stop, got {start}:{stop}")
-    with _Opened(path, threads) as opened:
-        found = 0
-        for frame in islice(opened.frames(), start, stop):
-            found += 1
-            yield upright_rgb(frame)
+    found = 0
+    for frame in islice(stream_frames(path, threads=threads), start, stop):
+        found += 1
+        yield frame.rgb()
     if found == 0 or (stop is not None and found < stop - start):
         raise MediaError(path, f"has {start + found} frames or fewer, asked for {start}:{stop}")
 
 
-def upright_rgb(frame: Any) -> UInt8[np.ndarray, "height width 3"]:
-    """RGB of a decoded frame, turned by its display matrix (quarter turns only)."""
-    if frame.rotation % 90:
-        raise ValueError(f"rotation must be a multiple of 90 degrees, got {frame.rotation}")
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90))
-
-
-def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
-    """An 8-bit picture as RGB, turned as its EXIF says; transparency is dropped.
+def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[Frame]:
+    """The frame on screen at each of some rising times; fewer where the file ends before the last of them.
 
     Raises:
-        MediaError: no such file, nothing in it, no picture, a broken one, or more than 8 bits a channel.
+        MediaError: as `stream_frames`; also where the file ends before the first.
     """
-    from PIL import Image, ImageOps
-
-    _check_there(path)
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise MediaError(path, f"pictures must have 8 bits a channel, got mode {image.mode}")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB")).copy()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's names for a broken file
-        raise MediaError(path, f"cannot be read as a picture: {error}") from error
-
-
-def _check_there(path: Path) -> None:
-    if not path.exists():
-        raise MediaError(path, "no such file")
-    if not path.is_file():
-        raise MediaError(path, "is a folder, not a file")
-    if path.stat().st_size == 0:
-        raise MediaError(path, "is empty (0 bytes)")
-
-
-def _words(error: Any) -> str:
-    """The decoder's own words: the last line of its log beside the name of the error."""
-    log = getattr(error, "log", None)
-    return f"{error.strerror}" + (f" ({log[1]}: {log[2].strip()})" if log else "")
+    before, done = None, 0
+    for frame in stream_frames(path):
+        while before is not None and done < len(times_s) and times_s[done] < frame.time_s - STAMP_S:
+            yield before
+            done += 1
+        if done == len(times_s):
+            return
+        before = frame
+    assert before is not None  # a stream without a frame is an error
+    end_s = before.time_s + before.length_s
+    while done < len(times_s) and times_s[done] < end_s - STAMP_S:
+        yield before
+        done += 1
+    if not done:
+        raise MediaError(path, f"ends before {times_s[0]:g} s, lasts {end_s:.3f} s")
 
 
 class _Opened:
-    """An open container and its first video stream; every fault of the decoder becomes a MediaError."""
+    """An open container and its first stream of moving pictures; every fault of the decoder becomes a MediaError."""
 
     def __init__(self, path: Path, threads: int):
         self.path, self.threads = path, threads
+        self.num_packets, self.end_s = 0, 0.0  # of the stream; of the longest stream, so far
 
-    def __enter__(self) -> "_Opened":
+    def __enter__(self) -> _Opened:
         import av
+        from av.stream import Disposition
 
-        _check_there(self.path)
+        if fault := fault_of(self.path):
+            raise MediaError(self.path, fault)
         try:
-            self.container = av.open(str(self.path))
-        except av.FFmpegError as error:
-            raise MediaError(self.path, f"cannot be read as a video: {_words(error)}") from error
-        if not self.container.streams.video:
-            kinds = ", ".join(stream.type for stream in self.container.streams) or "nothing"
+            # Of a relative name such as "http:a.mp4" FFmpeg would take the beginning for a protocol.
+            self.container = av.open(str(self.path.absolute()))
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(self.path, f"cannot be read as a video: {decoder_words(error)}") from error
+        streams = self.container.streams
+        # The cover of a record is no video.
+        moving = [s for s in streams.video if not s.disposition & Disposition.attached_pic]
+        if not moving:
+            kinds = ", ".join(sorted({s.type for s in streams if s.type != "video"})) or "nothing"
             self.container.close()
             raise MediaError(self.path, f"has no video stream, only {kinds}")
-        self.stream = self.container.streams.video[0]
+        self.stream = moving[0]
         self.stream.codec_context.thread_count = self.threads
         self.stream.thread_type = "AUTO"
         return self
@@ -157,132 +215,60 @@ class _Opened:
     def __exit__(self, *exception: object) -> None:
         self.container.close()
 
-    def frames(self) -> Iterator[Any]:
+    def packets(self) -> Iterator[Any]:
+        """Those of the stream; those of all are looked at, since the longest tells where the file should end."""
         import av
 
-        decoded = 0
+        start_s = (self.container.start_time or 0) / 1_000_000
         try:
-            for packet in self.container.demux(self.stream):
+            for packet in self.container.demux():
+                if packet.pts is not None:
+                    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                    self.end_s = max(self.end_s, end - start_s)
+                if packet.stream.index != self.stream.index:
+                    continue
                 if packet.is_corrupt:
-                    raise MediaError(self.path, f"breaks off or is damaged after frame {decoded}")
-                for frame in packet.decode():
-                    yield frame
-                    decoded += 1
-        except av.FFmpegError as error:
+                    raise MediaError(self.path, f"breaks off or is damaged {self._place()}")
+                yield packet
+                self.num_packets += packet.size > 0
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(self.path, f"cannot be read {self._place()}: {decoder_words(error)}") from error
+        expected_s = (self.container.duration or 0) / 1_000_000
+        told = self.container.format.name.startswith(TELL_LENGTH)
+        if told and expected_s - self.end_s > CUT_OFF_S:
             raise MediaError(
-                self.path, f"cannot be decoded after frame {decoded}: {_words(error)}"
-            ) from error
+                self.path,
+                f"breaks off {self._place()} of {expected_s:.2f} s; if that is all of it, have it written anew: "
+                "ffmpeg -i IN -c copy OUT",
+            )
 
+    def _place(self) -> str:
+        return f"after frame {self.num_packets}, at {self.end_s:.2f} s"
 
-class VideoWriter:
-    """Writes RGB frames as H.264 (yuv420p, constant rate factor `crf`) and keeps the sound of another file.
-
-    A context manager. Frames go to a temporary file beside `path`, which takes its name at the end; an
-    exception, Ctrl-C included, removes it. Memory does not grow with the number of frames. The sound is
-    copied as it is where the container takes its codec, else as AAC, shifted so that it fits frame 0.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        width: int,
-        height: int,
-        rate_hz: Fraction,
-        audio_from: Path | None = None,
-        crf: int = 16,
-    ):
-        if width % 2 or height % 2 or width < 2 or height < 2:
-            raise ValueError(f"yuv420p needs even sizes, got {width}x{height}; crop or pad by one pixel")
-        if rate_hz <= 0:
-            raise ValueError(f"rate_hz must be above 0, got {rate_hz}")
-        self.path, self.audio_from = path, audio_from
-        self.width, self.height, self.crf = width, height, crf
-        self.rate_hz = Fraction(rate_hz).limit_denominator(100_000)  # codecs keep rates as 32-bit fractions
-        self.partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-        self.num_frames = 0
-
-    def __enter__(self) -> "VideoWriter":
+    def frames(self) -> Iterator[Frame]:
         import av
 
-        self.sound = None
-        try:
-            self.sound = Soundtrack(self.audio_from) if self.audio_from else None
-            self.container = av.open(str(self.partial), "w")
-            stream = self.container.add_stream("libx264", rate=self.rate_hz, options={"crf": str(self.crf)})
-            stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
-            stream.codec_context.color_range, stream.codec_context.colorspace = 1, 1  # limited range, BT.709
-            stream.codec_context.color_primaries, stream.codec_context.color_trc = 1, 1
-            self.stream = stream
-            if self.sound:
-                self.sound.add_to(self.container)
-        except (av.FFmpegError, ValueError) as error:
-            self._discard()
-            raise MediaError(self.path, f"cannot be written: {error}") from error
-        return self
-
-    def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Appends a frame of exactly the writer's size."""
-        import av
-
-        if frame.shape != (self.height, self.width, 3):
-            raise ValueError(f"frames must be {(self.height, self.width, 3)}, got {frame.shape}")
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-        picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        picture.pts, picture.time_base = self.num_frames, 1 / self.rate_hz
-        self.num_frames += 1
-        self._mux(self.stream.encode(picture))
-        if (
-            self.sound
-        ):  # up to this picture's time, so that the container never has to hold one back for the other
-            self._copy_sound(float(self.num_frames / self.rate_hz))
-
-    def _mux(self, packets: Any) -> None:
-        import av
-
-        try:
-            self.container.mux(packets)
-        except av.FFmpegError as error:
-            raise MediaError(self.path, f"cannot be written: {_words(error)}") from error
-
-    def _copy_sound(self, end_s: float) -> None:
-        import av
-
-        assert self.sound is not None
-        try:
-            self.sound.copy_until(self.container, end_s)
-        except av.FFmpegError as error:
-            raise MediaError(self.sound.path, f"the sound cannot be copied: {_words(error)}") from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None and self.num_frames:
+        length_s = float(1 / (self.stream.average_rate or self.stream.guessed_rate or GUESSED_HZ))
+        pixel_ratio = float(self.stream.sample_aspect_ratio or 1)
+        first_s, time_s, decoded = None, 0.0, 0
+        for packet in self.packets():
             try:
-                self._mux(self.stream.encode(None))
-                if self.sound:
-                    self._copy_sound(float("inf"))
-                self.container.close()
-                self.partial.replace(self.path)
-            except BaseException:
-                self._discard()
-                raise
-            if self.sound:
-                self.sound.close()
-        else:
-            self._discard()
-            if kind is None:
-                raise MediaError(self.path, "no frame was written")
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                where = f"cannot be decoded after frame {decoded}, at {time_s:.2f} s"
+                raise MediaError(self.path, f"{where}: {decoder_words(error)}") from error
+            for frame in frames:
+                if (told_s := self._time_of(frame)) is not None:
+                    first_s = told_s if first_s is None else first_s
+                    time_s = max(time_s, told_s - first_s)
+                elif decoded:
+                    time_s += length_s
+                yield Frame(self.path, time_s, length_s, pixel_ratio, frame)
+                decoded += 1
+        if not decoded:
+            raise MediaError(self.path, "the video stream holds no frames")
 
-    def _discard(self) -> None:
-        import av
-
-        if self.sound:
-            self.sound.close()
-        try:
-            if hasattr(self, "container"):
-                self.container.close()
-        except av.FFmpegError:
-            pass  # the trailer of a file that goes away next; the first error is the one to show
-        finally:
-            self.partial.unlink(missing_ok=True)
+    def _time_of(self, frame: Any) -> float | None:
+        """AVI knows only the order of decoding: its H.264 frames of the future bear each other's times."""
+        stamp = frame.dts if self.container.format.name == "avi" else frame.pts
+        return None if stamp is None else float(stamp * frame.time_base)

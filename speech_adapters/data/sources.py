@@ -32,13 +32,13 @@ class Source:
     read: Callable[[Path], list[Utterance]]
     edition: int = 1  # raise it when what is kept of the source changes
 
-    def fetch(self, root: Path, progress: bool = True) -> None:
+    def fetch(self, root: Path) -> None:
         """
         Raises:
             FetchError: a package that cannot be had; says which file to place where.
         """
         for package in self.packages:
-            fetch(package, root, progress)
+            fetch(package, root)
 
     def utterances(self, root: Path) -> list[Utterance]:
         """All that have text and audio, usable or not, sorted by id."""

@@ -1,16 +1,19 @@
-"""What every tool's command line does with errors, signals and progress."""
+"""What every command line does with errors and signals."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
 
-from common.command import plain_errors, progress
+from common.command import plain_errors
+from common.errors import Diverged, Failure, Interrupted, NotBuilt
 
 
 @pytest.mark.parametrize("error", [ValueError("width must be\n even, got 3"), OSError("disk full")])
@@ -53,7 +56,7 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_says_what_is_left_and_handlers_come_back(capsys, number):
     before = signal.getsignal(number)
     with pytest.raises(typer.Exit) as left, plain_errors(stopped="what is done is kept"):
@@ -63,21 +66,56 @@ def test_a_signal_says_what_is_left_and_handlers_come_back(capsys, number):
     assert signal.getsignal(number) is before
 
 
-def test_lines_say_what_is_left_where_no_terminal_watches(capsys, monkeypatch):
-    clock = iter(range(0, 1000, 20))
-    monkeypatch.setattr("common.command.time.monotonic", lambda: float(next(clock)))
-    with progress(4, "window") as advance:
-        advance()
-    assert capsys.readouterr().err == "window 1 of 4, 60 s left, 0.05 windows/s\n"
+def test_a_list_stays_a_list(capsys):
+    with pytest.raises(typer.Exit), plain_errors():
+        raise ValueError("2 of 3 items are bad:\n  a: cut\n  off\n  b: gone")
+    assert capsys.readouterr().err == "error: 2 of 3 items are bad:\n  a: cut\n  off\n  b: gone\n"
 
 
-def test_what_is_printed_beside_a_bar_still_goes_to_stdout():
-    """rich moves it to stderr when that is a terminal, where a person's `> file` would stay empty."""
-    code = "from common.command import progress\nwith progress(2) as step:\n step(); print('text'); step()"
-    terminal, end = os.openpty()
-    done = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=end, text=True, check=True, timeout=60
-    )
-    os.close(end)
-    os.close(terminal)
-    assert done.stdout == "text\n"
+def test_a_disk_that_is_full_says_how_to_see_where(capsys, monkeypatch):
+    with pytest.raises(typer.Exit), plain_errors():
+        raise OSError(28, "No space left on device")
+    assert "No space left on device (REPRODUCTIONS_TRACEBACK=1 shows where)" in capsys.readouterr().err
+    with pytest.raises(typer.Exit), plain_errors():
+        raise FileNotFoundError(2, "No such file or directory", "a.mp4")
+    assert capsys.readouterr().err == "error: [Errno 2] No such file or directory: 'a.mp4'\n"
+    monkeypatch.setenv("REPRODUCTIONS_TRACEBACK", "1")
+    with pytest.raises(OSError, match="No space"), plain_errors():
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [(Failure, 2), (NotBuilt, 3), (Diverged, 4), (Interrupted, 130)]
+)
+def test_a_failure_ends_with_its_own_code(capsys, failure, code):
+    with pytest.raises(typer.Exit) as left, plain_errors():
+        raise failure("loss is no number")
+    assert left.value.exit_code == code
+    assert capsys.readouterr().err == "error: loss is no number\n"
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with plain_errors():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def sleep(ready):
+    ready.set()
+    time.sleep(60)
+
+
+def test_a_forked_worker_dies_of_its_signal_without_a_word(capfd):
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    with plain_errors():
+        worker = context.Process(target=sleep, args=(ready,))
+        worker.start()
+        assert ready.wait(30)
+        os.kill(worker.pid, signal.SIGINT)
+        worker.join()
+    assert worker.exitcode == 130
+    assert capfd.readouterr().err == ""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from common.files import only_writer, write_atomically
+from common.files import new_folder, only_writer, replacing, scratch_folder, sweep, write_atomically
 
 
 def hold(folder, ready):
@@ -39,3 +39,64 @@ def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path, monkeypatch):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_appears_is_what_a_program_wrote_by_name_with_the_suffix_it_goes_by(tmp_path):
+    with replacing(tmp_path / "a" / "film.mp4") as beside:
+        assert beside.suffix == ".mp4"
+        beside.unlink()  # some programs make their files anew
+        beside.write_text("frames")
+        assert not (tmp_path / "a" / "film.mp4").exists()
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["film.mp4"]
+
+
+def test_a_name_as_long_as_a_file_system_takes_is_written(tmp_path):
+    path = tmp_path / ("\u00e9" * 124 + ".npy")
+    write_atomically(path, b"content")
+    assert path.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, ValueError])
+def test_a_folder_is_whole_or_not_there(tmp_path, fault):
+    def write(name, error=None):
+        with new_folder(tmp_path / name) as beside:
+            (beside / "0.png").touch()
+            if error:
+                raise error
+
+    write("frames")
+    with pytest.raises(fault):
+        write("more", fault)
+    assert [p.name for p in tmp_path.iterdir()] == ["frames"]
+
+
+def test_a_folder_that_is_there_is_never_overwritten(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "mine").touch()
+    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path / "frames") as beside:
+        (beside / "0.png").touch()
+    assert [p.name for p in tmp_path.rglob("*")] == ["frames", "mine"]
+
+
+def leave_halves(folder, ready):
+    with replacing(folder / "a.npy") as file, scratch_folder(folder / "b") as inside:
+        file.write_bytes(b"half")
+        (inside / "part").touch()
+        ready.set()
+        signal.pause()
+
+
+def test_what_a_kill_left_is_swept_and_what_is_being_written_is_not(tmp_path):
+    """Nor is anything that other programs name alike."""
+    (tmp_path / ".download.partial").touch()
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    writer = context.Process(target=leave_halves, args=(tmp_path, ready))
+    writer.start()
+    assert ready.wait(30)
+    sweep(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join()
+    sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [".download.partial"]

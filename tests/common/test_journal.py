@@ -120,9 +120,10 @@ def test_a_picture_row_names_its_file(tmp_path):
     assert (row["event"], row["step"], row["name"], row["file"]) == ("picture", 4, "grey", "grey-000004.png")
 
 
-def test_progress_away_from_a_terminal_says_steps_and_time_left(capsys):
-    progress = Progress("toy", first_step=2, steps=10, quiet_s=0.0)
-    progress.log(4, {"loss": 0.25})
-    assert "toy: step 4/10, 0 s to go, loss 0.25" in capsys.readouterr().out
-    Progress("toy", first_step=0, steps=10).log(4, {"loss": 0.25})
-    assert capsys.readouterr().out == ""
+def test_a_run_is_mirrored_to_the_bar_that_all_waits_have(capsys, monkeypatch):
+    clock = iter([0.0, 20.0])
+    monkeypatch.setattr("common.progress.time.monotonic", lambda: next(clock))
+    mirror = Progress("toy", first_step=2, steps=10)
+    mirror.log(4, {"loss": 0.25})
+    mirror.close()
+    assert capsys.readouterr().err == "toy: 4 of 10 steps, 0.1 steps/s, 60 s left, loss 0.25\n"

@@ -9,8 +9,16 @@ import soundfile
 import torch
 import torchaudio
 
-from common.data.audio import MIN_S, AudioError, decode_audio, duration_s, read_audio, stream_audio
-from common.data.video import MediaError
+from common.data.audio import (
+    MIN_S,
+    AudioError,
+    decode_audio,
+    duration_s,
+    probe_audio,
+    read_audio,
+    stream_audio,
+)
+from common.data.media import MediaError
 
 
 def tone(rate_hz, duration_s=0.5, hz=440.0):
@@ -215,3 +223,15 @@ def test_a_stream_refuses_what_reading_refuses(tmp_path):
     path = written(tmp_path / "a.wav", tone(16_000, 0.01), 16_000)
     with pytest.raises(AudioError, match=f"at least {MIN_S:g} s"):
         list(stream_audio(path, window_s=1.0, hop_s=1.0))
+
+
+@pytest.mark.parametrize(("name", "can_seek"), [("a.flac", True), ("a.mp3", True), ("a.m4a", False)])
+def test_a_header_tells_rate_length_and_whether_a_place_can_be_sought(tmp_path, name, can_seek):
+    path = tmp_path / name
+    if name == "a.m4a":
+        encoded(path, tone(22_050), "aac", 22_050)
+    else:
+        written(path, tone(22_050), 22_050)
+    info = probe_audio(path)
+    assert (info.rate_hz, info.can_seek) == (22_050, can_seek)
+    assert info.duration_s == pytest.approx(0.5, abs=0.1)

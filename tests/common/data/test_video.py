@@ -1,12 +1,16 @@
 """Frames and sound survive the way to a file and back; every fault is one sentence with the path."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
+import odd_videos
 import pytest
 from odd_videos import turn
 
-from common.data.video import MediaError, VideoWriter, probe, read_frames, read_image
+from common.data.media import MediaError
+from common.data.video import check_whole, frames_at, probe, read_frames, stream_frames
+from common.data.video_writer import VideoWriter
 
 av = pytest.importorskip("av")
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 40), (40, 50, 210), (128, 128, 128)
@@ -235,31 +239,59 @@ def test_a_backward_range_is_refused(tmp_path):
         list(read_frames(tmp_path / "a.mp4", 5, 5))
 
 
-def test_pictures_are_read_as_rgb_and_upright(tmp_path):
-    from PIL import Image
-
-    picture = Image.fromarray(quadrants())
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn clockwise
-    picture.save(tmp_path / "a.png")
-    picture.save(tmp_path / "b.png", exif=exif)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), quadrants())
-    np.testing.assert_array_equal(read_image(tmp_path / "b.png"), np.rot90(quadrants(), -1))
+def test_frames_bear_the_times_that_the_file_says(tmp_path):
+    told = [0.0, 0.04, 0.5, 0.52, 2.0]
+    found = list(stream_frames(odd_videos.timed(tmp_path / "a.mkv", told)))
+    assert [round(frame.time_s, 3) for frame in found] == told
 
 
-def test_broken_and_deep_pictures_are_refused(tmp_path):
-    from PIL import Image
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
+def test_times_rise_from_zero_in_every_container(tmp_path, suffix):
+    times = [frame.time_s for frame in stream_frames(odd_videos.film(tmp_path / f"a{suffix}", rate_hz=10))]
+    np.testing.assert_allclose(times, np.arange(20) / 10, atol=1e-3)
 
-    Image.fromarray(quadrants()).save(tmp_path / "a.png")
-    content = (tmp_path / "a.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(content[: len(content) - 60])
-    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "deep.png")
-    (tmp_path / "text.png").write_text("no picture")
-    for name, words in [
-        ("cut", "truncated"),
-        ("deep", "8 bits"),
-        ("text", "cannot identify"),
-        ("no", "no such"),
-    ]:
-        with pytest.raises(MediaError, match=words):
-            read_image(tmp_path / f"{name}.png")
+
+def test_the_frame_on_screen_is_the_last_one_that_came(tmp_path):
+    path = odd_videos.timed(tmp_path / "a.mkv", [0.0, 0.1, 0.8, 0.85])
+    shown = [frame.rgb() for frame in frames_at(path, [0.0, 0.05, 0.1, 0.79, 0.8, 0.87])]
+    assert odd_videos.numbers(np.stack(shown)) == [0, 0, 1, 1, 2, 3]
+
+
+def test_frames_end_with_the_file_and_begin_in_it(tmp_path):
+    path = odd_videos.film(tmp_path / "a.mp4", num_frames=5, rate_hz=10)
+    assert len(list(frames_at(path, [0.3, 0.4, 0.5]))) == 2
+    with pytest.raises(MediaError, match=r"ends before 0.5 s, lasts 0.500 s"):
+        list(frames_at(path, [0.5]))
+
+
+@pytest.mark.parametrize("clockwise", [0, 1, 2, 3])
+def test_a_scaled_frame_is_upright_and_of_the_size_asked_for(tmp_path, clockwise):
+    path = odd_videos.film(tmp_path / "a.mp4")
+    if clockwise:
+        turn(path, clockwise)
+    frame = next(stream_frames(path))
+    small = frame.rgb((24, 32))
+    assert small.shape == (24, 32, 3)
+    corner = {0: (0, 0), 1: (0, -1), 2: (-1, -1), 3: (-1, 0)}[clockwise]
+    assert small[corner].min() > 240
+    assert frame.shown_size == ((64, 48) if clockwise % 2 == 0 else (48, 64))
+
+
+def test_the_cover_of_a_record_is_no_video(tmp_path):
+    with pytest.raises(MediaError, match="no video stream, only audio"):
+        probe(odd_videos.audio_only(tmp_path / "a.mp4", cover=True))
+
+
+def test_a_name_that_looks_like_a_protocol_is_a_file(tmp_path, monkeypatch):
+    odd_videos.film(tmp_path / "http:a.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert len(list(read_frames(Path("http:a.mp4")))) == 20
+
+
+@pytest.mark.parametrize(("suffix", "share"), [(".mkv", 0.5), (".avi", 0.8)])
+def test_where_a_file_breaks_off_is_known_before_anything_is_decoded(tmp_path, suffix, share):
+    check_whole(odd_videos.film(tmp_path / f"whole{suffix}"))
+    path = odd_videos.cut_off(tmp_path / f"a{suffix}", share)
+    for read in (check_whole, lambda path: list(read_frames(path))):
+        with pytest.raises(MediaError, match=r"breaks off .*after frame \d+, at \d\.\d\d s"):
+            read(path)

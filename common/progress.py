@@ -1,0 +1,155 @@
+"""One progress bar for every wait: on a terminal a bar, elsewhere a line every 10 s, both with rate and time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+LINE_EVERY_S = 10.0  # where no terminal watches
+Item = TypeVar("Item")
+
+
+class Bar(Protocol):
+    """What `progress` gives: it is told how far the work is, and shows it on stderr."""
+
+    def advance(self, count: float = 1, note: str = "") -> None:
+        """So much more is done; the note stands at the end of the line until the next one."""
+
+    def reach(self, done: float, note: str = "") -> None:
+        """So much is done altogether."""
+
+
+@contextmanager
+def progress(label: str, total: float | None, noun: str, *, done: float = 0) -> Iterator[Bar]:
+    """Shows how far a piece of work is, for as long as the block lasts; blocks may be nested.
+
+    Args:
+        label: what is waited for, as "decoding".
+        total: how many of `noun` there are; None where nobody knows, and then no time left is told.
+        noun: one of what is counted: "file", "step", or a unit in capitals, which has no plural: "MB".
+        done: what was done before, which no time is counted for.
+    """
+    if not sys.stderr.isatty():
+        yield _Lines(_Count(label, total, noun, done))
+        return
+    bar = _TERMINAL.add(_Count(label, total, noun, done))
+    try:
+        yield bar
+    finally:
+        _TERMINAL.remove(bar)
+
+
+def tracked(items: Iterable[Item], label: str, total: int | None, noun: str) -> Iterator[Item]:
+    """The items one after another, with a bar that moves whenever the next one is asked for."""
+    with progress(label, total, noun) as bar:
+        for item in items:
+            yield item
+            bar.advance()
+
+
+class _Count:
+    """How far the work is, in words."""
+
+    def __init__(self, label: str, total: float | None, noun: str, done: float):
+        self.label, self.total, self.done, self.first = label, total, done, done
+        self.nouns = noun if noun.isupper() else f"{noun}s"
+        self.begun_s = time.monotonic()
+
+    def amount(self) -> str:
+        """As "3 of 40 files"."""
+        whole = "" if self.total is None else f" of {_number(self.total)}"
+        return f"{_number(self.done)}{whole} {self.nouns}"
+
+    def pace(self, now_s: float) -> str:
+        """As "0.05 files/s, 12 min left"; nothing before the first is done."""
+        if self.done <= self.first or now_s <= self.begun_s:
+            return ""
+        rate_hz = (self.done - self.first) / (now_s - self.begun_s)
+        told = f"{rate_hz:.0f}" if rate_hz >= 100 else f"{rate_hz:.3g}"
+        left = "" if self.total is None else f", {_time(max(0, self.total - self.done) / rate_hz)} left"
+        return f"{told} {self.nouns}/s{left}"
+
+
+def _number(amount: float) -> str:
+    return f"{amount:.1f}" if isinstance(amount, float) else str(amount)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+class _Lines:
+    def __init__(self, count: _Count):
+        self.count, self.said_s = count, count.begun_s
+
+    def advance(self, count: float = 1, note: str = "") -> None:
+        self.reach(self.count.done + count, note)
+
+    def reach(self, done: float, note: str = "") -> None:
+        self.count.done, now_s = done, time.monotonic()
+        if now_s - self.said_s >= LINE_EVERY_S:
+            self.said_s = now_s
+            told = (self.count.amount(), self.count.pace(now_s), note)
+            print(f"{self.count.label}: {', '.join(filter(None, told))}", file=sys.stderr, flush=True)
+
+
+class _Drawn:
+    def __init__(self, count: _Count, screen: Progress):
+        self.count, self.screen = count, screen
+        self.task: TaskID = screen.add_task(count.label, total=count.total, told="")
+        self.reach(count.done)
+
+    def advance(self, count: float = 1, note: str = "") -> None:
+        self.reach(self.count.done + count, note)
+
+    def reach(self, done: float, note: str = "") -> None:
+        self.count.done = done
+        told = (self.count.amount(), self.count.pace(time.monotonic()), note)
+        self.screen.update(self.task, completed=done, told=", ".join(filter(None, told)))
+
+
+class _Terminal:
+    """Rich draws one live display at a time, so that bars which are shown together share it."""
+
+    def __init__(self) -> None:
+        self.screen: Progress | None = None
+        self.bars: list[_Drawn] = []
+
+    def add(self, count: _Count) -> _Drawn:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        if self.screen is None:
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[told]}", markup=False),
+            )
+            # rich would else move what is printed meanwhile to stderr, even where stdout is a file.
+            own_screen = sys.stdout.isatty()
+            self.screen = Progress(
+                *columns, console=Console(stderr=True), transient=True, redirect_stdout=own_screen
+            )
+            self.screen.start()
+        self.bars.append(_Drawn(count, self.screen))
+        return self.bars[-1]
+
+    def remove(self, bar: _Drawn) -> None:
+        assert self.screen is not None
+        self.bars.remove(bar)
+        self.screen.remove_task(bar.task)
+        if not self.bars:
+            self.screen.stop()
+            self.screen = None
+
+
+_TERMINAL = _Terminal()  # there is one
