@@ -14,6 +14,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from patience import HANG_S
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -111,7 +112,7 @@ def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     # Under `make -n` or `make -j` the outer make's flags must not reach the make that a test starts.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(
-        command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
 
@@ -225,6 +226,20 @@ def test_every_module_says_why_it_exists():
     files = [*python_files(ROOT), *(ROOT / "tests").rglob("*.py")]
     mute = [path for path in files if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
     assert [str(path.relative_to(ROOT)) for path in mute] == []
+
+
+SHORT_WAIT = re.compile(r"\btimeout=\d|\b(join|wait|poll)\(\d|mark\.timeout|\bsleep\(\d{2}")
+
+
+def test_no_test_waits_by_a_number_of_its_own():
+    """A number that is plenty here is too little on a busy machine; `patience.HANG_S` is for all."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if SHORT_WAIT.search(line) and path != Path(__file__)
+    ]
+    assert found == []
 
 
 # ---- tracked files

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from patience import HANG_S
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +28,7 @@ def run_setup(clone: Path, *arguments: str, **variables: str) -> subprocess.Comp
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = ["/bin/bash", str(clone / "setup.sh"), *arguments]
     return subprocess.run(
-        command, env=kept | variables, capture_output=True, text=True, timeout=60, check=False
+        command, env=kept | variables, capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
 
