@@ -99,7 +99,7 @@ def _our_step(
             inputs = torch.randn(len(waveform), frames, sizes.architecture.width)
             lengths = torch.full_like(num_labels, frames)
         else:
-            inputs, lengths = pad([model.prefix(row, depth) for row in waveform])
+            inputs, lengths = pad([model.frozen_activations(row, depth) for row in waveform])
 
     def loss() -> Tensor:
         log_probs, num_frames = model(inputs, lengths, depth)

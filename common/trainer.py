@@ -47,6 +47,7 @@ def train(
     device: str = "auto",
     resume: str = "auto",
     mirrors: Callable[[int], Sequence[Mirror]] | None = None,
+    alone: bool = False,
 ) -> Trained:
     """Trains to the recipe's last step and leaves weights and a journal in the folder.
 
@@ -54,13 +55,14 @@ def train(
         resume: "auto" goes on from the newest intact checkpoint and refuses one of another run, "must" fails
             without one, "never" starts anew, "replace" goes on but starts anew over another run's.
         mirrors: makes the journal's mirrors, given the first step; called on the first rank alone.
+        alone: this process trains by itself, such as a probe inside the scoring of a run of several ranks.
 
     Raises:
         Diverged: a loss or gradient that is no number, or a collapse the recipe knows; nothing bad is saved.
         Interrupted: after a signal, once the run is saved.
         ValueError: another process writes to the folder, or the checkpoints there are of another run.
     """
-    fabric = runtime.start(device, bf16=recipe.bf16, threads=recipe.threads)
+    fabric = runtime.start(device, bf16=recipe.bf16, threads=recipe.threads, alone=alone)
     with only_writer(folder) if fabric.is_global_zero else nullcontext():
         return _train(fabric, recipe, seed, folder, resume, mirrors)
 

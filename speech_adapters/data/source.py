@@ -111,6 +111,10 @@ class Source(ABC):
     def tracks(self, part: str, min_samples: int = 0) -> Tracks:
         """Tracks of a part that are at least so long, sorted by id."""
 
+    def count(self, part: str) -> int:
+        """Items of a part: utterances, or recordings where there are no texts."""
+        return len(self.utterances(part))
+
     @abstractmethod
     def content_sha256(self) -> str:
         """Hash of what it holds; where it is not prepared, of what is expected, so that results can be judged."""

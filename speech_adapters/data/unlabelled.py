@@ -78,6 +78,9 @@ class AudioFolder(Source):
         check_part(part)
         return Recordings(self, part, min_samples)
 
+    def count(self, part: str) -> int:
+        return len(self.tracks(part))
+
     def content_sha256(self) -> str:
         """Over the rules and, of every file, its name, the hash of its bytes, its part or why it has none."""
         return _index(self.index_path()).manifest_sha256

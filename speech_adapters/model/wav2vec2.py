@@ -208,7 +208,7 @@ class TransformerLayer(nn.Module):
 
 
 class Wav2Vec2(nn.Module):
-    """Waveforms to one vector a frame, in three steps that a frozen prefix can be cached between:
+    """Waveforms to one vector a frame, in three steps between which frozen activations can be cached:
     `extract` (convolutions), `embed` (projection, masking, positions), `contextualise` (Transformer layers).
     """
 

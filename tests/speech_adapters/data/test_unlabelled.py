@@ -105,7 +105,7 @@ def test_the_hash_is_of_contents_not_of_dates_or_places(recorded, monkeypatch):
 
 def test_a_recipe_trains_on_a_folder_and_shards_change_nothing(recorded):
     recipe = FirstStage(
-        steps=2, sources=(SOURCE,), probed=(SOURCE,), architecture=TINY, batch_s=4.0, crop_s=0.5
+        steps=2, sources=(SOURCE,), scored_on=(SOURCE,), architecture=TINY, batch_s=4.0, crop_s=0.5
     )
     whole = recipe.batch(0, 1, Shard())
     halves = [recipe.batch(0, 1, Shard(i, 2)) for i in range(2)]
