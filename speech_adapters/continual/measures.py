@@ -39,14 +39,17 @@ RECOGNITION = Family("recognition", "recognition after a short training")
 ALL, ADAPTERS = RECOGNITION.of("all"), RECOGNITION.of("adapters")  # what of the encoder is trained
 SWITCHED_OFF = Part(name="switched off", words="outputs with the new set switched off, against the source's")
 TRAINING = Part(name="training", words="tenths of the training")
-# Of the timing of updates: whether adapters are what is trained of the Transformer, whether the extractor is trained.
-CELLS = {
-    "full, extractor trained": (False, True),
-    "full, extractor frozen": (False, False),
-    "adapters, extractor trained": (True, True),
-    "adapters, extractor frozen": (True, False),
+FULL_CELL, FULL_FROZEN, ADAPTED_TRAINED, ADAPTED = (
+    Part(name=f"{trained}, extractor {extractor}", words=f"updates of {trained}, the extractor {extractor}")
+    for trained in ("full", "adapters")
+    for extractor in ("trained", "frozen")
+)
+CELLS = {  # whether adapters are what is trained of the Transformer; whether the extractor is trained
+    FULL_CELL: (False, True),
+    FULL_FROZEN: (False, False),
+    ADAPTED_TRAINED: (True, True),
+    ADAPTED: (True, False),
 }
-FULL_CELL, FULL_FROZEN, ADAPTED_TRAINED, ADAPTED = (Part(name=cell, words=cell) for cell in CELLS)
 
 # ---- measures
 

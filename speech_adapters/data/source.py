@@ -52,6 +52,8 @@ class Utterance(Protocol):
     def waveform(self) -> Int16[ndarray, " sample"] | Float32[ndarray, " sample"]:
         """At 16 kHz, mapped from disk where it can be: copy before changing."""
 
+    def __hash__(self) -> int: ...
+
 
 @runtime_checkable
 class Track(Protocol):

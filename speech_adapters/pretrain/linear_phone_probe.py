@@ -20,13 +20,13 @@ from speech_adapters.data.sources import FESTVOX
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 from speech_adapters.model.best_rq import RandomProjectionQuantiser
 from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.pretrain.measures import FRAMES, PHONES, depth_name, right
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from speech_adapters.data.packages.festvox import Phone
 
-PART = "phones (Russian)"
 TRAINED_ON, TESTED_ON = 60, 40  # sentences, about ten seconds each
 SHRINKAGE = 1e-4  # of the classifier's squared weights, beside the mean cross-entropy
 MOST_ITERATIONS = 200  # of L-BFGS; some dozens are enough
@@ -52,14 +52,10 @@ def score(encoder: Wav2Vec2, part: str) -> Iterator[Item]:
     for utterance in FESTVOX.utterances(part)[:TESTED_ON]:
         tested = _states(encoder, utterance)
         answers = numbers(labels[utterance.id], utterance.lead / SAMPLE_RATE_HZ, len(tested[0]), phones)
-        scores = {"frames": float(len(answers))}
+        scores = {FRAMES.name: float(len(answers))}
         for depth, (probe, x) in enumerate(zip(probes, tested, strict=True)):
-            scores[f"right/{depth_name(depth)}"] = float((probe.predict(x) == answers).sum())
-        yield Item(f"{PART}/{utterance.id}", utterance.group, PART, scores)
-
-
-def depth_name(depth: int) -> str:
-    return ("spectrum", "features", "embedding")[depth] if depth < 3 else f"layer{depth - 2}"
+            scores[right(depth_name(depth)).name] = float((probe.predict(x) == answers).sum())
+        yield Item(f"{PHONES.name}/{utterance.id}", utterance.group, PHONES.name, scores)
 
 
 def numbers(

@@ -11,7 +11,8 @@ from speech_adapters.data.prepared import PreparedUtterance
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 from speech_adapters.pretrain import linear_phone_probe
-from speech_adapters.pretrain.linear_phone_probe import SHRINKAGE, depth_name, fit, numbers
+from speech_adapters.pretrain.linear_phone_probe import SHRINKAGE, fit, numbers
+from speech_adapters.pretrain.measures import depth_name
 
 SPOKEN = [Phone(0.0, 0.05, "pau"), Phone(0.05, 0.09, "a"), Phone(0.09, 0.13, "b")]
 
