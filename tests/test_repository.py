@@ -229,6 +229,59 @@ def test_every_module_says_why_it_exists():
     assert [str(path.relative_to(ROOT)) for path in mute] == []
 
 
+LONGEST_FILE, LONGEST_TESTS, LONGEST_FUNCTION = 400, 450, 50  # lines; CONTRIBUTING.md names them
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "base", "misc", "tools"}
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body; a docstring is none, a table that is returned as written is one."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    tables = [
+        node for node in body if isinstance(node, ast.Return) and isinstance(node.value, ast.List | ast.Dict)
+    ]
+    whole = function.end_lineno - body[0].lineno + 1 if body else 0
+    return whole - sum(node.end_lineno - node.lineno for node in tables)
+
+
+def too_long(path: Path, root: Path) -> list[str]:
+    text, name = path.read_text(encoding="utf-8"), path.relative_to(root)
+    limit = LONGEST_TESTS if name.parts[0] == "tests" else LONGEST_FILE
+    found = [f"{name}: {lines} lines"] if (lines := len(text.splitlines())) > limit else []
+    functions = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return found + [
+        f"{name}: {function.name} has {length(function)} lines"
+        for function in functions
+        if length(function) > LONGEST_FUNCTION
+    ]
+
+
+def test_files_and_functions_stay_short():
+    files = [*python_files(ROOT), *(ROOT / "tests").rglob("*.py")]
+    assert list(itertools.chain.from_iterable(too_long(path, ROOT) for path in files)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("x = 1\n" * 400, 0),
+        ("x = 1\n" * 401, 1),
+        ("def f():\n" + "    x = 1\n" * 51, 1),
+        ('def f():\n    """It\n' + "    says.\n" * 60 + '    """\n' + "    x = 1\n" * 50, 0),
+        ("def f():\n    return [\n" + "        1,\n" * 60 + "    ]\n", 0),
+    ],
+)
+def test_what_is_too_long_is_found(tmp_path, text, number):
+    (tmp_path / "a.py").write_text(text)
+    assert len(too_long(tmp_path / "a.py", tmp_path)) == number
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    files = [*python_files(ROOT), *(ROOT / "tests").rglob("*.py")]
+    assert [path for path in files if EMPTY_NAMES & {path.stem, path.parent.name}] == []
+
+
 SHORT_WAIT = re.compile(r"\btimeout=\d|\b(join|wait|poll)\(\d|mark\.timeout|\bsleep\(\d{2}")
 
 
