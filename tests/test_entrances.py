@@ -134,10 +134,7 @@ def test_the_citation_names_every_paper_and_this_version():
     citation, project = read_yaml("CITATION.cff"), PYPROJECT["project"]
     assert {"message", "title", "authors", "date-released"} <= citation.keys()
     assert citation["cff-version"] == "1.2.0"
-    assert (citation["version"], citation["license"]) == (
-        PYPROJECT["project"]["version"],
-        PYPROJECT["project"]["license"],
-    )
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
     for reference in citation["references"]:
         assert {"type", "title", "authors", "year", "url"} <= reference.keys()
     cited = {reference["url"].rpartition("/")[2] for reference in citation["references"]}
