@@ -21,15 +21,15 @@ from torch.nn import functional as F
 from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
 from common.data.video import VideoWriter
 from common.recipe import Shard
-from multimodal_ssl.clips import as_video
-from multimodal_ssl.index import RECORD, UNITS, Index, Video, encoder, video_files
-from multimodal_ssl.matcher import Matcher
+from multimodal_ssl.model.encoders.video import as_video
+from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
+from multimodal_ssl.model.sizes import MINI
+from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import RECIPES
-from multimodal_ssl.search import AT_ONCE, Question, search
-from multimodal_ssl.settings import MINI
-from multimodal_ssl.similarity import mean, mean_and_max_pooled
-from multimodal_ssl.units import Units
-from multimodal_ssl.windows import Cut, windows
+from multimodal_ssl.search.index import RECORD, UNITS, Index, Video, encoder, video_files
+from multimodal_ssl.search.search import AT_ONCE, Question, search
+from multimodal_ssl.search.windows import Cut, windows
 
 POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_width, 5, 10
 CUT = Cut(num_frames=4, size_px=64)

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish, race
-from multimodal_ssl.model import Model
-from multimodal_ssl.objectives import pair_weights, symmetric_nce
-from multimodal_ssl.pairs import score_pairs
-from multimodal_ssl.settings import GPU, MINI, Heads, Network, Text
-from multimodal_ssl.similarity import SIMILARITIES
-from multimodal_ssl.units import Units
+from multimodal_ssl.model.losses import pair_weights, symmetric_nce
+from multimodal_ssl.model.pairs import score_pairs
+from multimodal_ssl.model.similarity import SIMILARITIES
+from multimodal_ssl.model.sizes import GPU, MINI, Heads, Network, Text
+from multimodal_ssl.model.towers import Model
+from multimodal_ssl.model.units import Units
 
 POSITIONS, WORDS, WIDTH, TAU, G, H, CAP = 98, 20, 128, 0.05, 0.05, 0.1, 4.0
 VOCABULARY = 200

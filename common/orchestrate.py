@@ -17,7 +17,8 @@ from typing import Any, TextIO
 from common import journal, papers, results
 from common.files import write_atomically
 from common.papers import Paper
-from common.recipe import Recipe, override
+from common.recipe import Recipe
+from common.settings import override
 
 # glibc gives large blocks back to the system after every step and pays page faults to get them again; a training
 # step on a CPU is faster when it keeps them.
@@ -203,7 +204,7 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
             assignment = f"{key}={json.dumps(value)}"
             registered = paper.recipe(arm, scale)
             recipe = override(registered, [assignment])
-            same = recipe == registered
+            same = recipe.settings_hash() == registered.settings_hash()
             name = arm if same else f"{arm}-set-{recipe.settings_hash()}"
             if name not in {job.folder_name for job in left}:  # the frozen value of each setting is one run
                 told = () if same else (assignment,)

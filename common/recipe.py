@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from common.settings import free, hashed, settings_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-
-
-# Fields that change no number, so that a run made with others is the same run.
-NO_SETTINGS = ("cost_s", "workers", "log_every", "save_every_s", "preview_every", "keep_every")
 
 
 @runtime_checkable
@@ -68,14 +63,14 @@ class Recipe(ABC):
     accumulate: int = 1  # passes that make one global batch
     bf16: bool = False  # mixed precision, only where an accelerator has it
     threads: int = 1  # of the CPU; two runs of one thread use two cores better than one of two
-    workers: int = 0  # loader processes
-    log_every: int = 10  # steps
-    save_every_s: float = 60.0
-    preview_every: int = 0  # steps; 0 previews only at the end
-    keep_every: int = 0  # steps; weights on the way that `score` may look at, see `snapshots`; 0 keeps none
-    cost_s: float = (
-        0.0  # what a run takes on the hardware its scale is made for; no setting, it changes no number
-    )
+    workers: int = free(0)  # loader processes
+    log_every: int = free(10)  # steps
+    save_every_s: float = free(60.0)
+    preview_every: int = free(0)  # steps; 0 previews only at the end
+    keep_every: int = free(
+        0
+    )  # steps; weights on the way that `score` may look at, see `snapshots`; 0 keeps none
+    cost_s: float = free(0.0)  # what a run takes on the hardware its scale is made for
 
     def __post_init__(self) -> None:
         if self.steps < 0:
@@ -157,45 +152,9 @@ class Recipe(ABC):
 
     def settings(self) -> dict[str, Any]:
         """Every field that can change a number, as JSON holds it."""
-        fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return {key: value for key, value in fields.items() if key not in NO_SETTINGS}
+        fields: dict[str, Any] = hashed(self)
+        return fields
 
     def settings_hash(self) -> str:
         """Twelve hex digits that name this exact set of settings (and the class that reads them)."""
-        text = json.dumps([type(self).__name__, self.settings()], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
-    """Recipe with `key=value` texts applied, each value read as the type of the setting it replaces.
-
-    Raises:
-        ValueError: an unknown setting (the known ones are listed), or a value of another type.
-    """
-    fields = {field.name: field for field in dataclasses.fields(recipe)}
-    changes: dict[str, Any] = {}
-    for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator:
-            raise ValueError(f"--set wants key=value, got {assignment!r}")
-        if key not in fields:
-            raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(sorted(fields))}")
-        optional = "None" in str(fields[key].type)
-        changes[key] = _parse(key, text, getattr(recipe, key), optional)
-    return dataclasses.replace(recipe, **changes)
-
-
-def _parse(key: str, text: str, old: Any, optional: bool) -> Any:
-    if isinstance(old, str):
-        return text
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        value = {"True": True, "False": False, "None": None}.get(text, text)
-    if isinstance(old, tuple) and old and isinstance(value, list):
-        return tuple(_parse(key, json.dumps(part), old[0], False) for part in value)
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is type(old) or (optional and None in (old, value)):
-        return value
-    raise ValueError(f"setting {key} is a {type(old).__name__} such as {old!r}, got {text!r}")
+        return settings_hash(self)

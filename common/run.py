@@ -79,8 +79,8 @@ def _prepared(
     paper: str, recipe: str, scale: str, settings: list[str] | None
 ) -> tuple[papers.Paper, str, Recipe]:
     """A paper, the name of a run and its recipe with `--set` applied; the data are there afterwards."""
-    from common.recipe import override
     from common.scoring import name_of
+    from common.settings import override
 
     found = papers.find(paper)
     registered = found.recipe(recipe, scale)

@@ -131,7 +131,8 @@ def totals(items: list[Item]) -> dict[str, float]:
 
 def name_of(name: str, recipe: Recipe, registered: Recipe) -> str:
     """A recipe's own name, or one with its settings' hash when `--set` changed anything; claims read only the first."""
-    return name if recipe == registered else f"{name}-set-{recipe.settings_hash()}"
+    found = recipe.settings_hash()
+    return name if found == registered.settings_hash() else f"{name}-set-{found}"
 
 
 def publish_weights(paper: Paper, scale: str) -> list[Path]:

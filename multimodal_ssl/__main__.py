@@ -12,8 +12,8 @@ import typer
 from common.command import TOOL_SETTINGS, complain, plain_errors, progress
 
 if TYPE_CHECKING:
-    from multimodal_ssl.index import Index
-    from multimodal_ssl.search import Hit, Question
+    from multimodal_ssl.search.index import Index
+    from multimodal_ssl.search.search import Hit, Question
 
 KEPT = "videos that were finished are kept; the same command goes on"
 MODEL = "fine"
@@ -51,12 +51,12 @@ def index(
     """
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
-        from multimodal_ssl import by_name
-        from multimodal_ssl import index as indexing
-        from multimodal_ssl.windows import Cut
+        from multimodal_ssl.search import index as indexing
+        from multimodal_ssl.search import weights
+        from multimodal_ssl.search.windows import Cut
 
         files = indexing.video_files(videos)
-        trained, found = by_name.load(model), find_device(device)
+        trained, found = weights.load(model), find_device(device)
         if found.notice:
             typer.echo(found.notice, err=True)
         cut = Cut(
@@ -117,12 +117,12 @@ def search(
     with plain_errors(too_large="the index is"):
         if explain and (explain.suffix.lower() != ".png" or not explain.parent.is_dir()):
             raise ValueError(f"{explain}: the picture must be a .png in a folder that is there")
-        from multimodal_ssl import by_name
-        from multimodal_ssl import search as searching
-        from multimodal_ssl.index import Index
+        from multimodal_ssl.search import search as searching
+        from multimodal_ssl.search import weights
+        from multimodal_ssl.search.index import Index
 
         held = Index.read(index)
-        trained = by_name.load(model or held.model)
+        trained = weights.load(model or held.model)
         held.check_model(trained.name, trained.sha256)
         vocabulary, notice = trained.vocabulary()
         matcher, question = searching.ask(trained, text, vocabulary)
@@ -134,7 +134,7 @@ def search(
         report = _report(held, trained.similarity, question, hits, num_windows)
         typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
         if explain:
-            from multimodal_ssl import explain as explaining
+            from multimodal_ssl.search import explain as explaining
 
             explained = explaining.explain(held, matcher, question, hits[0])
             explaining.draw(held, question, hits[0], explained).savefig(explain, dpi=120)

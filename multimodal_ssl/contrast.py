@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
-from multimodal_ssl.scenes import Composition
-from multimodal_ssl.settings import MINI, Network
+from multimodal_ssl.composed.plan import Composition
+from multimodal_ssl.model.sizes import MINI, Network
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-    from multimodal_ssl.clips import ClipBatch
-    from multimodal_ssl.data import Composed
-    from multimodal_ssl.matcher import Matcher
+    from multimodal_ssl.composed.batches import ClipBatch
+    from multimodal_ssl.composed.clips import Composed
+    from multimodal_ssl.model.matcher import Matcher
 
 
 GUARD_FROM_STEP = 300
@@ -48,22 +48,22 @@ class Contrast(Recipe):
     def model(self) -> nn.Module:
         import torch
 
-        from multimodal_ssl.matcher import Matcher
+        from multimodal_ssl.model.matcher import Matcher
 
         vectors = torch.from_numpy(self._composed().words.vectors)
         return Matcher(self.network, vectors, self.similarity, self.g, self.chunk)
 
     def _composed(self) -> Composed:
-        from multimodal_ssl import data
+        from multimodal_ssl.composed import clips
 
-        return data.compose(self.composition)
+        return clips.compose(self.composition)
 
     # ---- training items
 
     def prepare(self) -> None:
-        from multimodal_ssl import data
+        from multimodal_ssl.composed import clips
 
-        data.prepare_composition(self.composition)
+        clips.prepare(self.composition)
 
     def _drawn(self, seed: int, step: int, shard: Shard) -> list[int]:
         from common.data.order import draws
@@ -75,9 +75,9 @@ class Contrast(Recipe):
         return [scenes[place].id for place in self._drawn(seed, step, shard)]
 
     def batch(self, seed: int, step: int, shard: Shard) -> ClipBatch:
-        from multimodal_ssl import clips
+        from multimodal_ssl.composed.batches import train_batch
 
-        return clips.train_batch(self._composed(), self._wrong(seed), self._drawn(seed, step, shard))
+        return train_batch(self._composed(), self._wrong(seed), self._drawn(seed, step, shard))
 
     def _wrong(self, seed: int) -> tuple[Any, Any]:
         return _wrong(self.composition, seed, self.wrong_rate, self.wrong_kind)
@@ -85,7 +85,7 @@ class Contrast(Recipe):
     # ---- learning
 
     def losses(self, model: nn.Module, batch: ClipBatch, step: int) -> dict[str, Tensor]:
-        from multimodal_ssl.objectives import effective_sample_size, pair_weights, symmetric_nce
+        from multimodal_ssl.model.losses import effective_sample_size, pair_weights, symmetric_nce
 
         fine, pooled = model(batch.video, batch.text)
         network: Any = getattr(model, "module", model)
@@ -124,25 +124,26 @@ class Contrast(Recipe):
 
     def score(self, model: Matcher, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
         """Ranks of every query by the model's own similarity and by pooled vectors; then the own scores of pairs."""
-        from multimodal_ssl import evaluation, panels
+        from multimodal_ssl.evaluation import items
+        from multimodal_ssl.evaluation.pictures import save
 
         composed = self._composed()
-        panels.save(model, composed, split, pictures)
-        yield from evaluation.retrieval_items(model, composed, split)
-        yield from evaluation.probe_items(model, composed, split)
+        save(model, composed, split, pictures)
+        yield from items.retrieval_items(model, composed, split)
+        yield from items.probe_items(model, composed, split)
         if self.wrong_rate:
-            yield from evaluation.pair_items(model, composed, self._wrong(seed), self.scored_pairs)
-        yield evaluation.size_item(model, composed)
+            yield from items.pair_items(model, composed, self._wrong(seed), self.scored_pairs)
+        yield items.size_item(model, composed)
 
     def manifest_sha256(self) -> str:
-        from multimodal_ssl import data
+        from multimodal_ssl.composed import clips
 
-        return data.manifest_sha256(self.composition)
+        return clips.manifest_sha256(self.composition)
 
     def bad_items(self) -> tuple[tuple[str, ...], float]:
-        from multimodal_ssl import data
+        from multimodal_ssl.composed import clips
 
-        bad = tuple(data.bad(self.composition))
+        bad = tuple(clips.bad(self.composition))
         return bad, len(bad) / max(1, len(bad) + self._composed().num_train)
 
     def departures(self) -> tuple[str, ...]:
@@ -155,9 +156,9 @@ class Contrast(Recipe):
 
 @cache
 def _wrong(composition: Composition, seed: int, rate: float, kind: str) -> tuple[Any, Any]:
-    from multimodal_ssl import data
+    from multimodal_ssl.composed import clips
 
-    return data.compose(composition).wrong(seed, rate, kind)
+    return clips.compose(composition).wrong(seed, rate, kind)
 
 
 def noisy(recipe: Contrast, rate: float, kind: str = "random") -> Contrast:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.report.page import Panel, per_group_table
+from common.report.page import per_group_table
 from common.report.tables import Table
 from common.results import Run
-from multimodal_ssl import panels as kept
 from multimodal_ssl.claims import FOUND
-from multimodal_ssl.evidence import SCORINGS, SIDE_BY_SIDE, at_rate, compared, queries
-from multimodal_ssl.looks import STYLES as STYLES  # the report asks this room for them
-from multimodal_ssl.pair_figures import pair_figures, probe_figures
-from multimodal_ssl.rank_figures import rank_figures
-from multimodal_ssl.score_tables import costs, retrieval, told_apart
+from multimodal_ssl.report.evidence import SCORINGS, SIDE_BY_SIDE, at_rate, compared, queries
+from multimodal_ssl.report.pair_figures import pair_figures, probe_figures
+from multimodal_ssl.report.panels import panels as panels
+from multimodal_ssl.report.rank_figures import rank_figures
+from multimodal_ssl.report.styles import STYLES as STYLES  # the report asks this room for them
+from multimodal_ssl.report.tables import costs, retrieval, told_apart
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -49,8 +48,3 @@ def _split(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     main, others = compared(runs)
     usual = [run for rate in SIDE_BY_SIDE for run in at_rate(main, rate)] or main
     return usual, [run for run in [*main, *others] if run not in usual]
-
-
-def panels(folder: Path) -> Iterator[Panel]:
-    """Test clips beside what each arm looks at in them."""
-    return kept.shown(folder)

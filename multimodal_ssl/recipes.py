@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from common.recipe import Recipe
-from multimodal_ssl import settings
 from multimodal_ssl.contrast import Contrast, noisy
 from multimodal_ssl.data import COMPOSITIONS
-from multimodal_ssl.settings import Text
+from multimodal_ssl.model import sizes
+from multimodal_ssl.model.sizes import Text
 
 COARSE = Contrast(
     composition=COMPOSITIONS["mini"], similarity="mean-and-max", steps=450, batch_size=48, peak_lr=1e-3,
@@ -47,7 +47,7 @@ def _at(rate_percent: int, arms: Mapping[str, Contrast], kind: str = "random") -
 def _gpu(recipe: Contrast) -> Contrast:
     """All objects, longer clips, S3D; batches of the same number of samples whatever their size."""
     network = replace(
-        settings.GPU, audio=None, heads=settings.Heads(text_width=256), text=Text(hidden=512, width=512)
+        sizes.GPU, audio=None, heads=sizes.Heads(text_width=256), text=Text(hidden=512, width=512)
     )
     return replace(
         recipe, composition=COMPOSITIONS["gpu"], network=network, batch_size=128, steps=3000, warmup_steps=300,
@@ -79,7 +79,7 @@ def _breadth() -> dict[str, Contrast]:
 
 
 def _smoke(recipe: Contrast) -> Contrast:
-    network = replace(settings.SMOKE, audio=None, heads=settings.Heads(text_width=8))
+    network = replace(sizes.SMOKE, audio=None, heads=sizes.Heads(text_width=8))
     return replace(
         recipe, composition=COMPOSITIONS["smoke"], network=network, steps=4, warmup_steps=1, batch_size=6, log_every=1,
         scored_pairs=24, cost_s=3.0,
@@ -100,10 +100,10 @@ def weights_file(
     file: str, recipe: Contrast, tensors: Mapping[str, Any], state: Mapping[str, Any]
 ) -> tuple[Path, Mapping[str, Any], dict[str, Any]]:
     """What is committed of a run: its weights, and the vectors of the words that its captions use."""
-    from multimodal_ssl import by_name
+    from multimodal_ssl.search import weights
 
     words = recipe._composed().words
-    found, described = by_name.with_vocabulary(tensors, state, words)
+    found, described = weights.with_vocabulary(tensors, state, words)
     return Path(__file__).parent / "weights" / f"{file}.safetensors", found, described
 
 

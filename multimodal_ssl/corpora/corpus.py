@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root
-from multimodal_ssl.captions import Caption, CaptionError, parse_captions
+from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_captions
 
 VIDEO_SUFFIXES = (
     ".mp4",

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.data.manifest import Bad
-from multimodal_ssl.captions import CaptionError, read_captions
+from multimodal_ssl.corpora.captions import CaptionError, read_captions
 from multimodal_ssl.corpora.corpus import (
     VIDEO_SUFFIXES,
     Corpus,

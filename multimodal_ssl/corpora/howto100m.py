@@ -21,7 +21,7 @@ from typing import BinaryIO
 from common.data.manifest import Bad
 from common.data.order import Draw, draws
 from common.recipe import Shard
-from multimodal_ssl.captions import Caption
+from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.corpus import (
     VIDEO_SUFFIXES,
     Corpus,

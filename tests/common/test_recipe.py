@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 from toy_recipe import Toy
 
-from common.recipe import Shard, override
+from common.recipe import Shard
+from common.settings import override
 
 KEPT_OUT = {
     "cost_s",
@@ -37,7 +38,7 @@ def test_only_an_optional_setting_takes_none():
     none = override(Optional(steps=1), ["bottleneck=None", "sizes=[1, 3]"])
     assert (none.bottleneck, none.sizes) == (None, (1.0, 3.0))
     assert override(none, ["bottleneck=4"]).bottleneck == 4
-    with pytest.raises(ValueError, match="setting steps is a int such as 1, got 'null'"):
+    with pytest.raises(ValueError, match="steps must be int, such as steps=1; got 'null'"):
         override(Optional(steps=1), ["steps=null"])
 
 
@@ -46,11 +47,11 @@ def test_only_an_optional_setting_takes_none():
     [
         ("leaning_rate=1", "unknown setting 'leaning_rate'; known settings: .*peak_lr"),
         ("steps", "--set wants key=value, got 'steps'"),
-        ("steps=1.5", "setting steps is a int such as 12, got '1.5'"),
+        ("steps=1.5", "steps must be int, such as steps=12; got '1.5'"),
         ("steps=true", "got 'true'"),
-        ("bf16=1", "setting bf16 is a bool such as False, got '1'"),
-        ("peak_lr=fast", "setting peak_lr is a float such as 0.02, got 'fast'"),
-        ('betas=[0.9, "x"]', "setting betas is a float"),
+        ("bf16=1", "bf16 must be bool, such as bf16=False; got '1'"),
+        ("peak_lr=fast", "peak_lr must be float, such as peak_lr=0.02; got 'fast'"),
+        ('betas=[0.9, "x"]', "betas must be float, got"),
         ("steps=-1", "steps must be 0 or more, got -1"),
         ("accumulate=0", "accumulate must be 1 or more, got 0"),
         ("accumulate=3", "accumulate must divide batch_size, got 3 for 4 items"),

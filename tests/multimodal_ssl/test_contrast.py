@@ -11,8 +11,8 @@ import torch
 
 from common import trainer
 from common.recipe import Interrupted, Shard
-from multimodal_ssl import data
-from multimodal_ssl.clips import encode
+from multimodal_ssl.composed import clips
+from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.contrast import Contrast, noisy
 from multimodal_ssl.recipes import RECIPES
 
@@ -20,7 +20,7 @@ LOSSES = Path(__file__).with_name("golden_losses_cpu.txt")
 NAMES = ("COARSE_0", "FINE_25", "ATTENTION_25")
 SMOKE = RECIPES["smoke"]
 FINE = SMOKE["FINE_0"]
-COMPOSED = data.compose(FINE.composition)
+COMPOSED = clips.compose(FINE.composition)
 
 
 def places(recipe, seed=0, step=0):

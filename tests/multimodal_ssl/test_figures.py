@@ -13,9 +13,13 @@ from PIL import Image
 
 from common.report.page import Section, render
 from common.results import Item, Result, Run
-from multimodal_ssl import data, figures, panels
+from multimodal_ssl import figures
 from multimodal_ssl.claims import chance
-from multimodal_ssl.evidence import (
+from multimodal_ssl.composed import clips
+from multimodal_ssl.evaluation import pictures
+from multimodal_ssl.model.losses import pair_weights
+from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.report.evidence import (
     ARMS,
     TESTED,
     Name,
@@ -26,8 +30,6 @@ from multimodal_ssl.evidence import (
     rank_of_arm,
     weights_of,
 )
-from multimodal_ssl.objectives import pair_weights
-from multimodal_ssl.recipes import RECIPES
 
 RESULT = Result(
     paper="fine-grained-ssl", recipe="FINE_0", scale="mini", seed=0, split="test", settings={}, settings_hash="a",
@@ -234,19 +236,19 @@ def test_other_arms_rates_and_batches_are_details(runs):
 def kept(tmp_path):
     """Pictures that scoring runs of two arms keep, at smoke."""
     recipes = RECIPES["smoke"]
-    composed = data.compose(recipes["FINE_0"].composition)
+    composed = clips.compose(recipes["FINE_0"].composition)
     for name in ("FINE_0", "COARSE_0"):
         folder = tmp_path / name / "seed0" / "pictures-test"
         folder.mkdir(parents=True)
         torch.manual_seed(0)
-        panels.save(recipes[name].model().eval(), composed, "test", folder)
+        pictures.save(recipes[name].model().eval(), composed, "test", folder)
     return tmp_path
 
 
 def test_every_clip_stands_beside_what_each_arm_looks_at(kept):
-    *clips, strips = figures.panels(kept)
-    assert len(clips) == panels.NUM_CLIPS
-    for panel in clips:
+    *ones, strips = figures.panels(kept)
+    assert len(ones) == pictures.NUM_CLIPS
+    for panel in ones:
         first, coarse, fine = panel.pictures
         assert first.caption == "the clip; the box is the truth"
         assert coarse.caption.startswith("coarse, 0 % wrong: ")
@@ -257,7 +259,7 @@ def test_every_clip_stands_beside_what_each_arm_looks_at(kept):
 
 def test_animations_play_all_frames_and_are_small(kept):
     paths = list(kept.rglob("*.look.png"))
-    assert len(paths) == 2 * panels.NUM_CLIPS
+    assert len(paths) == 2 * pictures.NUM_CLIPS
     for path in paths:
         with Image.open(path) as picture:
             assert (picture.is_animated, picture.n_frames) == (True, 4)
@@ -273,24 +275,24 @@ def test_a_look_inside_the_box_is_counted_by_area():
     look = np.zeros((1, 2, 2))
     look[0, 0] = 0.5  # the upper half
     box = np.array([[0, 0, 4, 2]] * 2, np.int16)  # of 8 pixels: the upper half of the left quarter
-    assert panels.share_inside(look, box, 8) == pytest.approx((0.25, 0.125))
+    assert pictures.share_inside(look, box, 8) == pytest.approx((0.25, 0.125))
 
 
 def test_light_falls_where_it_is_looked_and_time_is_followed():
     frames = np.full((4, 8, 8, 3), 200, np.uint8)
     look = np.zeros((2, 2, 2))
     look[0, 0, 0] = look[1, 1, 1] = 1.0
-    lit = panels.spotlit(frames, look)
+    lit = pictures.spotlit(frames, look)
     assert lit[0, 0, 0, 0] == lit[3, 7, 7, 0] == 200
-    assert lit[0, 7, 7, 0] == lit[3, 0, 0, 0] == round(200 * panels.DARKEST)
+    assert lit[0, 7, 7, 0] == lit[3, 0, 0, 0] == round(200 * pictures.DARKEST)
 
 
 def test_a_phrase_belongs_to_a_text_by_whole_words():
     looks = {
         name: np.full((1, 1, 1), value) for name, value in (("ox", 1.0), ("fox moving", 2.0), ("moving", 4.0))
     }
-    assert panels.mean_look(looks, "a fox moving left") == pytest.approx(3.0)
-    assert panels.mean_look(looks, "a dog") is None
+    assert pictures.mean_look(looks, "a fox moving left") == pytest.approx(3.0)
+    assert pictures.mean_look(looks, "a dog") is None
 
 
 def test_figures_need_no_torch():

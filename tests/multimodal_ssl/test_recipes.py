@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from multimodal_ssl import recipes
-from multimodal_ssl.evidence import ARMS, BATCH_RATE, parse
-from multimodal_ssl.settings import Network
+from multimodal_ssl.model.sizes import Network
+from multimodal_ssl.report.evidence import ARMS, BATCH_RATE, parse
 
 RECIPES = recipes.RECIPES
 EVERY = [(scale, name) for scale in RECIPES for name in RECIPES[scale]]

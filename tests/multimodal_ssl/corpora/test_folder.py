@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from multimodal_ssl.captions import Caption
+from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.folder import folder
 
 VTT = "WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n"

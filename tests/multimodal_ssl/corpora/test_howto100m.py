@@ -7,8 +7,8 @@ import pytest
 
 from common.data.order import Draw
 from common.recipe import Shard
-from multimodal_ssl.captions import Caption
 from multimodal_ssl.corpora import howto100m as module
+from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.corpus import Film
 from multimodal_ssl.corpora.howto100m import (
     caption_places,

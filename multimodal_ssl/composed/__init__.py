@@ -1,0 +1,1 @@
+"""Clips composed of cut-out pictures over photographs: planned, rendered, stored; every caption's truth is known."""

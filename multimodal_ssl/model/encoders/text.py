@@ -1,0 +1,113 @@
+"""Sentences to units: a unit for each window of 1, 2, 3 words, or MIL-NCE's one for the sentence.
+
+Words come as rows of a matrix, 0 for padding. The matrix is handed in and, where it is frozen, not saved with the
+weights: 400,000 words do not belong into every checkpoint, and a search may use words that no training saw.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multimodal_ssl.model import sizes
+from multimodal_ssl.model.units import Units
+
+Ids = Int[Tensor, "item word"]  # 0 = padding
+
+
+class WordVectors(nn.Module):
+    """Rows of a matrix, frozen, or trained from nothing, in which case only the shape of `vectors` is read.
+
+    Row 0, of padding, gets no gradient and is zero where it is trained.
+    """
+
+    def __init__(self, vectors: Float[Tensor, "row channel"], trained: bool):
+        super().__init__()
+        self.channels = vectors.shape[1]
+        if trained:
+            self.weight = nn.Parameter(torch.randn(vectors.shape))
+            with torch.no_grad():
+                self.weight[0] = 0
+        else:
+            self.register_buffer("weight", vectors, persistent=False)
+
+    def forward(self, ids: Ids) -> Float[Tensor, "item word channel"]:
+        # On a GPU the look would stop the queue; there torch asserts by itself.
+        if not ids.is_cuda and ids.numel() and int(ids.max()) >= len(self.weight):
+            raise ValueError(
+                f"ids of words must be below {len(self.weight)}, the rows of the matrix, got {int(ids.max())}; "
+                "encode with the vocabulary that the matrix came with"
+            )
+        return F.embedding(ids, self.weight, padding_idx=0)
+
+
+class Phrases(nn.Module):
+    """Words -> linear -> ReLU, then a convolution and ReLU for each number of words in a phrase.
+
+    A window that touches padding is no unit. Units come window size by window size, from left to right, see `spans`.
+    Columns that are padding in every text are cut off first: with 20 instead of 8 words this encoder took twice as
+    long, and similarities had 57 instead of 21 phrases to compare.
+
+    Args:
+        vectors: of words, row 0 for padding.
+    """
+
+    def __init__(self, text: sizes.Text, vectors: Float[Tensor, "row channel"]):
+        super().__init__()
+        self.width, self.phrase_words = text.width, text.phrase_words
+        self.words = WordVectors(vectors, text.vectors == "trained")
+        self.hidden = nn.Linear(self.words.channels, text.hidden)
+        self.convs = nn.ModuleList(nn.Conv1d(text.hidden, text.width, size) for size in text.phrase_words)
+
+    def spans(self, num_words: int) -> list[tuple[int, int]]:
+        """(first word, word after the last) of every unit, where the longest text has `num_words` words."""
+        return [(at, at + size) for size in self.phrase_words for at in range(num_words - size + 1)]
+
+    def forward(self, ids: Ids) -> Units:
+        ids = self._without_empty_columns(ids)
+        x = F.relu(self.hidden(self.words(ids))).transpose(1, 2)
+        vectors, own = [], []
+        for size, conv in zip(self.phrase_words, self.convs, strict=True):
+            if size <= ids.shape[1]:
+                vectors.append(F.relu(conv(x)).transpose(1, 2))
+                own.append((ids.unfold(1, size, 1) != 0).all(2))
+        return Units(torch.cat(vectors, 1), torch.cat(own, 1))
+
+    def _without_empty_columns(self, ids: Ids) -> Int[Tensor, "item used_word"]:
+        shortest = min(self.phrase_words)
+        if ids.shape[1] < shortest:
+            raise ValueError(f"texts must be padded to {shortest} words or more, got {ids.shape[1]}")
+        used = (ids != 0).any(0).nonzero()
+        return ids[:, : max(shortest, int(used[-1]) + 1 if len(used) else 0)]
+
+
+class Words(nn.Module):
+    """`max over words of relu(W v + b)`, one unit a sentence  [Miech20 MIL-NCE, Alayrac20 MMV].
+
+    With the linear head behind it, this is MIL-NCE's text net. Its code lets padding take part in the maximum, as
+    `relu(b)`, so that a text's vector depends on whether it has the full number of words;
+    `padding_takes_part` brings that back.
+
+    Args:
+        vectors: of words, row 0 for padding.
+    """
+
+    def __init__(self, text: sizes.Text, vectors: Float[Tensor, "row channel"]):
+        super().__init__()
+        self.width, self.padding_takes_part = text.hidden, text.padding_takes_part
+        self.words = WordVectors(vectors, text.vectors == "trained")
+        self.hidden = nn.Linear(self.words.channels, text.hidden)
+
+    def forward(self, ids: Ids) -> Units:
+        x = F.relu(self.hidden(self.words(ids)))
+        own = ids != 0
+        if not self.padding_takes_part:
+            x = x * own[..., None]  # after a ReLU, zeros never win
+        return Units(x.max(1, keepdim=True).values, own.any(1, keepdim=True))
+
+
+def build(text: sizes.Text, vectors: Float[Tensor, "row channel"]) -> Phrases | Words:
+    """The encoder that settings ask for, with fresh weights but for the words'."""
+    return Phrases(text, vectors) if text.units == "phrases" else Words(text, vectors)

@@ -1,0 +1,121 @@
+"""From each encoder's units to the spaces where they are compared.
+
+Every head works unit by unit, so with one unit an item (`pool_video`) these are the published heads.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multimodal_ssl.model import sizes
+from multimodal_ssl.model.units import Units
+
+
+class UnitBatchNorm(nn.BatchNorm1d):
+    """Batch norm of each channel with statistics over all own units of all items in this process's batch.
+
+    MMV's are over items, one unit each, of all replicas.
+    """
+
+    def forward(  # type: ignore[override]
+        self, x: Float[Tensor, "item unit width"], own: Bool[Tensor, "item unit"]
+    ) -> Float[Tensor, "item unit width"]:
+        normed = super().forward(x[own])
+        out = normed.new_zeros(x.shape)
+        out[own] = normed
+        return out
+
+
+class Shared(nn.Module):
+    """A linear layer a modality, into one space for all.
+
+    Args:
+        widths: channels of each modality's units.
+    """
+
+    def __init__(self, heads: sizes.Heads, widths: dict[str, int]):
+        super().__init__()
+        self.unit_norm = heads.unit_norm
+        self.linears = nn.ModuleDict(
+            {modality: nn.Linear(width, heads.text_width) for modality, width in widths.items()}
+        )
+
+    def forward(self, units: dict[str, Units]) -> dict[str, Units]:
+        out = {
+            modality: _finished(self.linears[modality](each.vectors), each.own, self.unit_norm)
+            for modality, each in units.items()
+        }
+        if "video" in out and "audio" in self.linears:
+            out["video_for_audio"] = out["video"]
+        if "audio" in out:
+            out["audio_for_text"] = out["audio"]
+        return out
+
+
+class Fac(nn.Module):
+    """Fine-and-coarse graph: sound is compared in a fine space, text in a coarse one made of it  [Alayrac20 MMV].
+
+        z_va = BN(W2 relu(BN(W1 v + b1)))        video where audio is
+        z_vt = BN(W3 relu(z_va))                 video where text is
+        z_a = Wa a + ba,   z_t = Wt t + bt       audio and text
+        z_at = BN(W3 relu(z_a))                  audio where text is, at test only: its statistics are video's
+
+    As MMV's public configuration has it ("fac_relu"; `mlp@512` to audio, linear to text).
+
+    Args:
+        widths: channels of each modality's units.
+    """
+
+    def __init__(self, heads: sizes.Heads, widths: dict[str, int]):
+        super().__init__()
+        self.unit_norm = heads.unit_norm
+        fine, coarse = heads.audio_width, heads.text_width
+        self.video_in = nn.Linear(widths["video"], fine)
+        self.video_in_norm = UnitBatchNorm(fine)
+        self.video_out = nn.Linear(fine, fine, bias=False)
+        self.video_out_norm = UnitBatchNorm(fine)
+        self.coarse = nn.Linear(fine, coarse, bias=False)
+        self.coarse_norm = UnitBatchNorm(coarse)
+        self.text = nn.Linear(widths["text"], coarse)
+        self.audio = nn.Linear(widths["audio"], fine) if "audio" in widths else None
+
+    def forward(self, units: dict[str, Units]) -> dict[str, Units]:
+        out: dict[str, tuple[Tensor, Tensor]] = {}
+        if "video" in units:
+            x, own = units["video"].vectors, units["video"].own
+            hidden = F.relu(self.video_in_norm(self.video_in(x), own))
+            fine = self.video_out_norm(self.video_out(hidden), own)
+            out["video"] = self._to_coarse(fine, own), own
+            if self.audio is not None:
+                out["video_for_audio"] = fine, own
+        if "text" in units:
+            out["text"] = self.text(units["text"].vectors), units["text"].own
+        if "audio" in units:
+            assert self.audio is not None
+            fine, own = self.audio(units["audio"].vectors), units["audio"].own
+            out["audio"] = fine, own
+            if not self.training:
+                out["audio_for_text"] = self._to_coarse(fine, own), own
+        return {name: _finished(vectors, own, self.unit_norm) for name, (vectors, own) in out.items()}
+
+    def _to_coarse(
+        self, fine: Float[Tensor, "item unit fine"], own: Bool[Tensor, "item unit"]
+    ) -> Float[Tensor, "item unit coarse"]:
+        return self.coarse_norm(self.coarse(F.relu(fine)), own)
+
+
+def build(heads: sizes.Heads, widths: dict[str, int]) -> Shared | Fac:
+    """The heads that settings ask for, with fresh weights."""
+    return Shared(heads, widths) if heads.graph == "shared" else Fac(heads, widths)
+
+
+def _finished(
+    vectors: Float[Tensor, "item unit width"], own: Bool[Tensor, "item unit"], unit_norm: bool
+) -> Units:
+    """Units in float32 at least, which scores need under mixed precision; padding is zero."""
+    exact = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    vectors = torch.where(own[..., None], exact, 0.0)
+    return Units(F.normalize(vectors, dim=2) if unit_norm else vectors, own)

@@ -1,0 +1,58 @@
+"""The network as it is trained and searched with: encoders, and the similarity that says what belongs together."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from multimodal_ssl.model.pairs import score_global_pairs, score_pairs
+from multimodal_ssl.model.similarity import SIMILARITIES, mean_and_max_pooled
+from multimodal_ssl.model.sizes import Network
+from multimodal_ssl.model.towers import Model
+from multimodal_ssl.model.units import Units
+
+
+class Matcher(nn.Module):
+    """Scores of all pairs of some clips and texts.
+
+    Args:
+        similarity: a name of `SIMILARITIES`; g is its sharpness.
+        words: vectors of words, row 0 for padding.
+        chunk: clips scored at a time; 0 is all at once.
+    """
+
+    def __init__(
+        self, network: Network, words: Float[Tensor, "row channel"], similarity: str, g: float, chunk: int = 0
+    ):
+        super().__init__()
+        if similarity not in SIMILARITIES:
+            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
+        self.encoders = Model(network, words)
+        self.similarity = SIMILARITIES[similarity](network.heads.text_width, g)
+        self.chunk = chunk or None
+        self.watched: dict[str, Tensor] = {}
+
+    def forward(
+        self, video: Float[Tensor, "clip time 3 height width"], text: Int[Tensor, "clip word"]
+    ) -> tuple[Float[Tensor, "all_clips all_clips"], Float[Tensor, "all_clips all_clips"]]:
+        """Scores of the clips of all ranks (rows) with the texts of all ranks, and the same with both sides pooled."""
+        units = self.encoders(video=video, text=text)
+        both = (
+            score_global_pairs(units["video"], units["text"], way, self.chunk)
+            for way in (self.similarity, mean_and_max_pooled)
+        )
+        fine, pooled = both
+        return fine, pooled
+
+    def clips(self, video: Float[Tensor, "clip time 3 height width"]) -> Units:
+        units: Units = self.encoders(video=video)["video"]
+        return units
+
+    def texts(self, text: Int[Tensor, "text word"]) -> Units:
+        units: Units = self.encoders(text=text)["text"]
+        return units
+
+    def scores(self, clips: Units, texts: Units) -> Float[Tensor, "clip text"]:
+        """As trained: by the similarity of the model."""
+        found: Tensor = score_pairs(clips, texts, self.similarity, self.chunk)
+        return found

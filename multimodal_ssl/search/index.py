@@ -1,0 +1,298 @@
+"""A folder of videos as something to search: each video's windows as units, saved video by video.
+
+INDEX/index.json                  what made it: folder of videos, model and its hash, how files are cut
+     /videos/NAME-HASH/video.json path, size and date of a video, times of its windows, what was wrong with it
+                      /units.f16  window x position x channel, 16-bit floats
+                      /000012.jpg some frames of window 12, side by side: what is shown of a result
+
+A video's folder takes its name when it is whole, so that an index can be stopped, killed and gone on with, and be
+searched meanwhile. Of a video, one window is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from common.data.video import MediaError
+from common.files import only_writer, write_atomically
+from multimodal_ssl.corpora.corpus import VIDEO_SUFFIXES
+from multimodal_ssl.model.encoders.video import as_video
+from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.search.windows import Cut, Window, windows
+
+VERSION = 1  # raise when what lies in an index changes its form
+RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
+MOST_SHOWN = 4  # frames of a window in its picture
+JPEG_QUALITY = 80
+SAID_DIGITS = 12  # of a hash in a sentence
+Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "position channel"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """What an index keeps of one file."""
+
+    path: str  # from the folder of videos, with "/"
+    size_bytes: int
+    modified_ns: int
+    fault: str = ""  # why it holds nothing, or nothing after its last window
+    frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
+    units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
+    times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
+
+    def same_file(self, other: Video) -> bool:
+        return (self.size_bytes, self.modified_ns) == (other.size_bytes, other.modified_ns)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: "failed" where it cannot be decoded to its end, now or when it was tried before."""
+
+    what: Literal["indexed", "kept", "removed", "failed"]
+    video: Video
+
+
+@dataclass(frozen=True)
+class Index:
+    """A folder that holds an index."""
+
+    folder: Path
+    videos_folder: Path  # where the videos lie
+    model: str  # as it was asked for
+    model_sha256: str
+    cut: Cut
+    version: int = field(default=VERSION, kw_only=True)
+
+    # ---- reading
+
+    @classmethod
+    def read(cls, folder: Path) -> Index:
+        """An index that is there.
+
+        Raises:
+            ValueError: there is none, or one of another version.
+        """
+        path = folder / SETTINGS
+        if not path.is_file():
+            raise ValueError(
+                f"{folder} holds no index; make one with: python -m multimodal_ssl index DIR --out {folder}"
+            )
+        try:
+            found = json.loads(path.read_bytes())
+            cut, version = Cut(**found["cut"]), found["version"]
+            index = cls(folder, Path(found["videos"]), found["model"], found["model_sha256"], cut)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
+        if version != VERSION:
+            raise ValueError(
+                f"{folder} is of version {version}, this tool of {VERSION}; remove it, index again"
+            )
+        return index
+
+    def check_model(self, name: str, sha256: str) -> None:
+        """Refuses vectors of another model: they would compare, and mean nothing.
+
+        Raises:
+            ValueError: with both models' names and hashes.
+        """
+        if sha256 != self.model_sha256:
+            raise ValueError(
+                f"{self.folder} was made by model {self.model} ({self.model_sha256[:SAID_DIGITS]}), not by {name} "
+                f"({sha256[:SAID_DIGITS]}), and what two models see does not compare; use that model, or index again "
+                "into another folder"
+            )
+
+    def videos(self) -> Iterator[tuple[Video, Path]]:
+        """What is kept of each file, and where; in the order of folders."""
+        for record in sorted((self.folder / "videos").glob(f"[!.]*/{RECORD}")):
+            yield _read_record(record), record.parent
+
+    def units(
+        self, video: Video, folder: Path, start: int = 0, stop: int | None = None
+    ) -> Float32[ndarray, "window position channel"]:
+        """Units of some windows of a video.
+
+        Raises:
+            ValueError: the file was cut off.
+        """
+        path, size = folder / UNITS, video.units[0] * video.units[1]
+        num = (len(video.times_s) if stop is None else stop) - start
+        found = np.fromfile(path, np.float16, num * size, offset=2 * start * size)
+        if len(found) != num * size:
+            raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
+        return found.reshape(num, *video.units).astype(np.float32)
+
+    # ---- writing
+
+    @classmethod
+    def begin(cls, wanted: Index) -> Index:
+        """The index of these settings: new, or one to go on with.
+
+        Raises:
+            ValueError: what is there was made of other videos, by another model or cut otherwise.
+        """
+        folder = wanted.folder
+        if not (folder / SETTINGS).exists():
+            if folder.exists() and (not folder.is_dir() or [*folder.glob("[!.]*")]):
+                raise ValueError(f"{folder} is there and holds no index; choose another --out")
+            write_atomically(folder / SETTINGS, wanted._json())
+            return wanted
+        there = cls.read(folder)
+        there.check_model(wanted.model, wanted.model_sha256)
+        if there.videos_folder != wanted.videos_folder:
+            raise ValueError(
+                f"{folder} is an index of {there.videos_folder}, not of {wanted.videos_folder}; choose another --out"
+            )
+        if there.cut != wanted.cut:
+            raise ValueError(
+                f"{folder} holds windows of {there.cut}, asked for are {wanted.cut}; choose another --out"
+            )
+        return there
+
+    def _json(self) -> bytes:
+        kept = {"version": self.version, "videos": str(self.videos_folder), "model": self.model}
+        kept |= {"model_sha256": self.model_sha256, "cut": asdict(self.cut)}
+        return (json.dumps(kept, indent=1) + "\n").encode()
+
+    def update(self, files: dict[str, Path], encode: Encode) -> Iterator[Outcome]:
+        """Brings the index in line with the files, one after another; what is there and unchanged is kept.
+
+        Args:
+            files: by their path from the folder of videos, see `video_files`.
+            encode: frames of a window to its units.
+        """
+        with only_writer(self.folder):
+            for left in (self.folder / "videos").glob(".*"):  # by a kill
+                shutil.rmtree(left)
+            before = {video.path: video for video, _ in self.videos()}
+            for path in before.keys() - files.keys():
+                shutil.rmtree(self._folder_of(path))
+                yield Outcome("removed", before[path])
+            for path, file in files.items():
+                yield self._one(path, file, before.get(path), encode)
+
+    def _one(self, path: str, file: Path, before: Video | None, encode: Encode) -> Outcome:
+        try:
+            stat = file.stat()
+            now = Video(path=path, size_bytes=stat.st_size, modified_ns=stat.st_mtime_ns)
+        except OSError as error:
+            now = Video(
+                path=path, size_bytes=0, modified_ns=0, fault=f"cannot be looked at: {error.strerror}"
+            )
+        if before and before.same_file(now):
+            return Outcome("failed" if before.fault else "kept", before)
+        target = self._folder_of(path)
+        partial = target.with_name(f".{target.name}")
+        partial.mkdir(parents=True)
+        try:
+            done = now if now.fault else _write_windows(now, file, partial, self.cut, encode)
+            write_atomically(partial / RECORD, json.dumps(asdict(done)).encode())
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return Outcome("failed" if done.fault else "indexed", done)
+
+    def _folder_of(self, path: str) -> Path:
+        """Its name can be read by people, is unlike that of any other path, and is short enough for any disk."""
+        digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:SAID_DIGITS]
+        words = re.sub(r"[^A-Za-z0-9]+", "-", Path(path).stem).strip("-")[:40]
+        return self.folder / "videos" / f"{words or 'video'}-{digest}"
+
+
+def video_files(folder: Path) -> dict[str, Path]:
+    """Every video below a folder by its path from there, in order. What begins with a dot is hidden; links to files are
+    followed, links to folders are not: they may lead in a circle.
+
+    Raises:
+        ValueError: no such folder, or no video in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; give the one that holds the videos")
+    found = {}
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith("."):
+                file = Path(base, name)
+                found[file.relative_to(folder).as_posix()] = file
+    if not found:
+        raise ValueError(f"{folder} holds no video ({', '.join(VIDEO_SUFFIXES)})")
+    return found
+
+
+def encoder(matcher: Matcher) -> Encode:
+    """A network's units of one window."""
+    device = next(matcher.parameters()).device
+
+    @torch.inference_mode()
+    def encode(frames: UInt8[ndarray, "time height width 3"]) -> Float32[ndarray, "position channel"]:
+        units = matcher.clips(as_video(torch.from_numpy(frames[None]).to(device)))
+        found: ndarray = units.vectors[0].float().cpu().numpy()
+        return found
+
+    return encode
+
+
+def _write_windows(now: Video, file: Path, folder: Path, cut: Cut, encode: Encode) -> Video:
+    """Units and pictures of every window, up to where a file breaks off."""
+    times: list[tuple[float, float]] = []
+    shape, units_shape, fault = (0, 0), (0, 0), ""
+    with (folder / UNITS).open("wb") as out:
+        found = windows(file, cut)
+        while True:
+            try:
+                window = next(found, None)
+            except MediaError as error:  # a full disk is another error, and not the file's
+                fault = str(error).removeprefix(f"{file}: ")
+                break
+            if window is None:
+                break
+            small = window.small
+            units = encode(small)
+            shape, units_shape = small.shape[1:3], units.shape
+            out.write(units.astype(np.float16).tobytes())
+            _write_picture(window, folder / picture_name(len(times)))
+            times.append((round(window.start_s, 3), round(window.stop_s, 3)))
+        out.flush()
+        os.fsync(out.fileno())
+    return replace(now, fault=fault, frame_size=shape, units=units_shape, times_s=tuple(times))
+
+
+def picture_name(window: int) -> str:
+    return f"{window:06d}.jpg"
+
+
+def shown_frames(num_frames: int) -> list[int]:
+    """Which frames of a window its picture shows, from left to right."""
+    return [int(at) for at in np.linspace(0, num_frames - 1, min(num_frames, MOST_SHOWN)).round()]
+
+
+def _write_picture(window: Window, path: Path) -> None:
+    from PIL import Image
+
+    chosen = window.frames[shown_frames(len(window.frames))]
+    Image.fromarray(np.concatenate(list(chosen), axis=1)).save(path, quality=JPEG_QUALITY)
+
+
+def _read_record(path: Path) -> Video:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        times = tuple((start, stop) for start, stop in found.pop("times_s"))
+        frame_size, units = (tuple(found.pop(key)) for key in ("frame_size", "units"))
+        return Video(**found, times_s=times, frame_size=frame_size, units=units)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error

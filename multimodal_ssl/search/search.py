@@ -1,0 +1,166 @@
+"""From a sentence to the moments of an index that fit it best.
+
+Every window is scored, by the model's own similarity as it was trained and by one pooled vector a side. Both are shown
+and never mixed: the order is the first's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+
+from multimodal_ssl.model.encoders.text import Phrases
+from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.model.similarity import mean_and_max_pooled
+from multimodal_ssl.model.units import Units
+from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary, tokenise
+from multimodal_ssl.search.index import Index, Video, picture_name
+from multimodal_ssl.search.weights import Trained
+
+AT_ONCE = 256  # windows whose units are in memory
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A sentence as a model reads it.
+
+    Attributes:
+        phrases: words of each unit, in the order of units.
+    """
+
+    text: str
+    units: Units  # of one item
+    phrases: tuple[str, ...]
+    words: tuple[str, ...]  # that are read
+    unknown: tuple[str, ...]  # without a vector, so not read
+    cut: tuple[str, ...]  # after the most words that are read
+    unseen: tuple[str, ...]  # read, but of no caption that the model was trained on
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a person should know beside the answer."""
+        said = {
+            "have no vector and are left out": self.unknown,
+            f"come after the {MOST_WORDS} words that are read": self.cut,
+            "stood in no caption of the training, so only their vectors are known": self.unseen,
+        }
+        return tuple(f"words that {what}: {', '.join(words)}" for what, words in said.items() if words)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One window. Both scores lie in -1 to 1."""
+
+    video: Video
+    folder: Path  # of the index, where the video's units and pictures lie
+    window: int
+    score: float  # by the model's own similarity
+    pooled: float  # of pooled vectors
+
+    @property
+    def start_s(self) -> float:
+        return self.video.times_s[self.window][0]
+
+    @property
+    def stop_s(self) -> float:
+        return self.video.times_s[self.window][1]
+
+    @property
+    def picture(self) -> Path:
+        return self.folder / picture_name(self.window)
+
+
+def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Question]:
+    """A model and what it reads of a sentence. Frozen vectors are loaded for the sentence's words alone.
+
+    Raises:
+        ValueError: none of its words has a vector.
+    """
+    found = [word for word in tokenise(text) if word in vocabulary]
+    read = found[:MOST_WORDS]
+    if not read:
+        raise ValueError(f"none of the words of {text!r} has a vector; ask in lower-case English words")
+    needed = vocabulary if trained.network.text.vectors == "trained" else vocabulary.of([text])
+    matcher = trained.matcher(needed)
+    with torch.inference_mode():
+        units = matcher.texts(torch.from_numpy(needed.encode(text))[None])
+    phrases = _phrases(matcher, read)
+    if not phrases:
+        raise ValueError(
+            f"{trained.name} reads phrases of {min(trained.network.text.phrase_words)} words or more"
+        )
+    question = Question(
+        text, units, phrases, tuple(read), _once(vocabulary.unknown(text)), tuple(found[MOST_WORDS:]),
+        _once([word for word in read if trained.words is not None and word not in trained.words]),
+    )  # fmt: skip
+    return matcher, question
+
+
+def _once(words: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def _phrases(matcher: Matcher, words: list[str]) -> tuple[str, ...]:
+    text = matcher.encoders.text
+    if not isinstance(text, Phrases):
+        return (" ".join(words),)
+    return tuple(" ".join(words[start:stop]) for start, stop in text.spans(len(words)))
+
+
+def search(
+    index: Index, matcher: Matcher, question: Question, top: int, advance: Callable[[], object] = lambda: None
+) -> tuple[list[Hit], int]:
+    """The `top` best windows, best first, and how many there are. Of windows that share a moment the best alone counts;
+    of equal scores that of the first path and time.
+
+    Args:
+        advance: called after each video.
+    """
+    if top < 1:
+        raise ValueError(f"top must be at least 1, got {top}")
+    hits, num = [], 0
+    for video, folder in index.videos():
+        num += len(video.times_s)
+        own, pooled = score_windows(index, video, folder, matcher, question.units)
+        for window in _apart(video, own[:, 0])[:top]:
+            hits.append(Hit(video, folder, window, float(own[window, 0]), float(pooled[window, 0])))
+        advance()
+    return sorted(hits, key=lambda hit: (-hit.score, hit.video.path, hit.window))[:top], num
+
+
+def _apart(video: Video, scores: Float32[ndarray, " window"]) -> list[int]:
+    """Windows from the best on, without those that share a moment with a better one."""
+    order = np.argsort(-scores, kind="stable").tolist()
+    kept: list[int] = []
+    for window in order:
+        start_s, stop_s = video.times_s[window]
+        if all(stop_s <= video.times_s[other][0] or start_s >= video.times_s[other][1] for other in kept):
+            kept.append(window)
+    return kept
+
+
+@torch.inference_mode()
+def score_windows(
+    index: Index, video: Video, folder: Path, matcher: Matcher, texts: Units
+) -> tuple[Float32[ndarray, "window text"], Float32[ndarray, "window text"]]:
+    """Scores of all windows of a video by the model's own similarity, and of pooled vectors."""
+    ways = (matcher.scores, mean_and_max_pooled)
+    found = [[way(units, texts).numpy() for way in ways] for units in _in_parts(index, video, folder)]
+    if not found:
+        nothing = np.zeros((0, len(texts)), np.float32)
+        return nothing, nothing
+    own, pooled = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return own, pooled
+
+
+def _in_parts(index: Index, video: Video, folder: Path) -> Iterator[Units]:
+    for start in range(0, len(video.times_s), AT_ONCE):
+        stop = min(start + AT_ONCE, len(video.times_s))
+        vectors = torch.from_numpy(index.units(video, folder, start, stop))
+        yield Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))

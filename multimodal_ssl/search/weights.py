@@ -1,0 +1,150 @@
+"""Trained models ready to search with, by the name or the file that a person gives, and the words they can be asked.
+
+Word vectors that are frozen are not saved with weights. Any of GloVe's 400,000 words can be asked, once its package is
+there; where it cannot be had, the captions' own words, which published weights bring along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common import checkpoint
+from common.data.packages import FetchError
+from multimodal_ssl.composed.plan import Composition
+from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.model.sizes import Network
+from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary, glove
+
+PUBLISHED = Path(__file__).parent / "weights"
+VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a finished run left."""
+
+    name: str  # as it was asked for
+    network: Network
+    composition: Composition  # of the clips that it was trained on
+    similarity: str
+    g: float
+    tensors: Mapping[str, Tensor]
+    words: Vocabulary | None  # of its captions, where the file brings them
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights and of every setting that changes a unit or a score."""
+        settings = [self.network.json(), self.similarity, self.g, self.composition.size_px]
+        digest = hashlib.sha256(json.dumps([*settings, self.composition.num_frames], sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def matcher(self, vocabulary: Vocabulary | None = None) -> Matcher:
+        """The network in evaluation mode, on the CPU.
+
+        Args:
+            vocabulary: whose ids texts will hold; without one only clips can be encoded.
+
+        Raises:
+            ValueError: the weights are not of the network that their settings name.
+        """
+        vectors = torch.from_numpy(vocabulary.vectors) if vocabulary else torch.zeros(self._matrix_shape())
+        matcher = Matcher(self.network, vectors, self.similarity, self.g)
+        try:
+            matcher.load_state_dict(dict(self.tensors))
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self.name}: does not fit the network that its settings name: {error}"
+            ) from error
+        return matcher.eval().requires_grad_(False)
+
+    def _matrix_shape(self) -> tuple[int, ...]:
+        trained = self.tensors.get("encoders.text.words.weight")
+        return (1, WIDTH) if trained is None else tuple(trained.shape)
+
+    def vocabulary(self) -> tuple[Vocabulary, str]:
+        """Words that it can be asked, and a sentence where they are fewer than hoped for.
+
+        Raises:
+            ValueError: neither GloVe nor the captions' own words can be had.
+        """
+        kind = self.network.text.vectors
+        if self.composition.made_up or kind == "trained":
+            return self._own(f"{self.name} knows the words of its captions alone"), ""
+        if kind != "glove-50":
+            raise ValueError(f"{self.name} was trained on {kind} vectors, which no package brings")
+        try:
+            return glove(), ""
+        except FetchError as error:
+            own = self._own(str(error))
+            return own, f"only the {len(own)} words of its captions can be asked, since {error}"
+
+    def _own(self, because: str) -> Vocabulary:
+        if self.words is not None:
+            return self.words
+        from multimodal_ssl.composed import clips
+
+        try:
+            return clips.compose(self.composition).words
+        except ValueError as error:
+            raise ValueError(f"{because}, and its captions are not here: {error}") from error
+
+
+def load(name_or_path: str) -> Trained:
+    """Weights and settings, every byte checked.
+
+    Args:
+        name_or_path: the name of published weights, in any case, or a run's weights.safetensors with its JSON.
+
+    Raises:
+        ValueError: an unknown name, with the known ones, or a file that is no finished run of this paper.
+    """
+    published = {path.stem.lower(): path for path in sorted(PUBLISHED.glob("*.safetensors"))}
+    if found := published.get(name_or_path.lower()):
+        return _read(name_or_path, found)
+    if name_or_path.endswith(".safetensors"):
+        return _read(name_or_path, Path(name_or_path))
+    known = ", ".join(published) or "none here yet, train them with `make reproduce-fine-grained-ssl`"
+    raise ValueError(
+        f"unknown model {name_or_path!r}; known models: {known}; or give the path of a run's weights.safetensors"
+    )
+
+
+def _read(name: str, path: Path) -> Trained:
+    found = checkpoint.load(path)
+    if "settings" not in found.state:
+        raise ValueError(
+            f"{path}: its JSON names no settings, so it is a state of a training under way; "
+            "give the weights.safetensors that a finished run leaves"
+        )
+    settings, tensors = found.state["settings"], dict(found.tensors)
+    vectors = tensors.pop(VOCABULARY, None)
+    try:
+        own = None if vectors is None else Vocabulary(tuple(found.state[VOCABULARY]), vectors.numpy())
+        return Trained(
+            name, Network.of(settings["network"]), Composition(**settings["composition"]), settings["similarity"],
+            settings["g"], tensors, own,
+        )  # fmt: skip
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: was made by another version, or is no model of this paper ({error})"
+        ) from error
+
+
+def with_vocabulary(
+    tensors: Mapping[str, Tensor], state: Mapping[str, Any], own: Vocabulary
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What is published of a run: its weights and the words of its captions, so that it can be asked anywhere."""
+    vectors = torch.from_numpy(np.array(own.vectors))
+    return {**tensors, VOCABULARY: vectors}, {**state, VOCABULARY: list(own.words)}

@@ -1,0 +1,138 @@
+"""Captions of every kind come out as their times and words; a bad cue costs itself and is told by its line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_captions, read_captions
+
+
+def parse(text, kind):
+    return parse_captions(text.encode(), kind, Path(f"film{kind}"))
+
+
+VTT = """WEBVTT - a title
+Kind: captions
+
+STYLE
+::cue { color: red }
+
+NOTE 00:00.000 --> 00:01.000
+is a comment
+
+00:01.000 --> 00:02.500 align:start position:0%
+<v Ann>Cut the <i>onions</i> &amp; leeks
+
+intro
+01:00:00.000 --> 01:00:01.000
+two
+lines
+"""
+
+
+def test_webvtt_loses_its_marks_and_keeps_its_times():
+    assert parse(VTT, ".vtt") == (
+        [Caption(1.0, 2.5, "Cut the onions & leeks"), Caption(3600.0, 3601.0, "two lines")],
+        [],
+    )
+
+
+def test_rolling_captions_say_every_word_once():
+    text = (
+        "WEBVTT\n\n"
+        "00:00:00.000 --> 00:00:02.000\n \nmix<00:00:00.500><c> the</c><00:00:01.000><c> eggs</c>\n\n"
+        "00:00:02.000 --> 00:00:02.010\nmix the eggs\n \n\n"
+        "00:00:02.010 --> 00:00:04.000\nmix the eggs\nand<00:00:02.500><c> salt</c>\n"
+    )
+    assert [caption.text for caption in parse(text, ".vtt")[0]] == ["mix the eggs", "and salt"]
+
+
+def test_repeated_words_stay_where_captions_do_not_roll():
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\nYes.\n\n00:01.000 --> 00:02.000\nYes.\n"
+    assert [caption.text for caption in parse(text, ".vtt")[0]] == ["Yes.", "Yes."]
+
+
+def test_subrip_with_windows_lines_and_a_byte_order_mark():
+    text = (
+        "1\r\n00:00:01,500 --> 00:00:03,000\r\n{\\an8}<b>Stir</b> well.\r\n  \r\n"
+        "2\r\n00:00:04,000 --> 00:00:05,000\r\n\r\n"
+    )
+    expected = ([Caption(1.5, 3.0, "Stir well.")], [])
+    assert parse("\ufeff" + text, ".srt") == expected
+    assert parse_captions(text.encode("utf-16"), ".srt", Path("film.srt")) == expected
+
+
+COLUMNS = {"start": [4, 0.5], "end": [5, 3], "text": ["later", "first"]}
+ENTRIES = [{"start": 4, "end": 5, "text": "later"}, {"start": 0.5, "end": 3, "text": "first"}]
+
+
+@pytest.mark.parametrize("content", [COLUMNS, ENTRIES, {"segments": ENTRIES, "language": "en"}])
+def test_every_form_of_json_is_sorted_by_start(content):
+    expected = [Caption(0.5, 3.0, "first"), Caption(4.0, 5.0, "later")]
+    assert parse(json.dumps(content), ".json") == (expected, [])
+
+
+def test_csv_as_mil_nce_reads_it():
+    text = 'start,end,text\n0.41,3.91,check pic tonight\n3.92,5.9,\n5.91,10.25,"a, b"\n'
+    assert parse(text, ".csv") == (
+        [Caption(0.41, 3.91, "check pic tonight"), Caption(5.91, 10.25, "a, b")],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "faults"),
+    [
+        (
+            ".srt",
+            "1\n00:00:09,000 --> 00:00:02,000\nback\n\nlost\n\n3\n00:00:01,000 --> 00:00:02,000\ngood\n",
+            [
+                "line 2: must start at 0 s or later and end after its start, got 9 to 2 s",
+                "line 5: must have times",
+            ],
+        ),
+        (
+            ".json",
+            '[{"start": NaN, "end": 2, "text": "a"}, 7, {"start": 1, "end": 2, "text": "good"}]',
+            ["entry 0: times must be numbers, got nan", "entry 1: times must be seconds, got None to None"],
+        ),
+        (
+            ".csv",
+            "start,end,text\none,2,a\n1,2,good\n3\n",
+            [
+                "line 2: times must be seconds, got 'one' to '2'",
+                "line 4: times must be seconds, got '3' to None",
+            ],
+        ),
+    ],
+)
+def test_a_bad_cue_costs_itself_alone(kind, text, faults):
+    found, told = parse(text, kind)
+    assert found == [Caption(1.0, 2.0, "good")]
+    assert len(told) == len(faults)
+    assert all(line.startswith(expected) for line, expected in zip(told, faults, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.vtt", b"", "is empty"),
+        ("a.vtt", b"WEBVTT\n", "holds no caption"),
+        ("a.srt", b"1\n00:00:01,000 --> 00:00:02,000\ncaf\xe9\n", "must be UTF-8"),
+        ("a.json", b'{"start": [1', "is no JSON"),
+        ("a.json", b'{"start": [1], "end": [2, 3], "text": ["a"]}', r"of one length, got \[1, 2, 1\]"),
+        ("a.json", b'{"words": 3}', "must be"),
+        ("a.csv", b"begin,end,text\n1,2,a\n", "lacks start"),
+        ("a.ass", b"[Script Info]", "must end in .vtt, .srt, .json, .csv, got '.ass'"),
+    ],
+)
+def test_a_file_without_captions_says_why(tmp_path, name, content, reason):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CaptionError, match=rf"{name}: .*{reason}"):
+        read_captions(tmp_path / name)
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(CaptionError, match="no such file"):
+        read_captions(tmp_path / "none.vtt")
