@@ -17,9 +17,10 @@ from numpy import ndarray
 from PIL import Image
 
 from common.data.manifest import Entry
+from common.data.media import MediaError
 from common.data.packages import Package, data_root, fetch, file_sha256
+from common.data.pictures import read_image
 from common.data.splits import check_disjoint, components, even_folds
-from common.data.video import MediaError, read_image
 
 SALT = "composed-backgrounds-0"
 NUM_FOLDS = 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.video import MediaError
+from common.data.media import MediaError
 from multimodal_ssl.composed import sprites
 from multimodal_ssl.composed.sprites import Stamp, cut_out, objects, read
 from speech_adapters.data.packages import tuxpaint
