@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from speech_adapters.model.architecture import ARCHITECTURES, NO_DROPOUT, Architecture, Dropout
 
 if TYPE_CHECKING:
-    from speech_adapters.checkpoints.model_files import Stored
-    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.checkpoints.model_files import StoredModel
+    from speech_adapters.model.contrastive import ContrastiveModel
     from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -55,7 +55,7 @@ def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
     return encoder
 
 
-def load_pretraining(model: Pretraining, name: str) -> None:
+def load_pretraining(model: ContrastiveModel, name: str) -> None:
     """Puts a file's weights into a model that is to be trained on; its quantiser too where it has one."""
     if _made_up(name) is not None:
         model.encoder.load_state_dict(load(name).state_dict())
@@ -69,7 +69,7 @@ def load_pretraining(model: Pretraining, name: str) -> None:
         model.encoder.load_state_dict(model_files.encoder_tensors(stored))
 
 
-def _stored(name: str) -> Stored:
+def _stored(name: str) -> StoredModel:
     from speech_adapters.checkpoints import convert
 
     return convert.read(find(name)).stored
