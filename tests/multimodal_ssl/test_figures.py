@@ -14,16 +14,16 @@ from PIL import Image
 from common.report.page import Section, render
 from common.results import Item, Result, Run
 from multimodal_ssl import figures
-from multimodal_ssl.claims import chance
 from multimodal_ssl.composed import clips
 from multimodal_ssl.evaluation import pictures
 from multimodal_ssl.model.losses import pair_weights
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.report.evidence import (
     ARMS,
     TESTED,
     Name,
     batch_of,
+    chance_at,
     median_rank,
     parse,
     probed,
@@ -89,20 +89,20 @@ def test_names_say_arm_rate_kind_and_batch():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scale", list(RECIPES))
+@pytest.mark.parametrize("scale", list(SCALES))
 def test_every_recipe_has_an_arm_with_words_and_a_colour(scale):
-    for name in RECIPES[scale]:
+    for name in SCALES[scale].recipes:
         assert parse(name).arm in ARMS
         assert figures.STYLES[name].colour == figures.STYLES[f"{parse(name).arm}_0"].colour
-    assert sorted(RECIPES["mini"], key=rank_of_arm)[0] == "COARSE_0"
+    assert sorted(SCALES["mini"].recipes, key=rank_of_arm)[0] == "COARSE_0"
 
 
 def test_chance_is_that_of_drawing_without_putting_back():
     items = [query(0, clips=4, right=2)]
-    assert chance(items, 1) == pytest.approx(50.0)
-    assert chance(items, 2) == pytest.approx(100 * (1 - 1 / 6))
-    assert chance(items, 3) == chance(items, 99) == pytest.approx(100.0)
-    assert math.isnan(chance([], 1))
+    assert chance_at(items, 1) == pytest.approx(50.0)
+    assert chance_at(items, 2) == pytest.approx(100 * (1 - 1 / 6))
+    assert chance_at(items, 3) == chance_at(items, 99) == pytest.approx(100.0)
+    assert math.isnan(chance_at([], 1))
 
 
 @pytest.mark.parametrize(("h", "cap"), [(0.1, 4.0), (0.02, 2.0), (0.01, 1.0), (10.0, 4.0)])
@@ -235,7 +235,7 @@ def test_other_arms_rates_and_batches_are_details(runs):
 @pytest.fixture
 def kept(tmp_path):
     """Pictures that scoring runs of two arms keep, at smoke."""
-    recipes = RECIPES["smoke"]
+    recipes = SCALES["smoke"].recipes
     composed = clips.compose(recipes["FINE_0"].composition)
     for name in ("FINE_0", "COARSE_0"):
         folder = tmp_path / name / "seed0" / "pictures-test"
