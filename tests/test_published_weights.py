@@ -1,4 +1,4 @@
-"""Every committed file of weights is loaded by its tool under its name, whatever settings were called when it was made."""
+"""Every committed file of weights is loaded by its tool under its name, however its settings were spelled."""
 
 from pathlib import Path
 
