@@ -271,7 +271,8 @@ def _json(text: str, path: str) -> Any:
 
 def assignments(value: Any, path: str = "") -> list[str]:
     """`key=value` texts of every setting, which `override` reads back: what a person would type to get them all."""
-    cls, texts = type(value), list[str]()
+    cls: type = type(value)
+    texts: list[str] = []
     hints = of_type.hints(cls)
     for key in of_type.fields(cls):
         inner, place = getattr(value, key), _under(path, key)
