@@ -21,8 +21,8 @@ from torch import nn
 
 from common.data.resize import downscale, from_8bit, to_8bit
 from common.metrics.image_quality import PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Convention, change_error
+from video_sr.networks import FACTOR
 
-SCALE = 16
 CONSISTENCY = "lr-psnr[rgb,crop0,u8]"  # between the input and the output degraded again, in dB
 STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"  # of both pictures reduced to 1/4: what x4 could keep; ours
 PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
@@ -31,7 +31,7 @@ FLATTEST_LEVELS = 1.0  # standard deviation below which a frame, such as a black
 
 
 def crop_to_multiple(
-    frame: UInt8[ndarray, "height width 3"], multiple: int = SCALE
+    frame: UInt8[ndarray, "height width 3"], multiple: int = FACTOR
 ) -> UInt8[ndarray, "kept_height kept_width 3"]:
     """Drops the last rows and columns, so that the low-resolution grid starts at the origin."""
     height, width = frame.shape[:2]
@@ -41,7 +41,7 @@ def crop_to_multiple(
 
 
 def degrade(
-    frame: UInt8[ndarray, "height width 3"], factor: int = SCALE
+    frame: UInt8[ndarray, "height width 3"], factor: int = FACTOR
 ) -> UInt8[ndarray, "lr_height lr_width 3"]:
     """Low-resolution frame: MATLAB's `imresize` by 1/factor, rounded to 8 bits."""
     planes = torch.from_numpy(np.ascontiguousarray(frame)).movedim(-1, 0)

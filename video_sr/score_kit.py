@@ -19,7 +19,8 @@ from common.data.media import VIDEO_SUFFIXES
 from common.data.resize import from_8bit
 from common.metrics.image_quality import ALEXNET_FILE, LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Lpips
 from common.results import jsonable
-from video_sr.protocol import FLATTEST_LEVELS, SCALE, STRUCTURE, SequenceScore, crop_to_multiple
+from video_sr.networks import FACTOR
+from video_sr.protocol import FLATTEST_LEVELS, STRUCTURE, SequenceScore, crop_to_multiple
 from video_sr.upscale import Footage, pictures_in, visible
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ CONVENTIONS = {  # column, and what its scores are
 }
 Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 AVERAGING = "a sequence's score is the mean over its frames; the mean counts every sequence alike"
-BORDERS = f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {SCALE}"
+BORDERS = f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {FACTOR}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         sr, hr = (self.sr.width, self.sr.height), (self.hr.width, self.hr.height)
-        cut = (hr[0] - hr[0] % SCALE, hr[1] - hr[1] % SCALE)
+        cut = (hr[0] - hr[0] % FACTOR, hr[1] - hr[1] % FACTOR)
         if sr not in (hr, cut):
             expected = _size(hr) if hr == cut else f"{_size(hr)}, or {_size(cut)} after the protocol's cut"
             raise ValueError(f"{self.name}: SR frames must be {expected}, as HR's, got {_size(sr)}")
@@ -63,7 +64,7 @@ class Pair:
     def cut(self) -> str:
         """What the protocol leaves of the truth, in words; empty where it leaves everything."""
         width, height = self.hr.width, self.hr.height
-        kept = (width - width % SCALE, height - height % SCALE)
+        kept = (width - width % FACTOR, height - height % FACTOR)
         return "" if kept == (width, height) else f"from {_size((width, height))} to {_size(kept)}"
 
     def frames(self) -> Iterator[tuple[UInt8[ndarray, "height width 3"], UInt8[ndarray, "height width 3"]]]:
