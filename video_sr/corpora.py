@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PREPARED_FRAMES, PREPARED_PATCH = 5, 20  # frames of a prepared clip; low-resolution pixels a side
 
+
 @dataclass(frozen=True, kw_only=True)
 class Corpus(ABC):
     """Frames to train on and to score on, split so that nothing scored was trained on."""

@@ -111,7 +111,9 @@ def manifest_sha256() -> str:
     """Hash of every source's content hash, of the split and of how clips are made of them."""
     motions = [asdict(motion) for motion in (Motion(), *TEST_MOTIONS.values())]
     tested = [TEST_SHORT_SIDE, TEST_FRAME, SCORED_FRAMES, CONTEXT_FRAMES]
-    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, PREPARED_FRAMES, PREPARED_PATCH, _CLIPS_VERSION, motions, tested])
+    made = json.dumps(
+        [SALT, NUM_FOLDS, SHORT_SIDES, PREPARED_FRAMES, PREPARED_PATCH, _CLIPS_VERSION, motions, tested]
+    )
     return hashlib.sha256((sources.manifest().sha256 + made).encode()).hexdigest()
 
 
@@ -217,7 +219,11 @@ def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
         for number in range(clips):
             rng = np.random.default_rng([*hashlib.sha256(f"{source.id}/{number}".encode()).digest()[:8]])
             frames = clip(
-                reduced[number % len(reduced)], Motion(), num_frames=PREPARED_FRAMES, size=(size, size), rng=rng
+                reduced[number % len(reduced)],
+                Motion(),
+                num_frames=PREPARED_FRAMES,
+                size=(size, size),
+                rng=rng,
             )
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
             high[number] = frames[PREPARED_FRAMES // 2][outer, outer]

@@ -17,7 +17,6 @@ import numpy as np
 from common.data.order import Draw, draws
 from common.recipe import Recipe, Shard
 from common.schedule import Cosine
-
 from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
 from video_sr.networks import BicubicSizes, EVESRNetSizes, Network, WideActivationSizes
 
@@ -193,9 +192,7 @@ NARROW = EVESRNetSizes(
     tail_channels=(16, 3),
 )  # fmt: skip
 SHORT = WideActivationSizes(channels=48, blocks=6, expansion=3, squeeze=8, stages=(16,))
-EVESRNET_MINI = replace(
-    _mini(EVESRNET, NARROW), offset_lr_ratio=0.1, steps=750, peak_lr=1e-3, cost_s=175.0
-)
+EVESRNET_MINI = replace(_mini(EVESRNET, NARROW), offset_lr_ratio=0.1, steps=750, peak_lr=1e-3, cost_s=175.0)
 WIDE_MINI = replace(_mini(WIDE, SHORT), steps=1000, peak_lr=2e-3, cost_s=150.0)
 EVESRNET_SMOKE = _smoke(
     EVESRNET_MINI, replace(NARROW, channels=8, trunk_channels=8, trunk_blocks=1, squeeze=2)

@@ -83,9 +83,7 @@ def live(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray
     return _augment(low, frames[num_frames // 2][outer, outer], rng)
 
 
-def footage(
-    sequence: FrameSequence, draw: Draw, *, num_frames: int, patch: int
-) -> tuple[ndarray, ndarray]:
+def footage(sequence: FrameSequence, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
     """One augmented training example out of a real sequence such as one of Vid3oC; as `prepared`."""
     rng = draw.generator()
     if sequence.num_frames is None or sequence.num_frames < num_frames:
@@ -99,7 +97,9 @@ def footage(
             f"{sequence.id} is {low.shape[1]}x{low.shape[2]} at low resolution, patch is {patch}"
         )
     top, left = rng.integers(0, room + 1)
-    high = frames[num_frames // 2][top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR]
+    high = frames[num_frames // 2][
+        top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
+    ]
     return _augment(low[:, top : top + patch, left : left + patch], high, rng)
 
 

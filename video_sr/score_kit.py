@@ -40,7 +40,9 @@ CONVENTIONS = {  # column, and what its scores are
 }
 Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 AVERAGING = "a sequence's score is the mean over its frames; the mean counts every sequence alike"
-BORDERS = f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {FACTOR}"
+BORDERS = (
+    f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {FACTOR}"
+)
 
 
 @dataclass(frozen=True)

@@ -123,14 +123,6 @@ class Continue(Pretrain):
 
     # ---- learning
 
-    def lr(self, step: int) -> float:
-        """Each language has a warm-up and a decay of its own."""
-        if not self.then:
-            return super().lr(step)
-        before = self.switch_step
-        steps = before if step < before else self.steps - before
-        return _one_language(self, steps).lr(step if step < before else step - before)
-
     def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
         losses = super().losses(model, batch, step)
         if self.anchor_weight:
@@ -169,12 +161,6 @@ class Continue(Pretrain):
             "and minutes of prompts and descriptions instead of hours of a new language.": small,
         }
         return tuple(sentence for sentence, holds in told.items() if holds)
-
-
-def _one_language(recipe: Continue, steps: int) -> Pretrain:
-    from dataclasses import replace
-
-    return replace(recipe, steps=steps, then=(), switch_step=0)
 
 
 @cache

@@ -77,7 +77,9 @@ def test_items_have_names_that_lead_to_their_files():
     assert clip == "clip2"
     assert live.endswith("/live7")
     assert live.split("/")[0] != photograph
-    assert PreparedClips().num_items(0) == LiveClips().num_items(0) == 48 * (PreparedClips(clips=1).num_items(0))
+    assert (
+        PreparedClips().num_items(0) == LiveClips().num_items(0) == 48 * (PreparedClips(clips=1).num_items(0))
+    )
 
 
 @pytest.mark.parametrize("corpus", [Vid3oC(), REDS()])

@@ -34,9 +34,7 @@ def vid3oc(monkeypatch, tmp_path):
 
 @pytest.fixture
 def small():
-    sizes = EVESRNetSizes(
-        channels=8, groups=2, front_blocks=1, trunk_blocks=1, squeeze=2, tail_channels=(3,)
-    )
+    sizes = EVESRNetSizes(channels=8, groups=2, front_blocks=1, trunk_blocks=1, squeeze=2, tail_channels=(3,))
     return replace(PAPER, network=sizes, batch_size=4, patch=4)
 
 
