@@ -21,6 +21,8 @@ folders := common video_sr speech_adapters multimodal_ssl
 run := $(PYTHON) -m common.run
 # One thread: small tensors gain nothing from two, and golden losses depend on the order of additions.
 pytest := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest
+# A process per core, each with whole files of tests, so that what a file sets up is set up once.
+side_by_side := --numprocesses auto --maxprocesses 4 --dist loadfile
 fast := -m "not slow and not gpu and not corpus"
 slow := -m "slow and not gpu and not corpus"
 seeds := $(if $(SEEDS),--seeds $(SEEDS))
@@ -80,10 +82,10 @@ test: setup
 	if [ -n "$$failed" ]; then echo "make test failed in:$$failed" >&2; exit 1; fi
 .PHONY: test-fast
 test-fast: setup
-	@$(pytest) $(fast)
+	@$(pytest) $(side_by_side) $(fast)
 $(folders:%=test-%): test-%: setup
 	@if [ ! -d tests/$* ]; then echo "tests/$* does not exist: $* is not built yet" >&2; exit 3; fi
-	@$(pytest) $(fast) tests/$*
+	@$(pytest) $(side_by_side) $(fast) tests/$*
 test-slow: setup
 	@$(pytest) $(slow)
 lint: setup

@@ -20,16 +20,21 @@ from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publ
 from benchmarks.speech_peers import Contender, logging_kept, noise, transformers_settings
 from benchmarks.speech_steps import Step, one_race
 from speech_adapters.checkpoints.interop import Names, fairseq, huggingface, rename_out
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.contrastive import Contrast, Pretraining, Targets, draw_negatives
+from speech_adapters.model.contrastive import (
+    ContrastiveModel,
+    ContrastiveObjective,
+    QuantiserSizes,
+    draw_negatives,
+)
 from speech_adapters.model.parameter_counts import default_bottleneck
 from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 
 AGREE = 0.05  # relative: losses of equal weights differ by which negatives and codes were drawn
-CONTRAST, TARGETS = Contrast(penalty_weight=0.0), Targets()
+CONTRAST, TARGETS = ContrastiveObjective(penalty_weight=0.0), QuantiserSizes()
 FULL = Arm(kind="full")
 
 
@@ -89,16 +94,16 @@ class Work:
     """What everybody is given."""
 
     waveform: Tensor  # batch sample
-    hidden: Tensor  # batch frame; as many in every row, since fairseq knows no other way
+    mask: Tensor  # batch frame; as many in every row, since fairseq knows no other way
 
 
 def work(sizes: Sizes) -> Work:
-    """Noise, and hidden spans as BASE has them."""
+    """Noise, and masked spans as BASE has them."""
     waveform = noise(sizes.utterances, sizes.utterance_s, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     num_frames = torch.tensor([sizes.architecture.num_frames(round(sizes.utterance_s * SAMPLE_RATE_HZ))])
-    hidden = span_mask(num_frames, int(num_frames), Masking()).repeat(sizes.utterances, 1)
-    return Work(waveform.to(sizes.device), hidden.to(sizes.device))
+    mask = span_mask(num_frames, int(num_frames), Masking()).repeat(sizes.utterances, 1)
+    return Work(waveform.to(sizes.device), mask.to(sizes.device))
 
 
 def step(contender: Learner, sizes: Sizes) -> Step:
@@ -118,14 +123,16 @@ def half_on_a_gpu(loss: Callable[[], Tensor], device: str) -> Callable[[], Tenso
     return call
 
 
-def _model(architecture: Architecture) -> Pretraining:
+def _model(architecture: Architecture) -> ContrastiveModel:
     torch.manual_seed(0)
-    return Pretraining(Wav2Vec2(architecture), TARGETS, CONTRAST)
+    return ContrastiveModel(Wav2Vec2(architecture), TARGETS, CONTRAST)
 
 
 def _carry(architecture: Architecture, names: Names, module: nn.Module) -> None:
     weights = _model(architecture).state_dict()
-    stored = Stored(kind="pretraining", architecture=architecture, tensors=weights, targets=TARGETS)
+    stored = StoredModel(
+        kind="pretraining", architecture=architecture, tensors=weights, quantiser_sizes=TARGETS
+    )
     module.load_state_dict(rename_out(stored, names)[0])
 
 
@@ -136,7 +143,7 @@ def _ours(contender: Learner, a: Architecture, given: Work) -> Step:
     lengths = torch.full(given.waveform.shape[:1], given.waveform.shape[1], device=given.waveform.device)
 
     def loss() -> Tensor:
-        return torch.stack(list(model(given.waveform, lengths, given.hidden).values())).sum()
+        return torch.stack(list(model(given.waveform, lengths, given.mask).values())).sum()
 
     return Step(model, loss)
 
@@ -156,26 +163,26 @@ def _transformers(contender: Learner, a: Architecture, given: Work) -> Step:
     module.to(given.waveform.device)
     if not contender.extractor:
         module.freeze_feature_encoder()
-    places = _places_in_batch(given.hidden)
-    count = int(given.hidden.sum())
+    places = _places_in_batch(given.mask)
+    count = int(given.mask.sum())
 
     def loss() -> Tensor:
         found: Tensor = module(
-            given.waveform, mask_time_indices=given.hidden, sampled_negative_indices=places
+            given.waveform, mask_time_indices=given.mask, sampled_negative_indices=places
         ).loss
         return found / count
 
     return Step(module, loss)
 
 
-def _places_in_batch(hidden: Tensor) -> Tensor:
+def _places_in_batch(mask: Tensor) -> Tensor:
     """Negatives as transformers wants them: for every frame, numbers of frames counted through the whole batch."""
-    counts = hidden.sum(dim=1)
+    counts = mask.sum(dim=1)
     drawn = draw_negatives(counts, CONTRAST.num_negatives)
-    frames = hidden.nonzero()[:, 1].reshape(len(hidden), -1)
-    rows = torch.arange(len(hidden), device=hidden.device)[:, None, None]
-    places = torch.zeros(*hidden.shape, CONTRAST.num_negatives, dtype=torch.long, device=hidden.device)
-    places[hidden] = (frames[rows, drawn] + rows * hidden.shape[1]).flatten(0, 1)
+    frames = mask.nonzero()[:, 1].reshape(len(mask), -1)
+    rows = torch.arange(len(mask), device=mask.device)[:, None, None]
+    places = torch.zeros(*mask.shape, CONTRAST.num_negatives, dtype=torch.long, device=mask.device)
+    places[mask] = (frames[rows, drawn] + rows * mask.shape[1]).flatten(0, 1)
     return places
 
 
@@ -199,7 +206,7 @@ def _fairseq(contender: Learner, a: Architecture, given: Work) -> Step:
     module.to(given.waveform.device).feature_extractor.requires_grad_(contender.extractor)
     weights = [CONTRAST.diversity_weight, CONTRAST.penalty_weight]
     criterion = Wav2vecCriterion(SimpleNamespace(), infonce=True, loss_weights=weights)
-    inputs = {"source": given.waveform, "padding_mask": None, "mask_indices": given.hidden}
+    inputs = {"source": given.waveform, "padding_mask": None, "mask_indices": given.mask}
     sample = {"net_input": inputs, "id": torch.arange(len(given.waveform))}
 
     def loss() -> Tensor:

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from speech_adapters.checkpoints.interop import Names, fairseq, huggingface, rename_out, torchaudio
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply, lora_rank
 from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 UNIT = "s of audio"
@@ -107,29 +107,29 @@ def noise(rows: int, seconds: float, generator: torch.Generator) -> Tensor:
     return 0.1 * torch.randn(rows, round(seconds * SAMPLE_RATE_HZ), generator=generator)
 
 
-def ours(architecture: Architecture, arm: Arm) -> Recogniser:
+def ours(architecture: Architecture, arm: Arm) -> CTCModel:
     """Always the same random weights."""
     torch.manual_seed(0)
-    model = Recogniser(Wav2Vec2(architecture), len(VOCABULARY))
+    model = CTCModel(Wav2Vec2(architecture), len(VOCABULARY))
     apply(arm, model.encoder, model.head)
     return model
 
 
-def weights_of(architecture: Architecture) -> Stored:
+def weights_of(architecture: Architecture) -> StoredModel:
     """Those of `ours`, without what an arm adds."""
     tensors = ours(architecture, Arm()).state_dict()
-    return Stored(
+    return StoredModel(
         kind="recogniser", architecture=architecture, tensors=tensors, vocabulary=VOCABULARY.symbols
     )
 
 
-def peer(contender: Contender, architecture: Architecture, weights: Stored | None) -> Net:
+def peer(contender: Contender, architecture: Architecture, weights: StoredModel | None) -> Net:
     """Another library's network, in training mode; without weights it has random ones of its own."""
     makers = {"transformers": _transformers, "torchaudio": _torchaudio, "fairseq": _fairseq}
     return makers[contender.who](architecture, contender.arm, weights)
 
 
-def _carry(weights: Stored | None, names: Names, module: nn.Module) -> None:
+def _carry(weights: StoredModel | None, names: Names, module: nn.Module) -> None:
     if weights is None:
         return
     tensors, _ = rename_out(weights, names)
@@ -155,7 +155,7 @@ def transformers_settings(a: Architecture) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _transformers(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
+def _transformers(a: Architecture, arm: Arm, weights: StoredModel | None) -> Net:
     import transformers
 
     settings = transformers_settings(a) | {
@@ -192,7 +192,7 @@ def _with_lora(module: Any, a: Architecture, arm: Arm) -> nn.Module:
 # ---- torchaudio
 
 
-def _torchaudio(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
+def _torchaudio(a: Architecture, arm: Arm, weights: StoredModel | None) -> Net:
     from torchaudio.models import wav2vec2_model
 
     assert arm.kind == "full", f"torchaudio has no {arm.kind}"
@@ -245,7 +245,7 @@ def _fairseq_settings(a: Architecture) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fairseq(a: Architecture, arm: Arm, weights: Stored | None) -> Net:
+def _fairseq(a: Architecture, arm: Arm, weights: StoredModel | None) -> Net:
     with logging_kept():
         from fairseq.models.wav2vec.wav2vec2_asr import Wav2VecCtc
         from omegaconf import OmegaConf

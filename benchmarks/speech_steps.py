@@ -29,7 +29,7 @@ from benchmarks.speech_peers import (
     present,
     weights_of,
 )
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc.loss import ctc_loss_per_item
 from speech_adapters.model.adapters import WAVEFORM, frozen_depth
 from speech_adapters.model.arm import Arm
@@ -67,7 +67,7 @@ class Step:
         self.optimizer.zero_grad()
 
 
-def step(contender: Contender, sizes: Sizes, weights: Stored | None = None) -> Step:
+def step(contender: Contender, sizes: Sizes, weights: StoredModel | None = None) -> Step:
     """A contender's step; without weights everybody has random ones, and kept features are noise."""
     generator = torch.Generator().manual_seed(0)
     waveform = noise(sizes.utterances, sizes.utterance_s, generator)

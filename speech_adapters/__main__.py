@@ -78,7 +78,7 @@ def transcribe(
         import torch
 
         from common.runtime import find_device
-        from speech_adapters.inference import listener as listening
+        from speech_adapters.inference import recogniser as recognising
         from speech_adapters.inference import transcribe as transcribing
         from speech_adapters.inference.subtitles import targets
 
@@ -87,15 +87,15 @@ def transcribe(
         sets = _adapter_files(adapter or ())
         _check_beam(lm, words, len(sets))
         found = find_device(device)
-        listener = listening.load(model, sets, torch.device(found.kind))
+        recogniser = recognising.load(model, sets, torch.device(found.kind))
         if lm and words:
-            listener = listener.with_beam_search(
+            recogniser = recogniser.with_beam_search(
                 lm, words.read_text(encoding="utf-8").split(), lm_weight, word_score, beam
             )
-        outputs = targets(files, [v.label for v in listener.voices], formats, out, overwrite=overwrite)
+        outputs = targets(files, [v.label for v in recogniser.decoders], formats, out, overwrite=overwrite)
         failed = 0
-        with progress(transcribing.count_windows(files, listener), "window") as advance:
-            for done in transcribing.transcribe(files, listener, batch_s=batch_s, advance=advance):
+        with progress(transcribing.count_windows(files, recogniser), "window") as advance:
+            for done in transcribing.transcribe(files, recogniser, batch_s=batch_s, advance=advance):
                 if isinstance(done, transcribing.Failure):
                     failed += 1
                     complain(done.reason)
@@ -135,7 +135,7 @@ def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], for
     from common.files import write_atomically
     from speech_adapters.inference.subtitles import WRITERS, as_text
 
-    label, count = transcript.voice.label, len(transcript.words)
+    label, count = transcript.decoder.label, len(transcript.words)
     for suffix in formats:
         target = outputs[transcript.path, label, suffix]
         write_atomically(target, WRITERS[suffix](transcript).encode())

@@ -1,7 +1,8 @@
 """The real pictures and clips that `mini` and `gpu` use: which files of which packages, and what stands on them.
 
-The list is `sources.json`, chosen by eye in November 2026. Photographs are natural ones only: no vector art, no
-renderings, no textures. In `plasma-workspace-wallpapers` ten names lead to one file; only the file itself is listed.
+The lists are `sources.json` and `common/data/photographs.json`, chosen by eye in November 2026. Photographs are natural
+ones only: no vector art, no renderings, no textures. In `plasma-workspace-wallpapers` ten names lead to one file; only
+the file itself is listed.
 
     photographs   37 pictures, 37 scenes, 1280x1024 to 6028x3391; motion over them is made (`motion.py`)
     lossless       3 uncompressed 16-bit stills of 4256x2832
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from common.data import pinned
 from common.data.manifest import Bad, Entry, Manifest
 from common.data.media import MediaError
 from common.data.packages import Package, data_root, fetch
@@ -63,11 +65,11 @@ class Source:
 def _listed() -> tuple[tuple[Package, ...], tuple[Source, ...]]:
     listed = json.loads(Path(__file__).with_name("sources.json").read_text(encoding="utf-8"))
     packages = tuple(Package(**{**fields, "files": tuple(fields["files"])}) for fields in listed["packages"])
-    sources = []
+    sources = [Source(part="photographs", **vars(photograph)) for photograph in pinned.photographs()]
     for fields in listed["sources"]:
         crop = fields.get("crop")
         sources.append(Source(**{**fields, "keys": tuple(fields["keys"]), "crop": crop and tuple(crop)}))
-    return packages, tuple(sources)
+    return (*pinned.photograph_packages(), *packages), tuple(sources)
 
 
 def packages() -> tuple[Package, ...]:

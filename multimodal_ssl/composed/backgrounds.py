@@ -1,13 +1,10 @@
-"""The places where composed clips happen: 37 natural photographs of four Debian packages, split by picture.
+"""The places where composed clips happen: the photographs that papers share, split by picture.
 
-The list is `backgrounds.json`. The video paper trains on the same photographs; tests hold the two lists together. A
-salted hash deals pictures into six folds: one is for choosing settings, one for testing, four are trained on.
+A salted hash deals them into six folds: one is for choosing settings, one for testing, four are trained on.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +13,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from common.data import pinned
 from common.data.manifest import Entry
 from common.data.packages import Package, data_root, fetch, file_sha256
+from common.data.pinned import Photograph
 from common.data.splits import check_disjoint, components, even_folds
 from common.data.video import MediaError, read_image
 
@@ -28,44 +27,20 @@ PARTS = ("train", "dev", "test")
 KEPT_SIDE_PX = 320  # the shorter side that a picture is reduced to
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One photograph."""
-
-    id: str
-    package: str  # "MANAGER:NAME"
-    path: str  # inside the package
-    sha256: str
-    bytes: int
-    licence: str
-    keys: tuple[str, ...]  # "scene:...": what no split may cut
-
-
 @cache
-def _listed() -> tuple[tuple[Package, ...], tuple[Picture, ...]]:
-    listed = json.loads(Path(__file__).with_name("backgrounds.json").read_text(encoding="utf-8"))
-    packages = tuple(Package(**{**fields, "files": tuple(fields["files"])}) for fields in listed["packages"])
-    pictures = tuple(Picture(**{**fields, "keys": tuple(fields["keys"])}) for fields in listed["pictures"])
-    return packages, pictures
-
-
-def packages() -> tuple[Package, ...]:
-    return _listed()[0]
-
-
-def pictures() -> tuple[Picture, ...]:
+def photographs() -> tuple[Photograph, ...]:
     """All photographs, by id."""
-    return tuple(sorted(_listed()[1], key=lambda picture: picture.id))
+    return tuple(sorted(pinned.photographs(), key=lambda photograph: photograph.id))
 
 
-def part_of(picture: Picture) -> str:
+def part_of(photograph: Photograph) -> str:
     """ "train", "dev" or "test"."""
-    return _parts()[picture.id]
+    return _parts()[photograph.id]
 
 
 @cache
 def _parts() -> dict[str, str]:
-    entries = [_entry(picture, "") for picture in pictures()]
+    entries = [_entry(photograph, "") for photograph in photographs()]
     folds = even_folds(components(entries), SALT, NUM_FOLDS)
     named = {fold: part for part, fold in FOLD_OF.items()}
     parts = {id_: named.get(fold, "train") for id_, fold in folds.items()}
@@ -73,40 +48,42 @@ def _parts() -> dict[str, str]:
     return parts
 
 
-def _entry(picture: Picture, part: str) -> Entry:
-    path = f"{_package_of(picture).folder}/{picture.path}"
-    return Entry(picture.id, path, picture.sha256, picture.bytes, picture.keys, part)
+def _entry(photograph: Photograph, part: str) -> Entry:
+    path = f"{_package_of(photograph).folder}/{photograph.path}"
+    return Entry(photograph.id, path, photograph.sha256, photograph.bytes, photograph.keys, part)
 
 
 def entries() -> list[Entry]:
     """A line of a manifest for each photograph, with its part."""
-    return [_entry(picture, part_of(picture)) for picture in pictures()]
+    return [_entry(photograph, part_of(photograph)) for photograph in photographs()]
 
 
-def _package_of(picture: Picture) -> Package:
-    return next(one for one in packages() if f"{one.manager}:{one.name}" == picture.package)
+def _package_of(photograph: Photograph) -> Package:
+    return next(
+        one for one in pinned.photograph_packages() if f"{one.manager}:{one.name}" == photograph.package
+    )
 
 
-def fetch_pictures(root: Path | None = None) -> None:
+def fetch_photographs(root: Path | None = None) -> None:
     """
     Raises:
         FetchError: a package that cannot be had; says which file to place where.
     """
-    for package in packages():
+    for package in pinned.photograph_packages():
         fetch(package, root or data_root())
 
 
-def load(picture: Picture, root: Path | None = None) -> UInt8[ndarray, "height width 3"]:
+def load(photograph: Photograph, root: Path | None = None) -> UInt8[ndarray, "height width 3"]:
     """A photograph as RGB, its shorter side reduced to `KEPT_SIDE_PX` pixels.
 
     Raises:
         MediaError: missing, of other bytes than the listed ones, or broken.
     """
-    path = (root or data_root()) / _package_of(picture).folder / picture.path
+    path = (root or data_root()) / _package_of(photograph).folder / photograph.path
     if not path.is_file():
         raise MediaError(path, "no such file")
-    if (found := file_sha256(path)) != picture.sha256:
-        raise MediaError(path, f"sha256 must be {picture.sha256}, got {found}")
+    if (found := file_sha256(path)) != photograph.sha256:
+        raise MediaError(path, f"sha256 must be {photograph.sha256}, got {found}")
     return reduced(read_image(path))
 
 

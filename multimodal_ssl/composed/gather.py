@@ -24,6 +24,7 @@ from PIL import Image
 
 from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import fetch, file_sha256
+from common.data.pinned import STAMPS, Photograph
 from common.data.splits import check_disjoint
 from common.data.video import MediaError
 from common.files import write_atomically
@@ -47,11 +48,11 @@ def gather(root: Path) -> Path:
     folder = folder_of(root)
     if (folder / "index.json").exists():
         return folder
-    backgrounds.fetch_pictures(root)
-    source = fetch(sprites.PACKAGE, root) / sprites.FOLDER
+    backgrounds.fetch_photographs(root)
+    source = fetch(sprites.PACKAGE, root) / STAMPS
     vectors = vocabulary.glove(root)
     described, reasons = sprites.read(source, vectors)
-    _say(f"reading {len(described)} stamps and {len(backgrounds.pictures())} photographs")
+    _say(f"reading {len(described)} stamps and {len(backgrounds.photographs())} photographs")
     bad, kept = list[Bad](), list[dict[str, Any]]()
     with ProcessPoolExecutor(min(8, os.cpu_count() or 1), initializer=one_thread) as pool:
         done = pool.map(partial(_gather_stamp, source, folder), described, chunksize=4)
@@ -63,13 +64,13 @@ def gather(root: Path) -> Path:
                 kept.append(_line(stamp, found))
             if number % 50 == 0 or number == len(described):
                 _say(f"{number} of {len(described)} stamps, {len(bad)} files bad")
-        faults = list(pool.map(partial(_gather_picture, root, folder), backgrounds.pictures()))
+        faults = list(pool.map(partial(_gather_picture, root, folder), backgrounds.photographs()))
     bad += [fault for fault in faults if fault]
     entries = [e for e, fault in zip(backgrounds.entries(), faults, strict=True) if not fault]
     for fault in bad:
         _say(f"bad, left out: {fault}")
     check_bad_share(
-        bad, sum(1 + len(s.recordings) for s in described) + len(backgrounds.pictures()), MOST_BAD
+        bad, sum(1 + len(s.recordings) for s in described) + len(backgrounds.photographs()), MOST_BAD
     )
     _write_index(folder, described, kept, entries, bad, reasons, vectors)
     return folder
@@ -90,7 +91,7 @@ def _gather_stamp(source: Path, folder: Path, stamp: Stamp) -> _Found:
     try:
         picture = sprites.cut_out(path)
     except MediaError as error:
-        return _Found(bad=(Bad(f"{stamp.id}.png", sprites.FOLDER, _reason(error)),))
+        return _Found(bad=(Bad(f"{stamp.id}.png", STAMPS, _reason(error)),))
     if isinstance(picture, str):
         return _Found(left_out=picture)
     _save_png(folder / "stamps" / f"{flat(stamp.id)}.png", picture)
@@ -100,14 +101,14 @@ def _gather_stamp(source: Path, folder: Path, stamp: Stamp) -> _Found:
         try:
             waveform(content, Path(recording))
         except MediaError as error:
-            bad.append(Bad(recording, sprites.FOLDER, _reason(error)))
+            bad.append(Bad(recording, STAMPS, _reason(error)))
             continue
         _write(folder / "sounds" / flat(recording), content)
         sounds.append((recording, hashlib.sha256(content).hexdigest(), len(content)))
     return _Found(file_sha256(path), sounds=tuple(sounds), bad=tuple(bad))
 
 
-def _gather_picture(root: Path, folder: Path, picture: backgrounds.Picture) -> Bad | None:
+def _gather_picture(root: Path, folder: Path, picture: Photograph) -> Bad | None:
     try:
         _save_png(folder / "pictures" / f"{picture.id}.png", backgrounds.load(picture, root))
     except MediaError as error:

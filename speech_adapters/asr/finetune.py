@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-    from speech_adapters.ctc.frozen_cache import PrefixCache
+    from speech_adapters.ctc.frozen_activations import FrozenActivations
     from speech_adapters.data.batches import Batch
     from speech_adapters.data.prepared import Clip
-    from speech_adapters.model.ctc_model import Recogniser
+    from speech_adapters.model.ctc_model import CTCModel
 
 NO_MASKING = Masking(start=0.0, span=1)
 LOSS = "ctc_nats_per_character"
@@ -66,7 +66,7 @@ class FineTune(Recipe):
     def model(self) -> nn.Module:
         from speech_adapters.data.text import Vocabulary
         from speech_adapters.model.adapters import apply
-        from speech_adapters.model.ctc_model import Recogniser
+        from speech_adapters.model.ctc_model import CTCModel
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         if self.backbone:
@@ -75,7 +75,7 @@ class FineTune(Recipe):
             encoder = by_name.load(self.backbone, self.dropout)
         else:
             encoder = Wav2Vec2(self.architecture, self.dropout)
-        model = Recogniser(encoder, len(Vocabulary.of(self.language)))
+        model = CTCModel(encoder, len(Vocabulary.of(self.language)))
         if self.backbone:
             apply(self.arm, encoder, model.head)
         return model
@@ -117,7 +117,7 @@ class FineTune(Recipe):
 
         rows: list[np.ndarray]
         if self.cache_prefix and self._depth() >= 0:
-            kept = _prefix_cache(replace(self, steps=0))
+            kept = _frozen_activations(replace(self, steps=0))
             rows = [kept[clip.id] for clip in clips]
         else:
             rows = [clip.waveform() for clip in clips]
@@ -149,7 +149,7 @@ class FineTune(Recipe):
         total = nats(log_probs, num_frames, batch.labels).sum()
         return {LOSS: total / sum(map(len, batch.labels))}
 
-    def _inputs(self, network: Recogniser, batch: Batch) -> tuple[Tensor, Tensor, int]:
+    def _inputs(self, network: CTCModel, batch: Batch) -> tuple[Tensor, Tensor, int]:
         """What the network starts from, and at which depth; without a cache the prefix is computed here."""
         depth = self._depth()
         if depth < 0 or self.cache_prefix:
@@ -163,11 +163,11 @@ class FineTune(Recipe):
         inputs, lengths = pad(rows)
         return inputs, lengths.to(inputs.device), depth
 
-    def monitor(self, model: Recogniser) -> dict[str, Tensor]:  # type: ignore[override]
+    def monitor(self, model: CTCModel) -> dict[str, Tensor]:  # type: ignore[override]
         """Loss and character errors on the dev part, every `dev_every` steps and at the last."""
         import torch
 
-        from speech_adapters.ctc.scoring import judge
+        from speech_adapters.ctc.scoring import score_utterance
 
         done = int(model.step) + 1  # type: ignore[arg-type]
         if not self.dev_every or (done % self.dev_every and done != self.steps):
@@ -176,7 +176,7 @@ class FineTune(Recipe):
         with torch.inference_mode():
             model.eval()
             for clip in self._clips("dev"):
-                heard = judge(self._log_probs(model, clip), clip)
+                heard = score_utterance(self._log_probs(model, clip), clip)
                 counts = {key: count + heard.scores[key] for key, count in counts.items()}
             model.train()
         return {
@@ -184,7 +184,7 @@ class FineTune(Recipe):
             "dev_cer": torch.tensor(counts["character_errors"] / counts["characters"]),
         }
 
-    def _log_probs(self, model: Recogniser, clip: Clip) -> Tensor:
+    def _log_probs(self, model: CTCModel, clip: Clip) -> Tensor:
         """Of one clip, alone: of its own source from the kept prefix, of another voice from the waveform."""
         from speech_adapters.data.batches import collate
 
@@ -199,14 +199,14 @@ class FineTune(Recipe):
 
     # ---- scoring
 
-    def score(self, model: Recogniser, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
+    def score(self, model: CTCModel, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
         """Greedy, and by beam search with an n-gram of the training texts; then the dev curve of the training."""
         import torch
 
         from common.metrics.error_rate import word_errors
         from common.results import Item
         from speech_adapters.asr import curves, evaluation, panels
-        from speech_adapters.ctc.scoring import judge
+        from speech_adapters.ctc.scoring import score_utterance
 
         settings = evaluation.Search(
             order=self.lm_order, lm_weight=self.lm_weight, word_score=self.word_score, beam=self.beam
@@ -218,7 +218,7 @@ class FineTune(Recipe):
                     panels.save_audio(pictures, f"{clip.source}/{clip.id}", clip.waveform())
                 with torch.inference_mode():
                     log_probs = self._log_probs(model, clip)
-                    heard, by_beam = judge(log_probs, clip), search(log_probs)
+                    heard, by_beam = score_utterance(log_probs, clip), search(log_probs)
                 scores = heard.scores | {"word_errors/beam": word_errors(clip.text, by_beam).errors}
                 scores[LOSS] = scores["ctc_nats"] / scores["characters"]
                 texts = {"reference": clip.text, "greedy": heard.hypothesis, "beam": by_beam}
@@ -276,14 +276,14 @@ def _depth(recipe: FineTune) -> int:
 
 
 @cache
-def _prefix_cache(recipe: FineTune) -> PrefixCache:
+def _frozen_activations(recipe: FineTune) -> FrozenActivations:
     """Filled for the train, dev and test clips of a recipe's source."""
     from speech_adapters.checkpoints import by_name
-    from speech_adapters.ctc.frozen_cache import PrefixCache
+    from speech_adapters.ctc.frozen_activations import FrozenActivations
 
     clips = [clip for split in ("train", "dev", "test") for clip in recipe._clips(split)]
     manifest = data.manifest_sha256(recipe.source)
-    kept = PrefixCache(clips, by_name.sha256(recipe.backbone), recipe._depth(), manifest)
+    kept = FrozenActivations(clips, by_name.sha256(recipe.backbone), recipe._depth(), manifest)
     kept.fill(_apart(recipe))  # type: ignore[arg-type]
     return kept
 

@@ -54,7 +54,7 @@ def scores(runs: Sequence[Run]) -> list[Table]:
 
 
 def backbones(runs: Sequence[Run]) -> list[Table]:
-    """How well each stage of the encoder tells hidden frames of held-out speech apart, and what it knows of phones."""
+    """How well each stage of the encoder tells masked frames of held-out speech apart, and what it knows of phones."""
     contrasts, phones = [], []
     for run in runs:
         who, hours = Cell(run.result.recipe, "code"), run.result.wall_s.get("train", math.nan) / 3600
@@ -66,7 +66,7 @@ def backbones(runs: Sequence[Run]) -> list[Table]:
     if contrasts:
         columns = ("stage", "held-out speech", "loss (nats)", "right (%)", "pieces", "training (hours)")
         caption = (
-            "Hidden frames: the first stage names their fixed codes, the second picks its own code among those of "
+            "Masked frames: the first stage names their fixed codes, the second picks its own code among those of "
             "other frames. Masks are BASE's and fixed, as are negatives; one piece at a time; one seed, so no ruling."
         )
         tables.append(Table("The encoder that everything starts from", columns, contrasts, caption))

@@ -35,7 +35,7 @@ def of_backbone(
     }
     if isinstance(recipe, Pretrain):
         model: Any = recipe.model()
-        described |= {"kind": "pretraining", "targets": asdict(model.targets)}
+        described |= {"kind": "pretraining", "targets": asdict(model.quantiser_sizes)}
     else:
         named = "encoder."
         tensors = {name.removeprefix(named): t for name, t in tensors.items() if name.startswith(named)}

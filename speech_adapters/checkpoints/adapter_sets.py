@@ -22,8 +22,8 @@ from speech_adapters.checkpoints.model_files import backbone_sha256
 from speech_adapters.data.text import NORMALISER, Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.contrastive import Pretraining
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.contrastive import ContrastiveModel
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import TransformerLayer, Wav2Vec2
 
 SWITCHED = ("after_attention", "after_feed_forward", "attention_norm", "feed_forward_norm")
@@ -35,7 +35,7 @@ class WrongBackbone(ValueError):
 
 @dataclass(frozen=True)
 class AdapterSet:
-    """Trained tensors by their names in a `Recogniser` or in `Pretraining`, and what they need around them."""
+    """Trained tensors by their names in a `CTCModel` or in `ContrastiveModel`, and what they need around them."""
 
     tensors: dict[str, Tensor]
     arm: Arm
@@ -47,7 +47,7 @@ class AdapterSet:
     @classmethod
     def of(
         cls,
-        model: Recogniser | Pretraining,
+        model: CTCModel | ContrastiveModel,
         arm: Arm,
         language: str,
         backbone: str,
@@ -63,7 +63,7 @@ class AdapterSet:
         if any(weight.requires_grad for weight in model.encoder.extractor.parameters()):
             raise ValueError("an adapter set leaves the extractor alone; this model trains it")
         tensors = {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
-        vocabulary = Vocabulary.of(language) if isinstance(model, Recogniser) else None
+        vocabulary = Vocabulary.of(language) if isinstance(model, CTCModel) else None
         return cls(tensors, arm, language, vocabulary, backbone, dict(origin))
 
     def state(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class AdapterSet:
                 f"{sha256[:12]}; give --model the encoder it belongs to"
             )
 
-    def recogniser(self, encoder: Wav2Vec2) -> Recogniser:
+    def recogniser(self, encoder: Wav2Vec2) -> CTCModel:
         """The encoder with this set put in for good; the encoder given is used up.
 
         Raises:
@@ -131,12 +131,12 @@ class AdapterSet:
                 f"this {self.language} adapter set is of pre-training and has no head to recognise with"
             )
         self.check_backbone(backbone_sha256(encoder))
-        model = Recogniser(encoder, len(self.vocabulary))
+        model = CTCModel(encoder, len(self.vocabulary))
         apply(self.arm, encoder, model.head)
         _load_some(model, self.tensors)
         return model.eval()
 
-    def put_into(self, model: Pretraining) -> None:
+    def put_into(self, model: ContrastiveModel) -> None:
         """Puts a set of pre-training, quantiser included, into a model of the encoder it belongs to, for good.
 
         Raises:
@@ -214,7 +214,7 @@ class AdapterBank(nn.Module):
         architecture = self.encoder.architecture
         symbols = adapters.vocabulary
         with torch.random.fork_rng(devices=[]):  # new modules draw numbers that are replaced at once
-            bare = Recogniser(Wav2Vec2(architecture), len(symbols) if symbols else 1).requires_grad_(False)
+            bare = CTCModel(Wav2Vec2(architecture), len(symbols) if symbols else 1).requires_grad_(False)
             apply(adapters.arm, bare.encoder, bare.head if symbols else None)
         own = ("encoder.", "head.")
         _load_some(bare, {key: t for key, t in adapters.tensors.items() if key.startswith(own)})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -10,8 +12,8 @@ from typing import TYPE_CHECKING
 from speech_adapters.model.architecture import ARCHITECTURES, NO_DROPOUT, Architecture, Dropout
 
 if TYPE_CHECKING:
-    from speech_adapters.checkpoints.model_files import Stored
-    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.checkpoints.model_files import StoredModel
+    from speech_adapters.model.contrastive import ContrastiveModel
     from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -55,7 +57,7 @@ def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
     return encoder
 
 
-def load_pretraining(model: Pretraining, name: str) -> None:
+def load_pretraining(model: ContrastiveModel, name: str) -> None:
     """Puts a file's weights into a model that is to be trained on; its quantiser too where it has one."""
     if _made_up(name) is not None:
         model.encoder.load_state_dict(load(name).state_dict())
@@ -69,7 +71,7 @@ def load_pretraining(model: Pretraining, name: str) -> None:
         model.encoder.load_state_dict(model_files.encoder_tensors(stored))
 
 
-def _stored(name: str) -> Stored:
+def _stored(name: str) -> StoredModel:
     from speech_adapters.checkpoints import convert
 
     return convert.read(find(name)).stored
@@ -77,10 +79,24 @@ def _stored(name: str) -> Stored:
 
 @cache
 def sha256(name: str) -> str:
-    """Hash over the encoder's tensors, see `model_files.backbone_sha256`."""
-    from speech_adapters.checkpoints.model_files import backbone_sha256
+    """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch: results
+    are judged by it.
+    """
+    path = WEIGHTS / f"{name}.safetensors"
+    if not path.exists():
+        from speech_adapters.checkpoints.model_files import backbone_sha256
 
-    return backbone_sha256(load(name))
+        return backbone_sha256(load(name))
+    from safetensors.numpy import load_file
+
+    kind = json.loads(path.with_suffix(".json").read_text())["state"]["kind"]
+    prefix = "" if kind == "encoder" else "encoder."
+    stored = {key.removeprefix(prefix): v for key, v in load_file(path).items() if key.startswith(prefix)}
+    digest = hashlib.sha256()
+    for key in sorted(stored):
+        digest.update(key.encode())
+        digest.update(stored[key].astype("<f4").data)
+    return digest.hexdigest()
 
 
 @cache

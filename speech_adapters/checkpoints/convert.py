@@ -18,13 +18,13 @@ from common.checkpoint import read_foreign
 from speech_adapters.checkpoints import model_files
 from speech_adapters.checkpoints.interop import (
     ConversionError,
-    Source,
-    Written,
+    ReadCheckpoint,
+    WrittenCheckpoint,
     fairseq,
     huggingface,
     torchaudio,
 )
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import Architecture
 
 FORMATS = ("ours", "fairseq", "huggingface")
@@ -83,7 +83,7 @@ def convert(
         origin = {"family": found.family, "file": source.name, "sha256": _sha256(source)}
         stored = replace(stored, origin=dict(stored.origin) or origin)
         model_files.write(target, stored)
-        written = Written(names={name: name for name in stored.tensors})
+        written = WrittenCheckpoint(names={name: name for name in stored.tensors})
     else:
         written = {"fairseq": fairseq.write, "huggingface": huggingface.write}[to](target, stored)
     return Report(
@@ -100,7 +100,7 @@ def convert(
     )
 
 
-def read(path: Path, architecture: Architecture | None = None) -> Source:
+def read(path: Path, architecture: Architecture | None = None) -> ReadCheckpoint:
     """The model of a checkpoint of any family; which family it is, the file itself tells.
 
     Raises:
@@ -112,7 +112,7 @@ def read(path: Path, architecture: Architecture | None = None) -> Source:
         return huggingface.read(path)
     if path.suffix == ".safetensors" and path.with_suffix(".json").exists():
         stored = model_files.read(path)
-        return Source(family="ours", stored=stored, names={name: name for name in stored.tensors})
+        return ReadCheckpoint(family="ours", stored=stored, names={name: name for name in stored.tensors})
     content = load_file(path) if path.suffix == ".safetensors" else read_foreign(path, fairseq.allowed())
     if fairseq.is_checkpoint(content):
         return fairseq.read(path, content)
@@ -133,7 +133,7 @@ def _outline(content: Any) -> str:
     return f"a table of {len(content)} with {', '.join(keys)}"
 
 
-def _named(stored: Stored, vocabulary: Sequence[str] | None) -> Stored:
+def _named(stored: StoredModel, vocabulary: Sequence[str] | None) -> StoredModel:
     if vocabulary is None:
         return stored
     if stored.kind != "recogniser" or stored.vocabulary is not None:

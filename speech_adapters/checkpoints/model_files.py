@@ -16,8 +16,8 @@ from common import checkpoint
 from common.checkpoint import CheckpointError
 from speech_adapters.model.adapters import LoraLinear, insert_adapters
 from speech_adapters.model.architecture import NO_DROPOUT, Architecture, Dropout
-from speech_adapters.model.contrastive import Pretraining, Targets
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.contrastive import ContrastiveModel, QuantiserSizes
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 KINDS = ("encoder", "pretraining", "recogniser")
@@ -26,13 +26,13 @@ INSERTED = {"after_attention": "attention", "after_feed_forward": "feed-forward"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class StoredModel:
     """A model in our names, whatever file it came from."""
 
     kind: str  # one of KINDS
     architecture: Architecture
     tensors: Mapping[str, Tensor] = field(repr=False)  # as in the model's `state_dict`
-    targets: Targets | None = None  # of pre-training
+    quantiser_sizes: QuantiserSizes | None = None  # of pre-training
     vocabulary: tuple[str, ...] | None = None  # of a recogniser's head, blank first; None where nobody knows
     origin: Mapping[str, Any] = field(default_factory=dict)  # where the weights come from
 
@@ -54,7 +54,7 @@ class without_weights(TorchFunctionMode):
         return (torch.empty if func == torch.randn else func)(*args, **kwargs)
 
 
-def build(stored: Stored, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> nn.Module:
+def build(stored: StoredModel, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> nn.Module:
     """The model, adapters and LoRA terms included where the tensors' names show them.
 
     Raises:
@@ -69,18 +69,18 @@ def build(stored: Stored, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0
     return model
 
 
-def _empty(stored: Stored, dropout: Dropout, head_dropout: float) -> nn.Module:
+def _empty(stored: StoredModel, dropout: Dropout, head_dropout: float) -> nn.Module:
     encoder = Wav2Vec2(stored.architecture, dropout)
     _insert(encoder, encoder_tensors(stored))
     if stored.kind == "recogniser":
-        return Recogniser(encoder, stored.num_symbols, head_dropout)
+        return CTCModel(encoder, stored.num_symbols, head_dropout)
     if stored.kind == "pretraining":
-        assert stored.targets is not None
-        return Pretraining(encoder, stored.targets)
+        assert stored.quantiser_sizes is not None
+        return ContrastiveModel(encoder, stored.quantiser_sizes)
     return encoder
 
 
-def shapes(stored: Stored) -> dict[str, torch.Size]:
+def shapes(stored: StoredModel) -> dict[str, torch.Size]:
     """Names and shapes of the tensors that a model of these settings has without adapters."""
     bare = replace(
         stored, tensors={name: t for name, t in stored.tensors.items() if name.startswith("head.")}
@@ -90,7 +90,7 @@ def shapes(stored: Stored) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
-def encoder_tensors(stored: Stored) -> dict[str, Tensor]:
+def encoder_tensors(stored: StoredModel) -> dict[str, Tensor]:
     """The encoder's own, named as in `Wav2Vec2`."""
     if stored.kind == "encoder":
         return dict(stored.tensors)
@@ -164,12 +164,12 @@ def backbone_sha256(encoder: Wav2Vec2) -> str:
 # ---- files
 
 
-def write(path: Path, stored: Stored) -> None:
+def write(path: Path, stored: StoredModel) -> None:
     """Writes `path` (.safetensors) and the JSON beside it."""
     state = {
         "kind": stored.kind,
         "architecture": asdict(stored.architecture),
-        "targets": asdict(stored.targets) if stored.targets else None,
+        "targets": asdict(stored.quantiser_sizes) if stored.quantiser_sizes else None,
         "vocabulary": list(stored.vocabulary) if stored.vocabulary else None,
         "origin": dict(stored.origin),
     }
@@ -177,7 +177,7 @@ def write(path: Path, stored: Stored) -> None:
     checkpoint.save(path, stored.tensors, state)
 
 
-def read(path: Path) -> Stored:
+def read(path: Path) -> StoredModel:
     """What a file of ours holds.
 
     Raises:
@@ -189,11 +189,11 @@ def read(path: Path) -> Stored:
         raise CheckpointError(f"{path}: its kind must be among {', '.join(KINDS)}, got {state.get('kind')!r}")
     sizes = state["architecture"]
     conv = tuple((channels, kernel, stride) for channels, kernel, stride in sizes.pop("conv"))
-    return Stored(
+    return StoredModel(
         kind=state["kind"],
         architecture=Architecture(**sizes, conv=conv),
         tensors=loaded.tensors,
-        targets=Targets(**state["targets"]) if state["targets"] else None,
+        quantiser_sizes=QuantiserSizes(**state["targets"]) if state["targets"] else None,
         vocabulary=tuple(state["vocabulary"]) if state["vocabulary"] else None,
         origin=state["origin"],
     )
@@ -207,29 +207,29 @@ def load_encoder(path: Path, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
     return model
 
 
-def load_pretraining(path: Path, dropout: Dropout = NO_DROPOUT) -> Pretraining:
+def load_pretraining(path: Path, dropout: Dropout = NO_DROPOUT) -> ContrastiveModel:
     """An encoder with its quantiser.
 
     Raises:
         CheckpointError: a file of another kind.
     """
     model = build(_of_kind(path, "pretraining"), dropout)
-    assert isinstance(model, Pretraining)
+    assert isinstance(model, ContrastiveModel)
     return model
 
 
-def load_recogniser(path: Path, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> Recogniser:
+def load_recogniser(path: Path, dropout: Dropout = NO_DROPOUT, head_dropout: float = 0.0) -> CTCModel:
     """An encoder with its head; what the head's symbols are, `read(path).vocabulary` says.
 
     Raises:
         CheckpointError: a file of another kind.
     """
     model = build(_of_kind(path, "recogniser"), dropout, head_dropout)
-    assert isinstance(model, Recogniser)
+    assert isinstance(model, CTCModel)
     return model
 
 
-def _of_kind(path: Path, kind: str) -> Stored:
+def _of_kind(path: Path, kind: str) -> StoredModel:
     stored = read(path)
     if stored.kind != kind:
         raise CheckpointError(f"{path}: it must hold a {kind} model, got {stored.kind!r}")
@@ -238,18 +238,19 @@ def _of_kind(path: Path, kind: str) -> Stored:
 
 def save_encoder(path: Path, encoder: Wav2Vec2, origin: Mapping[str, Any] | None = None) -> None:
     """Writes an encoder, with what is inserted in it."""
-    write(path, Stored(kind="encoder", architecture=encoder.architecture, tensors=encoder.state_dict(),
+    write(path, StoredModel(kind="encoder", architecture=encoder.architecture, tensors=encoder.state_dict(),
                        origin=origin or {}))  # fmt: skip
 
 
-def save_pretraining(path: Path, model: Pretraining, origin: Mapping[str, Any] | None = None) -> None:
+def save_pretraining(path: Path, model: ContrastiveModel, origin: Mapping[str, Any] | None = None) -> None:
     """Writes an encoder with its quantiser."""
-    write(path, Stored(kind="pretraining", architecture=model.encoder.architecture, targets=model.targets,
-                       tensors=model.state_dict(), origin=origin or {}))  # fmt: skip
+    write(path, StoredModel(kind="pretraining", architecture=model.encoder.architecture,
+                            quantiser_sizes=model.quantiser_sizes, tensors=model.state_dict(),
+                            origin=origin or {}))  # fmt: skip
 
 
 def save_recogniser(
-    path: Path, model: Recogniser, vocabulary: Sequence[str] | None, origin: Mapping[str, Any] | None = None
+    path: Path, model: CTCModel, vocabulary: Sequence[str] | None, origin: Mapping[str, Any] | None = None
 ) -> None:
     """Writes an encoder with its head.
 
@@ -258,5 +259,5 @@ def save_recogniser(
     """
     if vocabulary is not None and len(vocabulary) != model.head.out_features:
         raise ValueError(f"vocabulary must have {model.head.out_features} symbols, got {len(vocabulary)}")
-    write(path, Stored(kind="recogniser", architecture=model.encoder.architecture, tensors=model.state_dict(),
+    write(path, StoredModel(kind="recogniser", architecture=model.encoder.architecture, tensors=model.state_dict(),
                        vocabulary=tuple(vocabulary) if vocabulary else None, origin=origin or {}))  # fmt: skip

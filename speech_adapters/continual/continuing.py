@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-    from speech_adapters.data.batches import HiddenBatch
-    from speech_adapters.data.crops import Piece
-    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.data.batches import MaskedBatch
+    from speech_adapters.data.crops import Crop
+    from speech_adapters.model.contrastive import ContrastiveModel
 
 FULL, ADAPTERS, HEAD = Arm(kind="full"), Arm(kind="adapters", bottleneck=64), Arm(kind="head")
 
@@ -34,7 +34,7 @@ class Continue(Pretrain):
     arm: Arm = field(default=ADAPTERS)
     extractor_trained: bool = False
     source_model: str = "small-en"  # what was learned first, and is asked what became of it
-    replay_share: float = 0.0  # of the pieces, in 0..1, that are of the first language
+    replay_share: float = 0.0  # of the crops, in 0..1, that are of the first language
     replayed: tuple[str, ...] = ("fotaq-en",)
     anchor_weight: float = 0.0  # of the squared distance to the source's weights, summed
     then: tuple[str, ...] = ()  # sources that follow from `switch_step` on; empty goes on with the first
@@ -58,10 +58,10 @@ class Continue(Pretrain):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        pieces = round(self.batch_s / self.crop_s)
-        if not 0 <= self.replay_share <= 1 / pieces:
+        num_crops = round(self.batch_s / self.crop_s)
+        if not 0 <= self.replay_share <= 1 / num_crops:
             raise ValueError(
-                f"replay_share must be in 0..1/{pieces}, one piece of a batch of {pieces}, got {self.replay_share}"
+                f"replay_share must be in 0..1/{num_crops}, one crop of a batch of {num_crops}, got {self.replay_share}"
             )
         if self.anchor_weight and self.arm.kind != "full":
             raise ValueError(f"an anchor holds weights that are all trained, got arm {self.arm.kind}")
@@ -77,7 +77,7 @@ class Continue(Pretrain):
             model.encoder.extractor.requires_grad_(True)
         return model
 
-    def source(self) -> Pretraining:
+    def source(self) -> ContrastiveModel:
         """The model of the first language, as it was."""
         from speech_adapters.checkpoints.by_name import load_pretraining
 
@@ -87,17 +87,17 @@ class Continue(Pretrain):
 
     # ---- training items
 
-    def _pieces(self, seed: int, step: int) -> list[Piece]:
+    def _crops(self, seed: int, step: int) -> list[Crop]:
         from speech_adapters.data import crops
 
         count = round(self.batch_s / self.crop_s)
         sources = self.then if self.then and step >= self.switch_step else self.sources
-        drawn = crops.draw(sources, "train", self._crop, count, (seed, step))
+        drawn = crops.draw(sources, "train", self.crop_samples, count, (seed, step))
         # As many steps apart as it takes that the share comes out.
         if self.replay_share and int((step + 1) * count * self.replay_share) > int(
             step * count * self.replay_share
         ):
-            drawn[-1] = crops.draw(self.replayed, "train", self._crop, 1, (seed, step, 1))[0]
+            drawn[-1] = crops.draw(self.replayed, "train", self.crop_samples, 1, (seed, step, 1))[0]
         return drawn
 
     def prepare(self) -> None:
@@ -123,7 +123,7 @@ class Continue(Pretrain):
 
     # ---- learning
 
-    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         losses = super().losses(model, batch, step)
         if self.anchor_weight:
             network: Any = getattr(model, "module", model)

@@ -77,10 +77,10 @@ class Cost(Recipe):
         import torch
 
         from speech_adapters.model.adapters import apply
-        from speech_adapters.model.contrastive import Pretraining, Targets
+        from speech_adapters.model.contrastive import ContrastiveModel, QuantiserSizes
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
-        model = Pretraining(Wav2Vec2(self.architecture), Targets()).to(device)
+        model = ContrastiveModel(Wav2Vec2(self.architecture), QuantiserSizes()).to(device)
         kind = "adapters" if adapted else "full"
         apply(Arm(kind=kind, bottleneck=self.bottleneck), model.encoder)
         model.to(device).encoder.extractor.requires_grad_(True)  # so that the optimiser knows of it
@@ -99,10 +99,10 @@ class Cost(Recipe):
         waveform = torch.randn(self.utterances, samples, device=device) * 0.1
         lengths = torch.full((self.utterances,), samples, device=device)
         frames = self.architecture.num_frames(lengths)
-        hidden = span_mask(frames, int(frames.max()), Masking())
+        mask = span_mask(frames, int(frames.max()), Masking())
         begun = _clock(device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.bf16 and device == "cuda"):
-            losses = model(waveform, lengths, hidden)
+            losses = model(waveform, lengths, mask)
         torch.stack(list(losses.values())).sum().backward()
         done = _clock(device)
         optimiser.step()

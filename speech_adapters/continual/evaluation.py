@@ -28,22 +28,24 @@ from speech_adapters.pretrain import linear_phone_probe
 
 if TYPE_CHECKING:
     from speech_adapters.continual.continuing import Continue
-    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.model.contrastive import ContrastiveModel
     from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 SEGMENTS = 10  # of a training, so that its seconds have a spread
 
 
-def items(recipe: Continue, model: Pretraining, *, seed: int, split: str, folder: Path) -> Iterator[Item]:
+def items(
+    recipe: Continue, model: ContrastiveModel, *, seed: int, split: str, folder: Path
+) -> Iterator[Item]:
     """Every item of a run; what depends on the training alone comes from its journal and snapshots in `folder`."""
     device = next(model.parameters()).device
     source = recipe.source().to(device)
     for name in recipe.matrix:
-        yield from forgetting.contrast_items(model, source, name, split, recipe._crop)
+        yield from forgetting.contrast_items(model, source, name, split, recipe.crop_samples)
     if recipe.steps and recipe.arm.kind == "adapters":
         learned = AdapterSet.of(model, recipe.arm, recipe.language, by_name.sha256(recipe.source_model), {})
         bare = copy.deepcopy(source.encoder)
-        yield from forgetting.switched_off_items(bare, learned, recipe.matrix[0], split, recipe._crop)
+        yield from forgetting.switched_off_items(bare, learned, recipe.matrix[0], split, recipe.crop_samples)
     yield from seconds(folder / "journal.jsonl", recipe.steps)
     for name in filter(None, dict.fromkeys((*recipe.spelled, recipe.remembered))):
         on_the_way = _snapshots(recipe, folder) if name in recipe.spelled else {}
@@ -86,7 +88,7 @@ def _letters(
         yield Item(f"{part}/{id_}", groups[id_], part, values)
 
 
-def _recognition(recipe: Continue, model: Pretraining, split: str, seed: int) -> Iterator[Item]:
+def _recognition(recipe: Continue, model: ContrastiveModel, split: str, seed: int) -> Iterator[Item]:
     if not recipe.recognised:
         return
     arms = {"all": FULL, "adapters": replace(ADAPTERS, bottleneck=recipe.arm.bottleneck)}

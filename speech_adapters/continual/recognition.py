@@ -20,7 +20,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply, frozen_depth
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 BATCH_S = 16.0
@@ -38,14 +38,14 @@ def recognise(
     steps: int,
     peak_lr: float,
     train_s: float = 900.0,
-) -> Iterator[tuple[Any, scoring.Heard]]:
+) -> Iterator[tuple[Any, scoring.ScoredUtterance]]:
     """Clips of a source's part and what was heard, after `steps` on at most `train_s` seconds of its train part.
 
     The encoder given is not changed; adapters it has stay frozen below those of `arm`.
     """
     seed_all("recognise", seed, source, arm.kind)
     train, _ = scoring.feasible(_first(prepared.clips(source, "train"), train_s), encoder.architecture)
-    model = Recogniser(copy.deepcopy(encoder), len(Vocabulary.of(train[0].language)))
+    model = CTCModel(copy.deepcopy(encoder), len(Vocabulary.of(train[0].language)))
     apply(arm, model.encoder, model.head)
     model.to(next(encoder.parameters()).device)
     depth = frozen_depth(model.encoder)
@@ -56,7 +56,7 @@ def recognise(
         with torch.inference_mode():
             row = _prefix(model, clip, depth)
             log_probs, _ = model(row[None], torch.tensor([len(row)], device=row.device), depth)
-            yield clip, scoring.judge(log_probs[0], clip)
+            yield clip, scoring.score_utterance(log_probs[0], clip)
 
 
 def _first(clips: tuple[Any, ...], most_s: float) -> list[Any]:
@@ -69,14 +69,14 @@ def _first(clips: tuple[Any, ...], most_s: float) -> list[Any]:
     return chosen
 
 
-def _prefix(model: Recogniser, clip: Any, depth: int) -> Tensor:
+def _prefix(model: CTCModel, clip: Any, depth: int) -> Tensor:
     device = model.head.weight.device
     waveform = batches.as_float(clip.waveform()).to(device)
     return model.prefix(waveform, depth) if depth >= 0 else waveform
 
 
 def _train(
-    model: Recogniser, clips: tuple[Any, ...], kept: dict[str, Tensor], depth: int, seed: int, steps: int,
+    model: CTCModel, clips: tuple[Any, ...], kept: dict[str, Tensor], depth: int, seed: int, steps: int,
     peak_lr: float,
 ) -> None:  # fmt: skip
     weights = [weight for weight in model.parameters() if weight.requires_grad]

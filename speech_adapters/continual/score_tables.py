@@ -62,7 +62,7 @@ def _forgetting(runs: Sequence[Run]) -> Table:
     chance = "".join(f" Chance is {number(math.log(1 + count))} nats." for count in sorted(negatives))
     caption = (
         "Contrastive loss in nats on held-out pieces with fixed masks and negatives, the answers being the source "
-        f"model's codes; below it the difference to the source, and the share of hidden frames told apart.{chance} "
+        f"model's codes; below it the difference to the source, and the share of masked frames told apart.{chance} "
         "Adapters are switched on, but for the column before the last: the largest difference to the source's outputs "
         f"once they are switched off. {OVER_SEEDS}"
     )

@@ -48,14 +48,14 @@ def nats(
 
 
 @dataclass(frozen=True)
-class Heard:
+class ScoredUtterance:
     """What a model made of one clip, as counts that add."""
 
     scores: dict[str, float]
     hypothesis: str
 
 
-def judge(log_probs: Float[Tensor, "frame symbol"], clip: Any) -> Heard:
+def score_utterance(log_probs: Float[Tensor, "frame symbol"], clip: Any) -> ScoredUtterance:
     """Loss and greedy errors of one clip against its text."""
     frames = torch.tensor([len(log_probs)], device=log_probs.device)
     hypothesis = decoding.greedy(log_probs, Vocabulary.of(clip.language))
@@ -68,4 +68,4 @@ def judge(log_probs: Float[Tensor, "frame symbol"], clip: Any) -> Heard:
         "word_errors": words.errors,
         "blank_share": (log_probs.argmax(dim=1) == 0).float().mean().item(),
     }
-    return Heard(scores, hypothesis)
+    return ScoredUtterance(scores, hypothesis)

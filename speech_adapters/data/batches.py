@@ -32,15 +32,15 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class HiddenBatch(Batch):
-    """Unlabelled pieces and which of their frames are hidden, drawn for each piece alone: shards do not change it."""
+class MaskedBatch(Batch):
+    """Unlabelled crops and which of their frames are masked, drawn for each crop alone: shards do not change it."""
 
-    hidden: Bool[Tensor, "batch frame"] = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool))
-    seeds: tuple[int, ...] = ()  # of what else is drawn for a piece
-    frames_a_shard: float = 0.0  # hidden frames of the global batch, divided by its shards
+    mask: Bool[Tensor, "batch frame"] = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool))
+    seeds: tuple[int, ...] = ()  # of what else is drawn for a crop
+    masked_frames_per_shard: float = 0.0  # masked frames of the global batch, divided by its shards
 
-    def to(self, device: Any) -> HiddenBatch:
-        moved = {name: getattr(self, name).to(device) for name in ("inputs", "lengths", "hidden")}
+    def to(self, device: Any) -> MaskedBatch:
+        moved = {name: getattr(self, name).to(device) for name in ("inputs", "lengths", "mask")}
         return replace(self, **moved)
 
 

@@ -210,7 +210,7 @@ def _tell(folder: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
 
 
 def _tell_hours(folder: Path, seconds: Mapping[str, np.ndarray]) -> None:
-    """Hours of each part, and how many of them pieces can be drawn from: none is ever of two recordings."""
+    """Hours of each part, and how many of them are long enough for a crop: none is ever of two recordings."""
     for part, each in seconds.items():
         if not len(each):
             _say(

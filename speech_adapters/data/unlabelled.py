@@ -5,8 +5,8 @@
 
 Every file is decoded once, to find what is wrong with it (see `audio_files`). A file with a fault is left out, named
 and counted, and so is a twin: one with the very bytes of an earlier file, which may lie in another part. A folder of
-which more than `folder_index.MOST_BAD` is left out is refused. What breaks later never ends a run: its pieces are
-replaced (see `stretches.Piece`).
+which more than `folder_index.MOST_BAD` is left out is refused. What breaks later never ends a run: crops of it are
+replaced (see `crops.Crop`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Recording:
-    """A file, as a stretch of speech of its own."""
+    """A file, as a track of its own."""
 
     source: str
     name: str  # its path inside the folder
@@ -184,7 +184,7 @@ def _mark(recording: Recording, fault: str) -> None:
         return
     except OSError as error:
         fault = f"{fault} (and cannot be marked: {error})"
-    print(f"bad from now on, its pieces are replaced: {recording.id}: {fault}", file=sys.stderr, flush=True)
+    print(f"bad from now on, crops of it are replaced: {recording.id}: {fault}", file=sys.stderr, flush=True)
 
 
 def _marked(index_path: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What fairseq trained with `wav2vec_ctc_adapters`, under our names and back. Needs no fairseq.
 
 Theirs: `w2v_encoder.w2v_model.encoder.layers.0.dropout1.adapter.down.weight`, `w2v_encoder.proj.bias`;
-ours, as in a `Recogniser`: `encoder.layers.0.after_attention.down.weight`, `head.bias`.
+ours, as in a `CTCModel`: `encoder.layers.0.after_attention.down.weight`, `head.bias`.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def as_json(transcript: Transcript) -> str:
     """Everything: times in seconds, confidences in 0..1 (see `ctc.Word`)."""
     content = {
         "file": str(transcript.path),
-        "adapter": transcript.voice.label,
-        "language": transcript.voice.language or None,
+        "adapter": transcript.decoder.label,
+        "language": transcript.decoder.language or None,
         "duration_s": round(transcript.duration_s, 3),
         "text": transcript.text,
         "segments": [

@@ -19,7 +19,7 @@ from torch import Tensor
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, duration_s
 from speech_adapters.ctc import decoding
 from speech_adapters.ctc.decoding import Word
-from speech_adapters.inference.listener import Listener, Voice
+from speech_adapters.inference.recogniser import Decoder, Recogniser
 from speech_adapters.inference.segments import Segments
 from speech_adapters.inference.windows import Failure, Stitch, Windows
 from speech_adapters.model.wav2vec2 import pad
@@ -30,10 +30,10 @@ POOL_S = 240.0  # sound read ahead and sorted by length, so that batches hold li
 
 @dataclass(frozen=True)
 class Transcript:
-    """One file through one voice."""
+    """One file through one decoder."""
 
     path: Path
-    voice: Voice
+    decoder: Decoder
     duration_s: float
     segments: tuple[tuple[Word, ...], ...]  # with pauses between them; none is empty
 
@@ -46,12 +46,12 @@ class Transcript:
         return " ".join(word.text for word in self.words)
 
 
-def windows_of(listener: Listener) -> Windows:
-    return Windows(listener.architecture, WINDOW_S, OVERLAP_S)
+def windows_of(recogniser: Recogniser) -> Windows:
+    return Windows(recogniser.architecture, WINDOW_S, OVERLAP_S)
 
 
-def count_windows(paths: Sequence[Path], listener: Listener) -> int | None:
-    """Windows of all files and voices, where every header tells its length; what cannot be opened has none."""
+def count_windows(paths: Sequence[Path], recogniser: Recogniser) -> int | None:
+    """Windows of all files and decoders, where every header tells its length; what cannot be opened has none."""
     total = 0
     for path in paths:
         try:
@@ -60,38 +60,38 @@ def count_windows(paths: Sequence[Path], listener: Listener) -> int | None:
             continue
         if length_s is None:
             return None
-        total += windows_of(listener).count(length_s) * len(listener.voices)
+        total += windows_of(recogniser).count(length_s) * len(recogniser.decoders)
     return total
 
 
 def transcribe(
     paths: Sequence[Path],
-    listener: Listener,
+    recogniser: Recogniser,
     *,
     batch_s: float = 60.0,
     advance: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[Transcript, ...] | Failure]:
-    """Each file in turn: its transcripts, one a voice, or why there are none.
+    """Each file in turn: its transcripts, one a decoder, or why there are none.
 
     Args:
         batch_s: seconds of sound, padding included, that are computed at once; one window at least.
-        advance: called after each window of each voice.
+        advance: called after each window of each decoder.
     """
-    for pool in _pools(_windows(paths, listener), POOL_S):
-        rows = _recognise(pool, listener, batch_s, advance)
+    for pool in _pools(_windows(paths, recogniser), POOL_S):
+        rows = _recognise(pool, recogniser, batch_s, advance)
         for number, window in enumerate(pool):
-            for voice, track in window.file.tracks.items():
-                if (number, voice) in rows:
-                    track.add(window.first, rows[number, voice])
+            for decoder, track in window.file.tracks.items():
+                if (number, decoder) in rows:
+                    track.add(window.first, rows[number, decoder])
             if window.samples is None:
                 yield window.file.finish()
 
 
-class _Track:
-    """One voice's log-probabilities of one file on their way to words."""
+class _DecodedFile:
+    """One decoder's log-probabilities of one file on their way to words."""
 
-    def __init__(self, voice: Voice, windows: Windows):
-        self._voice, self._frame_s = voice, windows.architecture.frame_s
+    def __init__(self, decoder: Decoder, windows: Windows):
+        self._decoder, self._frame_s = decoder, windows.architecture.frame_s
         self._stitch, self._segments = Stitch(windows), Segments(self._frame_s)
         self.done: list[tuple[Word, ...]] = []
 
@@ -105,7 +105,7 @@ class _Track:
     def _write(self, segments: Iterable[tuple[int, Tensor]]) -> None:
         for first, log_probs in segments:
             words = decoding.align(
-                log_probs, self._voice.read(log_probs), self._voice.vocabulary, self._frame_s
+                log_probs, self._decoder.decode(log_probs), self._decoder.vocabulary, self._frame_s
             )
             shift_s = first * self._frame_s
             if words:
@@ -120,10 +120,12 @@ class _Track:
 class _File:
     """A file in work."""
 
-    def __init__(self, path: Path, listener: Listener):
+    def __init__(self, path: Path, recogniser: Recogniser):
         self.path, self.duration_s = path, 0.0
         self.fault: Failure | None = None
-        self.tracks = {voice: _Track(voice, windows_of(listener)) for voice in listener.voices}
+        self.tracks = {
+            decoder: _DecodedFile(decoder, windows_of(recogniser)) for decoder in recogniser.decoders
+        }
 
     def finish(self) -> tuple[Transcript, ...] | Failure:
         if self.fault:
@@ -131,8 +133,8 @@ class _File:
         for track in self.tracks.values():
             track.finish()
         return tuple(
-            Transcript(self.path, voice, self.duration_s, tuple(track.done))
-            for voice, track in self.tracks.items()
+            Transcript(self.path, decoder, self.duration_s, tuple(track.done))
+            for decoder, track in self.tracks.items()
         )
 
 
@@ -143,10 +145,10 @@ class _Window:
     samples: np.ndarray | None  # None: the file ended
 
 
-def _windows(paths: Sequence[Path], listener: Listener) -> Iterator[_Window]:
-    windows = windows_of(listener)
+def _windows(paths: Sequence[Path], recogniser: Recogniser) -> Iterator[_Window]:
+    windows = windows_of(recogniser)
     for path in paths:
-        file = _File(path, listener)
+        file = _File(path, recogniser)
         try:
             for first, samples in windows.cut(path):
                 file.duration_s = first * windows.architecture.frame_s + len(samples) / SAMPLE_RATE_HZ
@@ -170,27 +172,27 @@ def _pools(windows: Iterator[_Window], pool_s: float) -> Iterator[list[_Window]]
 
 
 def _recognise(
-    pool: Sequence[_Window], listener: Listener, batch_s: float, advance: Callable[[], object]
-) -> dict[tuple[int, Voice], Tensor]:
-    """Log-probabilities by place in the pool and voice; a file known to be faulty is left out."""
+    pool: Sequence[_Window], recogniser: Recogniser, batch_s: float, advance: Callable[[], object]
+) -> dict[tuple[int, Decoder], Tensor]:
+    """Log-probabilities by place in the pool and decoder; a file known to be faulty is left out."""
     work = [
-        (number, voice, window.samples)
+        (number, decoder, window.samples)
         for number, window in enumerate(pool)
         if window.samples is not None and not window.file.fault
-        for voice in listener.voices
+        for decoder in recogniser.decoders
     ]
     work.sort(key=lambda item: -len(item[2]))
-    rows: dict[tuple[int, Voice], Tensor] = {}
+    rows: dict[tuple[int, Decoder], Tensor] = {}
     while work:
         count = max(1, int(batch_s * SAMPLE_RATE_HZ) // len(work[0][2]))
         batch, work = work[:count], work[count:]
         waveform, num_samples = pad([torch.from_numpy(samples) for *_, samples in batch])
-        outputs = listener.engine.log_probs(
-            waveform.to(listener.device),
-            num_samples.to(listener.device),
-            [voice.name for _, voice, _ in batch],
+        outputs = recogniser.acoustic_model.log_probs(
+            waveform.to(recogniser.device),
+            num_samples.to(recogniser.device),
+            [decoder.name for _, decoder, _ in batch],
         )
-        for (number, voice, _), output in zip(batch, outputs, strict=True):
-            rows[number, voice] = output.cpu()
+        for (number, decoder, _), output in zip(batch, outputs, strict=True):
+            rows[number, decoder] = output.cpu()
             advance()
     return rows

@@ -94,7 +94,7 @@ ARCHITECTURES = {"base": BASE, "large": LARGE, "xlsr": XLSR, "small": SMALL, "de
 
 @dataclass(frozen=True, kw_only=True)
 class Masking:
-    """Spans that are hidden: each place starts one with probability `start`, so spans overlap [§3.1]."""
+    """Spans that are masked: each place starts one with probability `start`, so spans overlap [§3.1]."""
 
     start: float = 0.065  # share of places that start a span, in 0..1
     span: int = 10  # places that a span hides

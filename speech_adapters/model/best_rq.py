@@ -1,11 +1,11 @@
-"""A first stage of pre-training: at hidden frames, name the fixed random codes of their log-mel spectrum.
+"""BEST-RQ, the first stage of pre-training: at masked frames, predict codebook indices of a random quantiser.
 
-These are the targets of BEST-RQ [Chiu22, arXiv 2202.01855]: a random projection and random codebooks that are never
-trained, so there is nothing that could collapse. From nothing, wav2vec 2.0's own objective has to find features and
+The quantiser is a random projection of the log-mel spectrum onto random codebooks that are never trained [Chiu22, arXiv
+2202.01855], so there is nothing that could collapse. From nothing, wav2vec 2.0's own objective has to find features and
 codes at once; on two CPU cores an hour of it left features that tell phones apart less well than a log-mel spectrum
 does. This stage's layers tell them apart better than it (speech_adapters/asr/README.md has both), and the contrast
 that follows starts from features worth quantising. Departures: several codebooks as in [Zhang23, arXiv 2303.01037],
-and visible frames are named too, at half the weight, so that every frame teaches the convolutions.
+and unmasked frames are predicted too, at half the weight, so that every frame trains the convolutions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLOOR = 1e-5  # of mel energies, about -100 dB of full scale
 DRAWN_FROM = 1  # seed of projections and codebooks
 
 
-class RandomCodes(nn.Module):
+class RandomProjectionQuantiser(nn.Module):
     """Frames to codes: log-mel, standardised band by band over the utterance, projected, the nearest entry."""
 
     mel_filters: Tensor
@@ -62,42 +62,40 @@ class RandomCodes(nn.Module):
         return torch.cat([padded[i : i + len(bands)] for i in range(1 + 2 * NEIGHBOURS)], dim=1)
 
 
-class FixedCodes(nn.Module):
-    """An encoder and a linear layer that names codes; `watched` has the share of hidden frames named right."""
+class BestRQModel(nn.Module):
+    """An encoder with a linear output head over the codebook entries; `metrics` has the accuracy at masked frames."""
 
-    def __init__(self, encoder: Wav2Vec2, codebooks: int = 4, codes: int = 128, visible_weight: float = 0.5):
+    def __init__(self, encoder: Wav2Vec2, codebooks: int = 4, codes: int = 128, unmasked_weight: float = 0.5):
         super().__init__()
-        self.encoder, self.visible_weight = encoder, visible_weight
-        self.random_codes = RandomCodes(encoder.architecture, codebooks, codes)
+        self.encoder, self.unmasked_weight = encoder, unmasked_weight
+        self.quantiser = RandomProjectionQuantiser(encoder.architecture, codebooks, codes)
         self.head = nn.Linear(encoder.architecture.width, codebooks * codes)
         self.shape = (codebooks, codes)
-        self.watched: dict[str, Tensor] = {}
+        self.metrics: dict[str, Tensor] = {}
 
     def forward(
         self,
         waveform: Float[Tensor, "batch sample"],
         num_samples: Int[Tensor, " batch"],
-        hidden: Bool[Tensor, "batch frame"],
+        mask: Bool[Tensor, "batch frame"],
     ) -> dict[str, Tensor]:
-        """Cross-entropy in nats a code, at hidden frames and weighted at the utterances' other own frames."""
+        """Cross-entropy in nats a codebook, at masked frames and, weighted, at the others; padding is left out."""
         features, num_frames = self.encoder.extract(waveform, num_samples)
-        x = self.encoder.contextualise(self.encoder.embed(features, num_frames, hidden), num_frames)
+        x = self.encoder.contextualise(self.encoder.embed(features, num_frames, mask), num_frames)
         with torch.no_grad():
-            found = [
-                self.random_codes(row[:n]) for row, n in zip(waveform, num_samples.tolist(), strict=True)
-            ]
-        codes = nn.utils.rnn.pad_sequence(found, batch_first=True)
-        own = torch.arange(x.shape[1], device=x.device) < num_frames[:, None]
+            found = [self.quantiser(row[:n]) for row, n in zip(waveform, num_samples.tolist(), strict=True)]
+        indices = nn.utils.rnn.pad_sequence(found, batch_first=True)
+        valid = torch.arange(x.shape[1], device=x.device) < num_frames[:, None]
         with torch.autocast(waveform.device.type, enabled=False):
-            named = self.head(x.float()).unflatten(2, self.shape)
-            losses = {"hidden": _cross_entropy(named[hidden], codes[hidden])}
-            if self.visible_weight:
-                visible = own & ~hidden
-                losses["visible"] = self.visible_weight * _cross_entropy(named[visible], codes[visible])
-        right = (named[hidden].argmax(dim=2) == codes[hidden]).float().mean()
-        self.watched = {"accuracy": right.detach()}
+            logits = self.head(x.float()).unflatten(2, self.shape)
+            losses = {"masked": _cross_entropy(logits[mask], indices[mask])}
+            if self.unmasked_weight:
+                others = valid & ~mask
+                losses["unmasked"] = self.unmasked_weight * _cross_entropy(logits[others], indices[others])
+        accuracy = (logits[mask].argmax(dim=2) == indices[mask]).float().mean()
+        self.metrics = {"accuracy": accuracy.detach()}
         return losses
 
 
-def _cross_entropy(named: Tensor, codes: Tensor) -> Tensor:
-    return F.cross_entropy(named.flatten(0, 1), codes.flatten())
+def _cross_entropy(logits: Tensor, indices: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1), indices.flatten())

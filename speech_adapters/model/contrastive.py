@@ -1,8 +1,8 @@
-"""The self-supervised objective of wav2vec 2.0 [Baevski20 §3]: tell a masked frame's own code from those of others.
+"""The self-supervised objective of wav2vec 2.0 [Baevski20 §3]: InfoNCE at masked frames, and a diversity loss.
 
-Hidden frames are predicted from context; the answer is the quantised feature of that frame, the wrong answers are
-those of other hidden frames of the same utterance. Beside that the codes are to be used evenly. Chance is
-`ln(1 + num_negatives)` nats.
+A masked frame is predicted from its context; the positive is the quantised feature of that frame, the negatives are
+those of other masked frames of the same utterance. The diversity loss asks that codebook entries be used evenly. Chance
+is `ln(1 + num_negatives)` nats.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Targets:
-    """Sizes of the quantiser and of the space in which contexts meet codes [§4.2]."""
+class QuantiserSizes:
+    """Sizes of the product quantiser and of the space in which similarities are taken [§4.2]."""
 
     groups: int = 2
     codes: int = 320  # entries in each group's codebook
     code_width: int = 256  # of all groups together
-    width: int = 256  # of the space of comparison
+    width: int = 256  # of both projections
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """How codes are told apart, and what else is asked."""
+class ContrastiveObjective:
+    """Temperatures, negatives and weights of the terms [§3.2]."""
 
     num_negatives: int = 100
     temperature: float = 0.1  # of the cosine similarities
@@ -47,37 +47,35 @@ class Contrast:
 
     @property
     def chance(self) -> float:
-        """Contrastive loss in nats of one that knows nothing."""
+        """Contrastive loss in nats of uniform similarities."""
         return math.log(1 + self.num_negatives)
 
 
 class Quantiser(nn.Module):
     """Product quantiser with Gumbel-softmax choices [§2, "Quantization module"; Jang17]."""
 
-    def __init__(self, channels: int, targets: Targets):
+    def __init__(self, channels: int, sizes: QuantiserSizes):
         super().__init__()
-        self.groups, self.codes = targets.groups, targets.codes
-        self.logits = nn.Linear(channels, targets.groups * targets.codes)
+        self.groups, self.codes = sizes.groups, sizes.codes
+        self.logits = nn.Linear(channels, sizes.groups * sizes.codes)
         # Wide logits and codes: with narrow ones every frame takes the same code and nothing is ever learned.
         nn.init.normal_(self.logits.weight)
         nn.init.zeros_(self.logits.bias)
-        self.codebook = nn.Parameter(
-            torch.randn(targets.groups, targets.codes, targets.code_width // targets.groups)
-        )
+        self.codebook = nn.Parameter(torch.randn(sizes.groups, sizes.codes, sizes.code_width // sizes.groups))
 
     def forward(
         self,
         features: Float[Tensor, "frame channel"],
         temperature: float,
         noise: Float[Tensor, "frame group entry"] | None = None,
-    ) -> tuple[Float[Tensor, "frame code"], Int[Tensor, "frame group"], Float[Tensor, "group entry"]]:
-        """Codes, which entries they are, and how often each entry is expected [Eq. 4's p-bar].
+    ) -> tuple[Float[Tensor, "frame quantised"], Int[Tensor, "frame group"], Float[Tensor, "group entry"]]:
+        """Quantised features, their codebook indices, and the mean softmax probability of each entry [Eq. 4's p-bar].
 
-        Training draws entries by Gumbel-softmax and lets gradients through as if they were soft; `noise` is standard
-        Gumbel, drawn unless given.
+        Training samples indices by Gumbel-softmax with a straight-through gradient; `noise` is standard Gumbel, drawn
+        unless given.
         """
         logits = self.logits(features).float().unflatten(1, (self.groups, self.codes))
-        usage = logits.softmax(dim=2).mean(dim=0)
+        probabilities = logits.softmax(dim=2).mean(dim=0)
         if self.training:
             noise = -torch.empty_like(logits).exponential_().log() if noise is None else noise
             soft = ((logits + noise) / temperature).softmax(dim=2)
@@ -85,24 +83,24 @@ class Quantiser(nn.Module):
             chosen = hard - soft.detach() + soft
         else:
             chosen = F.one_hot(logits.argmax(dim=2), self.codes).to(logits.dtype)
-        codes = torch.einsum("fge,gec->fgc", chosen, self.codebook.float())
-        return codes.flatten(1), chosen.argmax(dim=2), usage
+        quantised = torch.einsum("fge,gec->fgc", chosen, self.codebook.float())
+        return quantised.flatten(1), chosen.argmax(dim=2), probabilities
 
 
-def perplexity(usage: Float[Tensor, "group entry"]) -> Float[Tensor, ""]:
+def perplexity(probabilities: Float[Tensor, "group entry"]) -> Float[Tensor, ""]:
     """`sum_g exp(-sum_e p ln p)`, from `groups` (one entry each) to `groups * entries` (all alike)."""
-    return (-(usage * (usage + 1e-7).log()).sum(dim=1)).exp().sum()
+    return (-(probabilities * (probabilities + 1e-7).log()).sum(dim=1)).exp().sum()
 
 
 def draw_negatives(
     counts: Int[Tensor, " batch"],
     num_negatives: int,
-    uniform: Float[Tensor, "batch hidden negative"] | None = None,
-) -> Int[Tensor, "batch hidden negative"]:
-    """For every hidden frame of an utterance, places of other hidden frames of the same one, with replacement.
+    uniform: Float[Tensor, "batch masked negative"] | None = None,
+) -> Int[Tensor, "batch masked negative"]:
+    """For every masked frame of an utterance, places of other masked frames of the same one, with replacement.
 
     `uniform` are numbers in [0, 1) to draw by, taken from torch unless given. Rows past `counts` and utterances
-    with one hidden frame point nowhere useful; `contrastive` leaves them out.
+    with one masked frame point nowhere useful; `contrastive` leaves them out.
     """
     most = int(counts.max())
     others = (counts - 1).clamp(min=1)[:, None, None]
@@ -115,108 +113,125 @@ def draw_negatives(
 
 
 def contrastive(
-    context: Float[Tensor, "batch hidden width"],
-    codes: Float[Tensor, "batch hidden width"],
-    entries: Int[Tensor, "batch hidden group"],
+    context: Float[Tensor, "batch masked width"],
+    quantised: Float[Tensor, "batch masked width"],
+    indices: Int[Tensor, "batch masked group"],
     counts: Int[Tensor, " batch"],
-    negatives: Int[Tensor, "batch hidden negative"],
+    negatives: Int[Tensor, "batch masked negative"],
     temperature: float,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """InfoNCE over cosine similarities [Eq. 3], nats a hidden frame, and the share of frames that are right.
+    """InfoNCE over cosine similarities [Eq. 3], mean nats of masked frames, and the accuracy in 0..1.
 
-    `-ln exp(sim(c_t, q_t) / k) / sum_q~ exp(sim(c_t, q~) / k)`. A negative that is the same code as the answer
+    `-ln exp(sim(c_t, q_t) / k) / sum_q~ exp(sim(c_t, q~) / k)`. A negative with the codebook indices of the positive
     does not count, as in fairseq. Similarities are those of all pairs, from one matrix product an utterance.
 
+    Args:
+        quantised: the positives, in the order of `context`.
+        counts: masked frames of each utterance; later rows are padding.
+        negatives: places of negatives in the utterance, see `draw_negatives`.
+
     Raises:
-        ValueError: no utterance has two hidden frames.
+        ValueError: no utterance has two masked frames.
     """
-    asked = (torch.arange(context.shape[1], device=counts.device) < counts[:, None]) & (counts[:, None] > 1)
-    if not bool(asked.any()):
+    scored = (torch.arange(context.shape[1], device=counts.device) < counts[:, None]) & (counts[:, None] > 1)
+    if not bool(scored.any()):
         raise ValueError(
-            "a contrast needs two hidden frames in one utterance; mask more or take longer clips"
+            "a contrast needs two masked frames in one utterance; mask more or take longer crops"
         )
     similarity = (
-        F.normalize(context.float(), dim=2) @ F.normalize(codes.float(), dim=2).transpose(1, 2) / temperature
+        F.normalize(context.float(), dim=2)
+        @ F.normalize(quantised.float(), dim=2).transpose(1, 2)
+        / temperature
     )
-    same = (entries[:, :, None] == entries[:, None]).all(dim=3)
-    rival = similarity.masked_fill(same, -torch.inf).gather(2, negatives)
-    logits = torch.cat([similarity.diagonal(dim1=1, dim2=2)[:, :, None], rival], dim=2)[asked]
-    right = (logits[:, 0] > logits[:, 1:].amax(dim=1)).float().mean()
-    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device)), right
+    same = (indices[:, :, None] == indices[:, None]).all(dim=3)
+    negative = similarity.masked_fill(same, -torch.inf).gather(2, negatives)
+    logits = torch.cat([similarity.diagonal(dim1=1, dim2=2)[:, :, None], negative], dim=2)[scored]
+    accuracy = (logits[:, 0] > logits[:, 1:].amax(dim=1)).float().mean()
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device)), accuracy
 
 
-class Pretraining(nn.Module):
-    """An encoder with the quantiser and the two projections that only pre-training needs.
+class ContrastiveModel(nn.Module):
+    """wav2vec 2.0 for pre-training: the encoder with its quantiser and the two projections.
 
-    After a forward pass `watched` tells whether it learns: the share of hidden frames told apart, and the perplexity of
-    the codes as used and as expected (which the diversity term raises), each summed over groups.
+    After a forward pass `metrics` has the accuracy of the contrast, and the perplexity of the codebook indices as
+    sampled and as expected (which the diversity loss raises), each summed over groups.
     """
 
-    def __init__(self, encoder: Wav2Vec2, targets: Targets, contrast: Contrast | None = None):
+    def __init__(
+        self, encoder: Wav2Vec2, sizes: QuantiserSizes, objective: ContrastiveObjective | None = None
+    ):
         super().__init__()
-        self.contrast = contrast or Contrast()
-        self.watched: dict[str, Tensor] = {}
+        self.objective = objective or ContrastiveObjective()
+        self.metrics: dict[str, Tensor] = {}
         channels = encoder.architecture.conv[-1][0]
-        self.encoder, self.targets = encoder, targets
-        self.quantiser = Quantiser(channels, targets)
-        self.code_projection = nn.Linear(targets.code_width, targets.width)
-        self.context_projection = nn.Linear(encoder.architecture.width, targets.width)
+        self.encoder, self.quantiser_sizes = encoder, sizes
+        self.quantiser = Quantiser(channels, sizes)
+        self.code_projection = nn.Linear(sizes.code_width, sizes.width)
+        self.context_projection = nn.Linear(encoder.architecture.width, sizes.width)
 
     def forward(
         self,
         waveform: Float[Tensor, "batch sample"],
         num_samples: Int[Tensor, " batch"],
-        hidden: Bool[Tensor, "batch frame"],
+        mask: Bool[Tensor, "batch frame"],
         step: int = 0,
-        negatives: Int[Tensor, "batch hidden negative"] | None = None,
+        negatives: Int[Tensor, "batch masked negative"] | None = None,
         seeds: Sequence[int] | None = None,
-        frames_a_shard: float | None = None,
+        masked_frames_per_shard: float | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted losses on a batch whose frames `hidden` are masked.
+        """Weighted losses on a batch, of whose frames `mask` chooses the masked ones.
 
         Args:
-            negatives: for each hidden frame, drawn unless given.
-            seeds: of each utterance's Gumbel noise and negatives, so that no utterance's draws depend on another's.
-            frames_a_shard: hidden frames of the global batch divided by its shards; the mean over shards is then that
-                over all frames, however they are spread. None takes this batch's own.
+            negatives: for each masked frame, drawn unless given.
+            seeds: of each utterance's Gumbel noise and negatives, which then depend on no other utterance.
+            masked_frames_per_shard: masked frames of the global batch divided by its shards; the mean over shards is
+                then that over all frames, however they are spread. None takes this batch's own.
         """
-        contrast = self.contrast
+        objective = self.objective
         features, num_frames = self.encoder.extract(waveform, num_samples)
-        x = self.encoder.contextualise(self.encoder.embed(features, num_frames, hidden), num_frames)
-        counts = hidden.sum(dim=1)
-        picked = self.encoder.feature_norm(features)[hidden]
+        x = self.encoder.contextualise(self.encoder.embed(features, num_frames, mask), num_frames)
+        counts = mask.sum(dim=1)
+        unmasked = self.encoder.feature_norm(features)[mask]
         noise, uniform = self._draws(counts, seeds) if seeds else (None, None)
         # Outside autocast: sixteen bits cannot tell similar codes apart.
         with torch.autocast(waveform.device.type, enabled=False):
-            codes, entries, usage = self.quantiser(picked.float(), contrast.gumbel(step), noise)
-            context = _rows(self.context_projection(x[hidden].float()), counts)
-            answers = _rows(self.code_projection(codes), counts)
-            if negatives is None:
-                negatives = draw_negatives(counts, contrast.num_negatives, uniform)
-            nce, right = contrastive(
-                context, answers, _rows(entries, counts), counts, negatives, contrast.temperature
+            quantised, indices, probabilities = self.quantiser(
+                unmasked.float(), objective.gumbel(step), noise
             )
-            soft = perplexity(_mean_over_ranks(usage, len(picked)))
-            total = self.targets.groups * self.targets.codes
+            context = _rows(self.context_projection(x[mask].float()), counts)
+            positives = _rows(self.code_projection(quantised), counts)
+            if negatives is None:
+                negatives = draw_negatives(counts, objective.num_negatives, uniform)
+            contrast, accuracy = contrastive(
+                context, positives, _rows(indices, counts), counts, negatives, objective.temperature
+            )
+            soft = perplexity(_mean_over_ranks(probabilities, len(unmasked)))
+            total = self.quantiser_sizes.groups * self.quantiser_sizes.codes
+            share = 1.0
+            if masked_frames_per_shard:
+                share = int(counts[counts > 1].sum()) / masked_frames_per_shard
             losses = {
-                "contrastive": nce
-                * (int(counts[counts > 1].sum()) / frames_a_shard if frames_a_shard else 1.0),
-                "diversity": contrast.diversity_weight * (total - soft) / total,
+                "contrastive": contrast * share,
+                "diversity": objective.diversity_weight * (total - soft) / total,
             }
-            if contrast.penalty_weight:
-                losses["penalty"] = contrast.penalty_weight * own_mean_square(features.float(), num_frames)
-        used = F.one_hot(entries, self.targets.codes).float().mean(dim=0)
-        self.watched = {"accuracy": right, "perplexity": perplexity(used), "soft_perplexity": soft.detach()}
+            if objective.penalty_weight:
+                losses["penalty"] = objective.penalty_weight * feature_penalty(features.float(), num_frames)
+        used = F.one_hot(indices, self.quantiser_sizes.codes).float().mean(dim=0)
+        self.metrics = {
+            "accuracy": accuracy,
+            "perplexity": perplexity(used),
+            "soft_perplexity": soft.detach(),
+        }
         return losses
 
     def _draws(self, counts: Tensor, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Gumbel noise of all hidden frames one after another, and numbers to draw negatives by, a row an utterance."""
-        shape = (self.targets.groups, self.targets.codes)
+        """Gumbel noise of all masked frames one after another, and numbers to draw negatives by, a row an utterance."""
+        shape = (self.quantiser_sizes.groups, self.quantiser_sizes.codes)
         noises, uniforms = [], []
         for count, seed in zip(counts.tolist(), seeds, strict=True):
             # On the CPU, so that the same numbers come out on every device.
             generator = torch.Generator().manual_seed(seed)
-            uniforms.append(torch.rand(count, self.contrast.num_negatives, generator=generator))
+            uniforms.append(torch.rand(count, self.objective.num_negatives, generator=generator))
             noises.append(-torch.empty(count, *shape).exponential_(generator=generator).log())
         device = counts.device
         return torch.cat(noises).to(device), nn.utils.rnn.pad_sequence(uniforms, batch_first=True).to(device)
@@ -234,10 +249,10 @@ def _mean_over_ranks(mean: Tensor, count: int) -> Tensor:
     return summed / total
 
 
-def own_mean_square(
+def feature_penalty(
     features: Float[Tensor, "batch frame channel"], num_frames: Int[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
-    """Mean square of the features of the utterances' own frames."""
+    """Mean square of the conv features, padding left out."""
     own = torch.arange(features.shape[1], device=features.device) < num_frames[:, None]
     return features[own].square().mean()
 

@@ -10,7 +10,7 @@ from speech_adapters.model.adapters import EMBEDDED, FEATURES, WAVEFORM
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
-class Recogniser(nn.Module):
+class CTCModel(nn.Module):
     """Log-probabilities of symbols (0 is CTC's blank) for every frame."""
 
     def __init__(self, encoder: Wav2Vec2, num_symbols: int, head_dropout: float = 0.0):

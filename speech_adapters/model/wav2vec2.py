@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from speech_adapters.model.architecture import BASE, NO_DROPOUT, Architecture, Dropout, Masking
 
 
-def own_frames(num_frames: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch frame"] | None:
+def valid_frames(num_frames: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch frame"] | None:
     """True at each utterance's own frames; None when nothing is padding, which attention computes faster."""
     if bool((num_frames == length).all()):
         return None
@@ -29,7 +29,7 @@ def own_frames(num_frames: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "
 # ---- convolutions over the waveform
 
 
-class OwnGroupNorm(nn.GroupNorm):
+class PaddingAwareGroupNorm(nn.GroupNorm):
     """Group norm with one channel a group, over each utterance's own frames; padding comes out as zero."""
 
     def __init__(self, channels: int):
@@ -43,7 +43,7 @@ class OwnGroupNorm(nn.GroupNorm):
             return super().forward(x)
         # Utterance by utterance is exact, needs no masked copies and is the same sum as for one alone.
         rows = [
-            F.pad(super(OwnGroupNorm, self).forward(row[None, :, :n]), (0, length - n))
+            F.pad(super(PaddingAwareGroupNorm, self).forward(row[None, :, :n]), (0, length - n))
             for row, n in zip(x, num_frames.tolist(), strict=True)
         ]
         return torch.cat(rows)
@@ -68,7 +68,7 @@ class ConvLayer(nn.Module):
         self.kernel, self.stride = kernel, stride
         self.conv = nn.Conv1d(channels_in, channels, kernel, stride, bias=bias)
         nn.init.kaiming_normal_(self.conv.weight)
-        kinds: dict[str | None, Any] = {"group": OwnGroupNorm, "layer": ChannelNorm}
+        kinds: dict[str | None, Any] = {"group": PaddingAwareGroupNorm, "layer": ChannelNorm}
         self.norm = kinds[norm](channels) if norm else None
 
     def forward(
@@ -250,7 +250,7 @@ class Wav2Vec2(nn.Module):
             x = torch.where(time_mask[:, :, None], self.mask_vector.to(x.dtype), x)
         if channel_mask is not None:
             x = x.masked_fill(channel_mask[:, None], 0.0)
-        own = own_frames(num_frames, x.shape[1])
+        own = valid_frames(num_frames, x.shape[1])
         if own is not None:
             x = x.masked_fill(~own[:, :, None], 0.0)
         x = x + self.positional(x)
@@ -271,7 +271,7 @@ class Wav2Vec2(nn.Module):
         self, x: Tensor, num_frames: Tensor, first: int = 0, stop: int | None = None
     ) -> Iterator[Tensor]:
         """The input, each layer's output, and where a final norm is due its output."""
-        own = own_frames(num_frames, x.shape[1])
+        own = valid_frames(num_frames, x.shape[1])
         keys = None if own is None else own[:, None, None]
         stop = len(self.layers) if stop is None else stop
         yield x

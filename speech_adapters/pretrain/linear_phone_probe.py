@@ -1,4 +1,4 @@
-"""How well frames of an encoder tell phones apart, by a linear classifier: a judge that no pre-training loss knows.
+"""A linear phone probe: how well frames of an encoder tell phones apart, which no pre-training loss measures.
 
 The labels are those of the Russian read sentences (festvox-ru), which the English encoders never heard.
 """
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from common.results import Item
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
-from speech_adapters.model.best_rq import RandomCodes
+from speech_adapters.model.best_rq import RandomProjectionQuantiser
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 if TYPE_CHECKING:
@@ -118,4 +118,4 @@ def _states(encoder: Wav2Vec2, clip: Clip) -> list[Float[Tensor, "frame channel"
     features, _ = encoder.extract(waveform)
     depths = encoder.hidden_states(waveform)[: 1 + len(encoder.layers)]
     learned = [state[0].float().cpu() for state in (encoder.feature_norm(features), *depths)]
-    return [RandomCodes(encoder.architecture).spectrum(waveform[0].cpu()), *learned]
+    return [RandomProjectionQuantiser(encoder.architecture).spectrum(waveform[0].cpu()), *learned]

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
-    from speech_adapters.data.batches import HiddenBatch
-    from speech_adapters.data.crops import Piece
-    from speech_adapters.model.best_rq import FixedCodes
-    from speech_adapters.model.contrastive import Pretraining
+    from speech_adapters.data.batches import MaskedBatch
+    from speech_adapters.data.crops import Crop
+    from speech_adapters.model.best_rq import BestRQModel
+    from speech_adapters.model.contrastive import ContrastiveModel
 
 GUARD_FROM_STEP = (
     1000  # before, codes are still being found; half-way in a training of fewer than twice as many
@@ -36,12 +36,12 @@ LEFT_CHANCE_BY_STEP = 3000
 AT_CHANCE = 0.98  # of chance; a loss that sits there is above it as often as below
 SUDDEN = 0.5  # of what it was: no value that learns falls this far from one log to the next
 LATELY = 8  # logged values that a new one is compared with
-SCORED_PIECES = 32  # of each part
+SCORED_CROPS = 32  # of each part
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unlabelled(Recipe):
-    """What every stage shares: pieces of one voice each, drawn anew at every step, some frames of them hidden."""
+    """What every stage shares: crops of one voice each, drawn anew at every step, some frames of them masked."""
 
     sources: tuple[str, ...] = ("fotaq-en",)
     probed: tuple[str, ...] = ("fotaq-en",)  # what is scored
@@ -50,7 +50,7 @@ class Unlabelled(Recipe):
     masking: Masking = field(default_factory=Masking)
     start_from: str = ""  # weights of an earlier stage in `weights/`; empty starts from nothing
     batch_s: float = 16.0  # seconds in a batch
-    crop_s: float = 8.0  # seconds in a piece
+    crop_s: float = 8.0  # seconds in a crop
     cpu_bf16: bool = False  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
 
     # ---- training items
@@ -63,44 +63,44 @@ class Unlabelled(Recipe):
         scored = () if prepared.packed(*self.sources) else (*self.probed, linear_phone_probe.SOURCE)
         prepared.prepare(*self.sources, *scored)
 
-    def _pieces(self, seed: int, step: int) -> list[Piece]:
+    def _crops(self, seed: int, step: int) -> list[Crop]:
         """Of the whole batch, over all shards."""
         from speech_adapters.data import crops
 
         count = round(self.batch_s / self.crop_s)
-        return crops.draw(self.sources, "train", self._crop, count, (seed, step))
+        return crops.draw(self.sources, "train", self.crop_samples, count, (seed, step))
 
     @property
-    def _crop(self) -> int:
+    def crop_samples(self) -> int:
         return round(self.crop_s * SAMPLE_RATE_HZ)
 
     def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
-        return [piece.id for piece in self._pieces(seed, step)[shard.index :: shard.count]]
+        return [crop.id for crop in self._crops(seed, step)[shard.index :: shard.count]]
 
-    def batch(self, seed: int, step: int, shard: Shard) -> HiddenBatch:
-        """What is hidden of a piece depends on seed, step and its place in the batch alone: shards change nothing."""
+    def batch(self, seed: int, step: int, shard: Shard) -> MaskedBatch:
+        """What is masked of a crop depends on seed, step and its place in the batch alone: shards change nothing."""
         import torch
 
         from common.runtime import seed_all
-        from speech_adapters.data.batches import HiddenBatch, collate
+        from speech_adapters.data.batches import MaskedBatch, collate
         from speech_adapters.model.wav2vec2 import span_mask
 
-        pieces = self._pieces(seed, step)
-        if len(pieces) < shard.count:
+        drawn = self._crops(seed, step)
+        if len(drawn) < shard.count:
             raise ValueError(
-                f"{shard.count} shards need as many pieces in a batch, got {len(pieces)}; raise batch_s"
+                f"{shard.count} shards need as many crops in a batch, got {len(drawn)}; raise batch_s"
             )
-        num_frames = torch.tensor([self.architecture.num_frames(self._crop)])
-        seeds, hidden = [], []
+        num_frames = torch.tensor([self.architecture.num_frames(self.crop_samples)])
+        seeds, mask = [], []
         with torch.random.fork_rng(devices=[]):
-            for place in range(len(pieces)):
+            for place in range(len(drawn)):
                 seeds.append(seed_all(seed, step, "piece", place))
-                hidden.append(span_mask(num_frames, int(num_frames), self.masking)[0])
+                mask.append(span_mask(num_frames, int(num_frames), self.masking)[0])
         own = slice(shard.index, None, shard.count)
-        plain = collate([piece.id for piece in pieces[own]], [piece.waveform() for piece in pieces[own]])
-        return HiddenBatch(
-            plain.ids, plain.inputs, plain.lengths, hidden=torch.stack(hidden[own]), seeds=tuple(seeds[own]),
-            frames_a_shard=float(torch.stack(hidden).sum()) / shard.count,
+        plain = collate([crop.id for crop in drawn[own]], [crop.waveform() for crop in drawn[own]])
+        return MaskedBatch(
+            plain.ids, plain.inputs, plain.lengths, mask=torch.stack(mask[own]), seeds=tuple(seeds[own]),
+            masked_frames_per_shard=float(torch.stack(mask).sum()) / shard.count,
         )  # fmt: skip
 
     def _precision(self, device: torch.device) -> Any:
@@ -112,7 +112,7 @@ class Unlabelled(Recipe):
     # ---- scoring
 
     def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
-        """Losses of held-out pieces with fixed masks and negatives, one at a time; then what frames know of phones."""
+        """Losses of held-out crops with fixed masks and negatives, one at a time; then what frames know of phones."""
         import numpy as np
         import torch
 
@@ -124,20 +124,20 @@ class Unlabelled(Recipe):
 
         device = next(model.parameters()).device
         for source in self.probed:
-            for piece in itertools.islice(crops.pieces(source, split, self._crop), SCORED_PIECES):
-                seed_all("probe", piece.id)
-                waveform = torch.from_numpy(piece.waveform().astype(np.float32) / 32768.0)[None].to(device)
+            for crop in itertools.islice(crops.consecutive(source, split, self.crop_samples), SCORED_CROPS):
+                seed_all("probe", crop.id)
+                waveform = torch.from_numpy(crop.waveform().astype(np.float32) / 32768.0)[None].to(device)
                 lengths = torch.tensor([waveform.shape[1]], device=device)
                 num_frames = self.architecture.num_frames(lengths)
-                hidden = span_mask(num_frames, int(num_frames), Masking())
+                mask = span_mask(num_frames, int(num_frames), Masking())
                 with torch.inference_mode():
-                    losses = self._judged(model, waveform, lengths, hidden)
-                yield Item(f"{source}/{piece.id}", piece.stretch.group, source, losses)
+                    losses = self._judged(model, waveform, lengths, mask)
+                yield Item(f"{source}/{crop.id}", crop.track.group, source, losses)
         yield from linear_phone_probe.score(model.encoder, split)
 
     @abstractmethod
-    def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, hidden: Tensor) -> dict[str, float]:
-        """Named losses of one piece, without gradient."""
+    def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, mask: Tensor) -> dict[str, float]:
+        """Named losses of one crop, without gradient."""
 
     # ---- guarding
 
@@ -182,38 +182,38 @@ class Unlabelled(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class FirstStage(Unlabelled):
-    """Trains an encoder to name fixed random codes of the spectrum at hidden frames."""
+    """Trains an encoder to name fixed random codes of the spectrum at masked frames."""
 
     codebooks: int = 4
     codes: int = 128  # entries of each
-    visible_weight: float = 0.5  # of the loss at frames that are not hidden
+    visible_weight: float = 0.5  # of the loss at frames that are not masked
 
     def model(self) -> nn.Module:
-        from speech_adapters.model.best_rq import FixedCodes
+        from speech_adapters.model.best_rq import BestRQModel
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         encoder = Wav2Vec2(self.architecture, self.dropout)
-        return FixedCodes(encoder, self.codebooks, self.codes, self.visible_weight)
+        return BestRQModel(encoder, self.codebooks, self.codes, self.visible_weight)
 
-    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         with self._precision(batch.inputs.device):
-            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.hidden)
+            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.mask)
         return losses
 
-    def monitor(self, model: FixedCodes) -> dict[str, Tensor]:  # type: ignore[override]
+    def monitor(self, model: BestRQModel) -> dict[str, Tensor]:  # type: ignore[override]
         import torch
 
-        return {**model.watched, "chance": torch.tensor(math.log(self.codes))}
+        return {**model.metrics, "chance": torch.tensor(math.log(self.codes))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Fixed codes cannot collapse, but naming them may not be learned."""
-        return self._still_at_chance(self._usual(values, step), "hidden", step)
+        return self._still_at_chance(self._usual(values, step), "masked", step)
 
     def _judged(
-        self, model: FixedCodes, waveform: Tensor, lengths: Tensor, hidden: Tensor
+        self, model: BestRQModel, waveform: Tensor, lengths: Tensor, mask: Tensor
     ) -> dict[str, float]:
-        losses = model(waveform, lengths, hidden)
-        return {"hidden": losses["hidden"].item(), "accuracy": model.watched["accuracy"].item()}
+        losses = model(waveform, lengths, mask)
+        return {"hidden": losses["masked"].item(), "accuracy": model.metrics["accuracy"].item()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,15 +233,15 @@ class Pretrain(Unlabelled):
     gumbel_factor: float = 0.999995
 
     def model(self) -> nn.Module:
-        from speech_adapters.model.contrastive import Contrast, Pretraining, Targets
+        from speech_adapters.model.contrastive import ContrastiveModel, ContrastiveObjective, QuantiserSizes
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
-        targets = Targets(
+        targets = QuantiserSizes(
             groups=self.groups, codes=self.codes, code_width=self.code_width, width=self.target_width
         )
-        names = [setting.name for setting in dataclasses.fields(Contrast)]
-        contrast = Contrast(**{name: getattr(self, name) for name in names})
-        model = Pretraining(Wav2Vec2(self.architecture, self.dropout), targets, contrast)
+        names = [setting.name for setting in dataclasses.fields(ContrastiveObjective)]
+        contrast = ContrastiveObjective(**{name: getattr(self, name) for name in names})
+        model = ContrastiveModel(Wav2Vec2(self.architecture, self.dropout), targets, contrast)
         if self.start_from:
             from speech_adapters.checkpoints.by_name import load_pretraining
 
@@ -250,17 +250,23 @@ class Pretrain(Unlabelled):
 
     # ---- learning
 
-    def losses(self, model: nn.Module, batch: HiddenBatch, step: int) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         with self._precision(batch.inputs.device):
             losses: dict[str, Tensor] = model(
-                batch.inputs, batch.lengths, batch.hidden, step, None, batch.seeds, batch.frames_a_shard
+                batch.inputs,
+                batch.lengths,
+                batch.mask,
+                step,
+                None,
+                batch.seeds,
+                batch.masked_frames_per_shard,
             )
         return losses
 
-    def monitor(self, model: Pretraining) -> dict[str, Tensor]:  # type: ignore[override]
+    def monitor(self, model: ContrastiveModel) -> dict[str, Tensor]:  # type: ignore[override]
         import torch
 
-        return {**model.watched, "chance": torch.tensor(math.log(1 + self.num_negatives))}
+        return {**model.metrics, "chance": torch.tensor(math.log(1 + self.num_negatives))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Codes that all became one, a task that solved itself, a sudden drop, or chance that is never left."""
@@ -286,10 +292,10 @@ class Pretrain(Unlabelled):
         return self._still_at_chance(usual, "contrastive", step)
 
     def _judged(
-        self, model: Pretraining, waveform: Tensor, lengths: Tensor, hidden: Tensor
+        self, model: ContrastiveModel, waveform: Tensor, lengths: Tensor, mask: Tensor
     ) -> dict[str, float]:
-        losses = model(waveform, lengths, hidden, self.steps)
+        losses = model(waveform, lengths, mask, self.steps)
         return {
             "contrastive": losses["contrastive"].item(),
-            "accuracy": model.watched["accuracy"].item(),
+            "accuracy": model.metrics["accuracy"].item(),
         }

@@ -39,19 +39,19 @@ def test_every_step_is_run_by_ours_and_by_others_on_equal_work():
 def test_everybody_hides_the_same_frames_of_the_same_noise():
     one, two = pretraining_steps.work(TINY), pretraining_steps.work(TINY)
     assert torch.equal(one.waveform, two.waveform)
-    assert torch.equal(one.hidden, two.hidden)
-    assert len(set(one.hidden.sum(dim=1).tolist())) == 1
-    assert 2 < int(one.hidden[0].sum()) < one.hidden.shape[1]
+    assert torch.equal(one.mask, two.mask)
+    assert len(set(one.mask.sum(dim=1).tolist())) == 1
+    assert 2 < int(one.mask[0].sum()) < one.mask.shape[1]
 
 
 def test_negatives_for_transformers_are_other_hidden_frames_of_the_same_utterance():
-    hidden = pretraining_steps.work(TINY).hidden
-    places = pretraining_steps._places_in_batch(hidden)
-    rows, frames = hidden.nonzero().T
-    chosen = places[hidden]
-    assert torch.equal(chosen // hidden.shape[1], rows[:, None].expand_as(chosen))
-    assert hidden.flatten()[chosen].all()
-    assert (chosen % hidden.shape[1] != frames[:, None]).all()
+    mask = pretraining_steps.work(TINY).mask
+    places = pretraining_steps._places_in_batch(mask)
+    rows, frames = mask.nonzero().T
+    chosen = places[mask]
+    assert torch.equal(chosen // mask.shape[1], rows[:, None].expand_as(chosen))
+    assert mask.flatten()[chosen].all()
+    assert (chosen % mask.shape[1] != frames[:, None]).all()
 
 
 @pytest.mark.parametrize(

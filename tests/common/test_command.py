@@ -11,6 +11,7 @@ import time
 
 import pytest
 import typer
+from patience import HANG_S
 
 from common.command import plain_errors
 from common.errors import Diverged, Failure, Interrupted, NotBuilt
@@ -105,7 +106,7 @@ def test_a_signal_that_is_ignored_stays_ignored():
 
 def sleep(ready):
     ready.set()
-    time.sleep(60)
+    time.sleep(HANG_S)
 
 
 def test_a_forked_worker_dies_of_its_signal_without_a_word(capfd):
@@ -114,7 +115,7 @@ def test_a_forked_worker_dies_of_its_signal_without_a_word(capfd):
     with plain_errors():
         worker = context.Process(target=sleep, args=(ready,))
         worker.start()
-        assert ready.wait(30)
+        assert ready.wait(HANG_S)
         os.kill(worker.pid, signal.SIGINT)
         worker.join()
     assert worker.exitcode == 130

@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+from patience import HANG_S
 
 from common.files import new_folder, only_writer, replacing, scratch_folder, sweep, write_atomically
 
@@ -20,7 +21,7 @@ def test_a_folder_has_one_writer_until_that_one_is_gone_however_it_went(tmp_path
     ready = context.Event()
     other = context.Process(target=hold, args=(tmp_path, ready))
     other.start()
-    assert ready.wait(30)
+    assert ready.wait(HANG_S)
     with pytest.raises(ValueError, match=f"is being written by process {other.pid};"), only_writer(tmp_path):
         pass
     os.kill(other.pid, signal.SIGKILL)
@@ -93,7 +94,7 @@ def test_what_a_kill_left_is_swept_and_what_is_being_written_is_not(tmp_path):
     ready = context.Event()
     writer = context.Process(target=leave_halves, args=(tmp_path, ready))
     writer.start()
-    assert ready.wait(30)
+    assert ready.wait(HANG_S)
     sweep(tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
     os.kill(writer.pid, signal.SIGKILL)

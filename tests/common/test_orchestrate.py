@@ -9,15 +9,16 @@ import time
 from dataclasses import dataclass
 
 import pytest
+from patience import HANG_S
 
 from common import orchestrate, papers
 from common.orchestrate import Job, run_all
 
 PAPER = papers.find("extreme-vsr")
 SAVES = "import signal,sys,time; signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(130))); "
-SAVES += "print('ready', flush=True); time.sleep(60)"
+SAVES += f"print('ready', flush=True); time.sleep({HANG_S})"
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-STUBBORN += "print('ready', flush=True); time.sleep(60)"
+STUBBORN += f"print('ready', flush=True); time.sleep({HANG_S})"
 
 
 @dataclass

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import HANG_S
 
 from common.progress import progress, tracked
 
@@ -60,7 +61,7 @@ def shown(code):
     terminal, end = os.openpty()
     done = subprocess.run(
         [sys.executable, "-c", "from common.progress import progress\n" + code],
-        stdout=subprocess.PIPE, stderr=end, text=True, check=True, timeout=60,
+        stdout=subprocess.PIPE, stderr=end, text=True, check=True, timeout=HANG_S,
         env=os.environ | {"COLUMNS": "120"},
     )  # fmt: skip
     os.close(end)

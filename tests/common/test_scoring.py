@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -53,6 +54,20 @@ def test_scores_come_from_the_saved_weights_without_dropout(trained):
         expected = [network(torch.full((1, WIDTH), float(number))).item() for number in range(3)]
     assert [item.scores["output"] for item in _score().items] == expected
     assert _score().items == _score().items
+
+
+@pytest.mark.parametrize("when_trained", [False, True])
+@pytest.mark.parametrize("when_scored", [False, True])
+def test_a_checkout_that_was_changed_at_either_time_counts_as_dirty(
+    tmp_path, monkeypatch, when_trained, when_scored
+):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+    provenance = results.provenance
+    for module, dirty in ((trainer, when_trained), (scoring.results, when_scored)):
+        found = partial(lambda dirty, *told, **more: provenance(*told, **more) | {"dirty": dirty}, dirty)
+        monkeypatch.setattr(module, "provenance", found)
+    trainer.train(TOY, seed=0, folder=PAPER.run_folder("smoke", "TOY", 0), device="cpu")
+    assert _score().result.dirty is (when_trained or when_scored)
 
 
 def test_totals_are_mean_and_median_per_part():

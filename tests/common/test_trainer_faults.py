@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 import toy_recipe
+from patience import HANG_S
 from toy_recipe import Toy
 
 from common import checkpoint, journal, trainer
@@ -78,7 +79,7 @@ def test_a_run_killed_at_every_moment_equals_an_uncut_one(tmp_path, uncut, funct
 @pytest.mark.slow  # worker processes start at every resume
 @pytest.mark.parametrize(("workers", "num_kills"), [(0, 8), (2, 3)])
 def test_kills_by_the_clock_with_workers_leave_an_uncut_run(tmp_path, workers, num_kills):
-    recipe = replace(DRILLED, steps=40, workers=workers, nap_s=0.01)
+    recipe = replace(DRILLED, steps=300, workers=workers, nap_s=0.01)
     assert toy_recipe.run(tmp_path / "uncut", recipe) == 0
     rng = random.Random(0)
     for kills in range(num_kills):
@@ -102,7 +103,7 @@ def test_another_number_of_workers_changes_no_number(tmp_path, uncut):
 def test_a_signal_saves_that_step_and_the_next_start_goes_on(tmp_path, number):
     with toy_recipe.running(tmp_path, replace(LONG, save_every_s=1e6), after_step=3) as process:
         os.kill(process.pid, number)
-        process.join(30)
+        process.join(HANG_S)
         assert process.exitcode == 130
     last = _rows(tmp_path)[-1]["step"]
     assert checkpoint.newest(tmp_path / "checkpoints").state["step"] == last >= 3
@@ -126,7 +127,7 @@ def test_a_signal_to_the_whole_group_saves_though_it_reaches_the_workers(tmp_pat
     try:
         toy_recipe.wait_for(tmp_path, 3, lambda: process.poll() is None)
         os.killpg(process.pid, number)
-        assert process.wait(30) == 130, (tmp_path / "said.txt").read_text()
+        assert process.wait(HANG_S) == 130, (tmp_path / "said.txt").read_text()
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -188,14 +189,8 @@ def _alike(one, two):
 def test_torchrun_starts_the_same_run(tmp_path):
     (tmp_path / "two").mkdir()
     assert toy_recipe.run(tmp_path / "one", EXACT) == 0
-    launcher = (
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        toy_recipe.free_port(),
-    )
-    process = _script(tmp_path / "two", "steps=6", "dropout=0", "save_every_s=60", launcher=launcher)
-    assert process.wait(120) == 0, (tmp_path / "two" / "said.txt").read_text()
+    with toy_recipe.free_port() as port:
+        launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port)
+        process = _script(tmp_path / "two", "steps=6", "dropout=0", "save_every_s=60", launcher=launcher)
+        assert process.wait(HANG_S) == 0, (tmp_path / "two" / "said.txt").read_text()
     _alike(tmp_path / "one", tmp_path / "two")

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from patience import HANG_S
 
 from common import journal
 
@@ -15,14 +17,14 @@ SCRIPT = Path(__file__).parents[1] / "fixtures" / "wandb_run.py"
 LIMIT_S = 8.0
 
 
-def _train(folder, *arguments, limit_s=60.0, **settings):
+def _train(folder, *arguments, limit_s=HANG_S / 2, **settings):
     """(seconds, lines of stderr) of a toy training with the mirror on."""
     blank = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder), str(limit_s), *arguments],
         env=blank | {"NETRC": str(folder / "no-netrc"), "OMP_NUM_THREADS": "1"} | settings,
-        capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=HANG_S, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     steps = [row["step"] for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
@@ -68,27 +70,31 @@ class _Hangs:
 
     Settings = staticmethod(lambda **settings: settings)
 
-    def __init__(self, seconds=60.0, error=None):
-        self.seconds, self.error = seconds, error
+    def __init__(self, error=None):
+        self.error, self.answer = error, threading.Event()
 
     def init(self, **options):
         if self.error:
             raise self.error
-        time.sleep(self.seconds)
+        self.answer.wait()
 
 
 def test_a_hanging_server_costs_the_limit_and_one_line(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setitem(sys.modules, "wandb", _Hangs())
-    started = time.monotonic()
+    monkeypatch.setitem(sys.modules, "wandb", server := _Hangs())
+    started, waits = time.monotonic(), []
     mirror = journal.Wandb(project="p", group="g", name="n", config={}, folder=tmp_path, limit_s=0.3)
+    join = mirror.thread.join
+    monkeypatch.setattr(mirror.thread, "join", lambda limit_s: waits.append(limit_s) or join(limit_s))
     for step in range(1000):
         mirror.log(step, {"loss": 1.0})
-    assert time.monotonic() - started < 0.3
     mirror.close()
     mirror.log(5, {"loss": 1.0})
     mirror.close()
-    assert time.monotonic() - started < 2
+    assert mirror.thread.is_alive()  # nobody waited for the answer
+    assert waits == [0.3]
+    assert time.monotonic() - started < 100  # rows that waited for it as well would take 300 s
+    server.answer.set()
     assert capsys.readouterr().err.splitlines() == ["W&B did not finish within 0 s and is left behind"]
 
 
@@ -99,7 +105,7 @@ def test_any_failure_costs_one_line(monkeypatch, tmp_path, capsys, error):
     monkeypatch.setenv("WANDB_MODE", "online")
     monkeypatch.setitem(sys.modules, "wandb", _Hangs(error=error))
     mirror = journal.Wandb(project="p", group="g", name="n", config={}, folder=tmp_path)
-    mirror.thread.join(5)
+    mirror.thread.join(HANG_S)
     mirror.log(1, {"loss": 1.0})
     mirror.close()
     (line,) = capsys.readouterr().err.splitlines()
@@ -120,11 +126,14 @@ def test_without_a_network_a_run_goes_on_and_ends_in_bounded_time(tmp_path):
         "HTTPS_PROXY": "http://127.0.0.1:9",
         "HTTP_PROXY": "http://127.0.0.1:9",
     }
+    alone, _ = _train(tmp_path / "alone", WANDB_MODE="disabled")
     seconds, said = _train(
-        tmp_path, limit_s=LIMIT_S, WANDB_MODE="online", WANDB_API_KEY="0123456789" * 4, **dead
+        tmp_path / "mirrored", limit_s=LIMIT_S, WANDB_MODE="online", WANDB_API_KEY="0123456789" * 4, **dead
     )
     assert len([line for line in said if "W&B" in line]) == 1, said
-    assert seconds < 60 + 2 * LIMIT_S  # a minute for imports on a busy machine
+    assert (
+        seconds < 10 * alone + 2 * LIMIT_S
+    )  # so much more for imports; W&B by itself goes on trying for hours
 
 
 def _offline_run(folder, **settings):
@@ -137,7 +146,7 @@ def _inspect(run):
     """(config, history rows, files) that the package's own tool reads out of an offline run."""
     tool = Path(sys.executable).with_name("wandb")
     done = subprocess.run(
-        [tool, "leet", "inspect", "--json", run], capture_output=True, text=True, timeout=100
+        [tool, "leet", "inspect", "--json", run], capture_output=True, text=True, timeout=HANG_S
     )
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in done.stdout.splitlines()]
@@ -172,6 +181,6 @@ def test_without_a_key_the_run_is_kept_offline_with_scalars_config_and_picture_a
     replay = "from common import journal; from pathlib import Path; import sys; "
     replay += "journal.replay(Path(sys.argv[1]), project='p', group='g', name='n')"
     command = [sys.executable, "-c", replay, str(tmp_path / "journal.jsonl")]
-    subprocess.run(command, env=os.environ | {"WANDB_MODE": "offline"}, check=True, timeout=100)
+    subprocess.run(command, env=os.environ | {"WANDB_MODE": "offline"}, check=True, timeout=HANG_S)
     (again,) = set((tmp_path / "wandb").glob("offline-run-*")) - {run}
     _holds_the_journal(again, tmp_path / "journal.jsonl")

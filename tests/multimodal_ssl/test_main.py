@@ -13,6 +13,7 @@ from pathlib import Path
 
 import odd_videos
 import pytest
+from patience import HANG_S
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -175,7 +176,7 @@ def test_a_stopped_command_goes_on_when_it_is_given_again(tmp_path, model, sent)
         time.sleep(0.01)
         assert running.poll() is None
     running.send_signal(sent)
-    told = running.communicate(timeout=60)[1]
+    told = running.communicate(timeout=HANG_S)[1]
     if sent != signal.SIGKILL:
         assert running.returncode == 128 + sent
         assert "videos that were finished are kept; the same command goes on" in told

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from patience import HANG_S, started
 from typer.testing import CliRunner, Result
 
 from speech_adapters import __main__ as tool
@@ -27,7 +28,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 COMMANDS = ("transcribe", "encode", "params", "convert")
@@ -38,10 +39,10 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(tool.app, [*map(str, arguments)])
 
 
-def talkative(architecture=TINY, seed: int = 0) -> Recogniser:
+def talkative(architecture=TINY, seed: int = 0) -> CTCModel:
     """Says some nonsense to any noise."""
     torch.manual_seed(seed)
-    model = Recogniser(Wav2Vec2(architecture), len(ENGLISH)).eval()
+    model = CTCModel(Wav2Vec2(architecture), len(ENGLISH)).eval()
     with torch.no_grad():
         model.head.weight.mul_(20)
     return model
@@ -245,14 +246,13 @@ def test_a_signal_half_way_keeps_what_is_done(tmp_path, models):
         model,
         "--json",
     ]
-    with subprocess.Popen(
-        [*command, "--device", "cpu"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
-        until = time.monotonic() + 120
-        while not list(tmp_path.glob("*.json")) and time.monotonic() < until:
+    command += ["--device", "cpu"]
+    with started(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob("*.json")):
+            assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=HANG_S)
     assert process.returncode == 128 + signal.SIGTERM
     assert told.endswith("error: stopped by SIGTERM, what was finished before is kept\n")
     done = list(tmp_path.glob("*.json"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patience import HANG_S, started
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -321,11 +322,12 @@ def test_a_signal_at_any_moment_of_writing_leaves_nothing(tmp_path, number, code
             "--model",
             "bicubic",
         ]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        with started(command, stderr=subprocess.PIPE) as process:
             while len(list(tmp_path.iterdir())) == 1:
+                assert process.poll() is None
                 time.sleep(0.001)
             time.sleep(draw.choice([0, draw.uniform(0, 2)]))
             process.send_signal(number)
-            _, words = process.communicate(timeout=30)
+            _, words = process.communicate(timeout=HANG_S)
         assert (process.returncode, words.count("\n")) == (code, 1), words
         assert list(tmp_path.iterdir()) == [source]

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speech_adapters.checkpoints.model_files import Stored, shapes
+from speech_adapters.checkpoints.model_files import StoredModel, shapes
 from speech_adapters.data.text import BLANK, BOUNDARY
 from speech_adapters.model.architecture import Architecture
-from speech_adapters.model.contrastive import Targets
+from speech_adapters.model.contrastive import QuantiserSizes
 
 Rules = tuple[tuple[str, str], ...]  # patterns at the start of our names, and what they are in theirs
 # Symbols of dictionaries that no recogniser is taught to write; they stand last in ours.
@@ -57,11 +57,11 @@ def _first_match(rules: Rules, name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ReadCheckpoint:
     """A checkpoint that was read: the model, and what became of its tensors."""
 
     family: str
-    stored: Stored
+    stored: StoredModel
     names: Mapping[str, str]  # ours: theirs
     missing: tuple[str, ...] = ()  # ours, filled with zeros
     unused: tuple[str, ...] = ()  # theirs
@@ -69,7 +69,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class WrittenCheckpoint:
     """A checkpoint that was written."""
 
     names: Mapping[str, str]  # ours: theirs
@@ -91,8 +91,8 @@ def rename_in(
     family: str,
     kind: str,
     architecture: Architecture,
-    targets: Targets | None = None,
-) -> Source:
+    sizes: QuantiserSizes | None = None,
+) -> ReadCheckpoint:
     """Their tensors as ours, float32.
 
     Raises:
@@ -100,7 +100,7 @@ def rename_in(
     """
     spelled = {common_name(name): name for name in theirs}
     head = {"head.bias": theirs[names.of("head.bias", kind)]} if kind == "recogniser" else {}
-    stored = Stored(kind=kind, architecture=architecture, tensors=head, targets=targets)
+    stored = StoredModel(kind=kind, architecture=architecture, tensors=head, quantiser_sizes=sizes)
     tensors, found, missing = {}, {}, []
     for ours, shape in shapes(stored).items():
         wanted = names.of(ours, kind)
@@ -122,7 +122,7 @@ def rename_in(
         raise ConversionError(f"the {family} checkpoint lacks {len(lacking)} tensors of a {kind} model: "
                               f"{', '.join(names.of(name, kind) for name in lacking[:4])}")  # fmt: skip
     precisions = {str(theirs[name].dtype).removeprefix("torch.") for name in found.values()}
-    return Source(
+    return ReadCheckpoint(
         family=family,
         stored=replace(stored, tensors=tensors),
         names=found,
@@ -132,7 +132,7 @@ def rename_in(
     )
 
 
-def rename_out(stored: Stored, names: Names) -> tuple[dict[str, Tensor], dict[str, str]]:
+def rename_out(stored: StoredModel, names: Names) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Our tensors as theirs, and which became which.
 
     Raises:
@@ -185,7 +185,7 @@ class Symbols:
         return tuple(lower if len(set(lower)) == len(names) else names)
 
 
-def with_symbols(source: Source, symbols: Symbols | None, blank: int = 0) -> Source:
+def with_symbols(source: ReadCheckpoint, symbols: Symbols | None, blank: int = 0) -> ReadCheckpoint:
     """The recogniser with its head's rows in our order and their names.
 
     Raises:

@@ -21,10 +21,10 @@ from common.files import write_atomically
 from speech_adapters.checkpoints.interop import (
     ConversionError,
     Names,
+    ReadCheckpoint,
     Rules,
-    Source,
     Symbols,
-    Written,
+    WrittenCheckpoint,
     label_rows,
     refuse_unless,
     rename_in,
@@ -33,9 +33,9 @@ from speech_adapters.checkpoints.interop import (
 )
 from speech_adapters.checkpoints.interop.pickles import allowed as allowed
 from speech_adapters.checkpoints.interop.pickles import plain
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import Targets
+from speech_adapters.model.contrastive import QuantiserSizes
 
 FAMILY = "fairseq"
 BLANK_NAME, FIXED = "<s>", ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with these
@@ -94,7 +94,7 @@ def is_checkpoint(content: Any) -> bool:
     return isinstance(content, Mapping) and "model" in content and ("args" in content or "cfg" in content)
 
 
-def read(path: Path, content: Mapping[str, Any]) -> Source:
+def read(path: Path, content: Mapping[str, Any]) -> ReadCheckpoint:
     """The model of a checkpoint that is already unpickled.
 
     Raises:
@@ -123,11 +123,11 @@ def read(path: Path, content: Mapping[str, Any]) -> Source:
             tensors, names(architecture), family=FAMILY, kind="recogniser", architecture=architecture
         )
         return with_symbols(source, _symbols(path, content, task, source.stored.tensors))
-    targets = targets_of(model)
+    sizes = quantiser_sizes(model)
     architecture = architecture_of(model, normalise)
-    kind = "pretraining" if targets else "encoder"
+    kind = "pretraining" if sizes else "encoder"
     return rename_in(tensors, names(architecture), family=FAMILY, kind=kind, architecture=architecture,
-                     targets=targets)  # fmt: skip
+                     sizes=sizes)  # fmt: skip
 
 
 def architecture_of(model: Mapping[str, Any], normalise_input: bool) -> Architecture:
@@ -158,12 +158,12 @@ def architecture_of(model: Mapping[str, Any], normalise_input: bool) -> Architec
     )
 
 
-def targets_of(model: Mapping[str, Any]) -> Targets | None:
+def quantiser_sizes(model: Mapping[str, Any]) -> QuantiserSizes | None:
     """Sizes of the quantiser; None without one."""
     if not model.get("quantize_targets", False):
         return None
     width = model.get("final_dim") or model.get("encoder_embed_dim", 768)
-    return Targets(groups=model.get("latent_groups", 2), codes=model.get("latent_vars", 320), width=width,
+    return QuantiserSizes(groups=model.get("latent_groups", 2), codes=model.get("latent_vars", 320), width=width,
                    code_width=model.get("latent_dim") or width)  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def read_dictionary(path: Path) -> list[str]:
 # ---- writing
 
 
-def write(path: Path, stored: Stored) -> Written:
+def write(path: Path, stored: StoredModel) -> WrittenCheckpoint:
     """A `.pt` that fairseq loads; a recogniser's dictionary goes beside it as `dict.ltr.txt`.
 
     An encoder alone becomes a pre-training model without quantiser, whose two projections are zeros of width 1.
@@ -236,10 +236,10 @@ def write(path: Path, stored: Stored) -> Written:
             tensors |= {f"{name}.weight": torch.zeros(1, width), f"{name}.bias": torch.zeros(1)}
             added += (f"{name}.weight", f"{name}.bias")
     _save(path, tensors, _settings(path, stored))
-    return Written(names=renamed, added=added)
+    return WrittenCheckpoint(names=renamed, added=added)
 
 
-def _with_fixed(stored: Stored) -> tuple[Stored, list[str], tuple[str, ...]]:
+def _with_fixed(stored: StoredModel) -> tuple[StoredModel, list[str], tuple[str, ...]]:
     """The recogniser with the four rows that every dictionary of fairseq begins with."""
     vocabulary = list(label_rows(stored.vocabulary, FAMILY))
     # Elsewhere "<s>" need not be the blank.
@@ -256,8 +256,8 @@ def _with_fixed(stored: Stored) -> tuple[Stored, list[str], tuple[str, ...]]:
     return replace(stored, tensors=tensors, vocabulary=tuple(symbols)), symbols, added
 
 
-def _settings(path: Path, stored: Stored) -> dict[str, Any]:
-    a, targets = stored.architecture, stored.targets
+def _settings(path: Path, stored: StoredModel) -> dict[str, Any]:
+    a, sizes = stored.architecture, stored.quantiser_sizes
     model = {
         "_name": "wav2vec2",
         "extractor_mode": "layer_norm" if a.conv_norm == "layer" else "default",
@@ -270,14 +270,14 @@ def _settings(path: Path, stored: Stored) -> dict[str, Any]:
         "layer_norm_first": a.pre_norm,
         "conv_pos": a.positional_kernel,
         "conv_pos_groups": a.positional_groups,
-        "quantize_targets": targets is not None,
-        "final_dim": targets.width if targets else 1,
+        "quantize_targets": sizes is not None,
+        "final_dim": sizes.width if sizes else 1,
     }
-    if targets:
+    if sizes:
         model |= {
-            "latent_groups": targets.groups,
-            "latent_vars": targets.codes,
-            "latent_dim": targets.code_width,
+            "latent_groups": sizes.groups,
+            "latent_vars": sizes.codes,
+            "latent_dim": sizes.code_width,
         }
     data = os.fspath(path.parent)  # where fairseq looks for the dictionary; moved files need it told anew
     task = {"_name": "audio_pretraining", "data": data, "normalize": a.normalise_input,

@@ -17,18 +17,18 @@ from common.files import write_atomically
 from speech_adapters.checkpoints.interop import (
     ConversionError,
     Names,
-    Source,
+    ReadCheckpoint,
     Symbols,
-    Written,
+    WrittenCheckpoint,
     refuse_unless,
     rename_in,
     rename_out,
     with_symbols,
 )
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.data.text import BOUNDARY
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import Targets
+from speech_adapters.model.contrastive import QuantiserSizes
 
 FAMILY = "huggingface"
 ONLY = {
@@ -85,7 +85,7 @@ class Folder:
     tensors: dict[str, Tensor] = field(repr=False)
 
 
-def read(folder: Path) -> Source:
+def read(folder: Path) -> ReadCheckpoint:
     """The model of a folder.
 
     Raises:
@@ -95,15 +95,15 @@ def read(folder: Path) -> Source:
     settings, tensors = found.settings, found.tensors
     refuse_unless(settings, ONLY, FAMILY)
     architecture = architecture_of(settings, found.preprocessor)
-    targets, kind = None, "encoder"
+    sizes, kind = None, "encoder"
     if "lm_head.weight" in tensors:
         kind = "recogniser"
     elif "project_hid.weight" in tensors:
-        kind, targets = "pretraining", targets_of(settings)
+        kind, sizes = "pretraining", quantiser_sizes(settings)
     # A model with another head has the encoder under the same prefix as these.
     prefixed = any(name.startswith("wav2vec2.") for name in tensors)
     names = Names(NAMES.encoder, NAMES.rest, dict.fromkeys(NAMES.prefix, "wav2vec2." if prefixed else ""))
-    source = rename_in(tensors, names, family=FAMILY, kind=kind, architecture=architecture, targets=targets)
+    source = rename_in(tensors, names, family=FAMILY, kind=kind, architecture=architecture, sizes=sizes)
     if kind != "recogniser":
         return source
     blank = settings.get("pad_token_id", 0) or 0
@@ -159,9 +159,9 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
     )
 
 
-def targets_of(settings: Mapping[str, Any]) -> Targets:
+def quantiser_sizes(settings: Mapping[str, Any]) -> QuantiserSizes:
     """Sizes of the quantiser."""
-    return Targets(
+    return QuantiserSizes(
         groups=settings.get("num_codevector_groups", 2),
         codes=settings.get("num_codevectors_per_group", 320),
         code_width=settings.get("codevector_dim", 256),
@@ -181,7 +181,7 @@ def _symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
 # ---- writing
 
 
-def write(folder: Path, stored: Stored) -> Written:
+def write(folder: Path, stored: StoredModel) -> WrittenCheckpoint:
     """A folder for `from_pretrained`: settings, weights, preprocessor, and of a recogniser the tokenizer's files.
 
     Raises:
@@ -200,10 +200,10 @@ def write(folder: Path, stored: Stored) -> Written:
     write_atomically(folder / "model.safetensors", to_bytes(tensors, metadata={"format": "pt"}))
     for name in sorted(files, reverse=True):
         write_atomically(folder / name, json.dumps(files[name], indent=1, ensure_ascii=False).encode())
-    return Written(names=renamed)
+    return WrittenCheckpoint(names=renamed)
 
 
-def _settings(stored: Stored) -> dict[str, Any]:
+def _settings(stored: StoredModel) -> dict[str, Any]:
     a = stored.architecture
     channels, kernels, strides = (list(sizes) for sizes in zip(*a.conv, strict=True))
     settings: dict[str, Any] = {
@@ -227,9 +227,9 @@ def _settings(stored: Stored) -> dict[str, Any]:
         "layer_norm_eps": 1e-5,
         "mask_time_prob": 0.05,  # above zero, else there is no place for the mask vector
     }
-    if targets := stored.targets:
-        settings |= {"num_codevector_groups": targets.groups, "num_codevectors_per_group": targets.codes,
-                     "codevector_dim": targets.code_width, "proj_codevector_dim": targets.width}  # fmt: skip
+    if sizes := stored.quantiser_sizes:
+        settings |= {"num_codevector_groups": sizes.groups, "num_codevectors_per_group": sizes.codes,
+                     "codevector_dim": sizes.code_width, "proj_codevector_dim": sizes.width}  # fmt: skip
     if stored.kind == "recogniser":
         settings |= {"vocab_size": stored.num_symbols, "pad_token_id": 0}
     return settings

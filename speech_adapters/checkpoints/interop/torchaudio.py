@@ -14,7 +14,7 @@ from torch import Tensor
 from speech_adapters.checkpoints.interop import (
     ConversionError,
     Names,
-    Source,
+    ReadCheckpoint,
     common_name,
     rename_in,
     with_symbols,
@@ -54,7 +54,7 @@ def is_checkpoint(content: Any) -> bool:
     return isinstance(content, Mapping) and "encoder.transformer.layer_norm.weight" in content
 
 
-def read(tensors: Mapping[str, Tensor], architecture: Architecture | None = None) -> Source:
+def read(tensors: Mapping[str, Tensor], architecture: Architecture | None = None) -> ReadCheckpoint:
     """The model of a state dict.
 
     Raises:

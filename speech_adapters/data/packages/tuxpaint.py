@@ -6,29 +6,17 @@ Who speaks is not recorded; a language has several speakers and accents.
 
 from pathlib import Path
 
-from common.data.packages import Package
+from common.data.pinned import STAMPS, stamps
 from speech_adapters.data.packages.utterances import Utterance, group_names, text_key
 from speech_adapters.data.text import normalise
 
 LANGUAGES = ("fr", "es")  # whose sounds are kept of the package
-PACKAGE = Package(
-    manager="apt",
-    name="tuxpaint-stamps-default",
-    version="2022.06.04-1",
-    sha256="6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
-    size_bytes=160_880_444,
-    licence="GPL-2.0-only",
-    files=(
-        "usr/share/tuxpaint/stamps/*.txt",
-        *(f"usr/share/tuxpaint/stamps/*_desc_{language}.ogg" for language in LANGUAGES),
-        "usr/share/doc/tuxpaint-stamps-default/copyright",
-    ),
-)
+PACKAGE = stamps("*.txt", *(f"*_desc_{language}.ogg" for language in LANGUAGES))
 
 
 def utterances(root: Path, language: str) -> list[Utterance]:
     """Every description with both text and sound, sorted by id."""
-    folder = root / PACKAGE.folder / "usr/share/tuxpaint/stamps"
+    folder = root / PACKAGE.folder / STAMPS
     ending = f"_desc_{language}.ogg"
     texts = {}
     for sound in sorted(folder.rglob(f"*{ending}")):

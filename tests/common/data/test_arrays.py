@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from patience import HANG_S
 
 from common.data.arrays import save_array, writing_rows
 
@@ -58,7 +59,7 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path):
         [sys.executable, "-c", code, str(tmp_path / "a.npy")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=True,
     )
     assert "File too large" in done.stdout

@@ -6,7 +6,6 @@ import pytest
 from common.data.splits import check_disjoint
 from common.data.video import MediaError
 from multimodal_ssl.composed import backgrounds
-from video_sr import sources
 
 
 def of(part):
@@ -16,16 +15,8 @@ def of(part):
 def test_no_photograph_scene_or_file_stands_in_two_splits():
     parts = {part: of(part) for part in ("train", "dev", "test")}
     check_disjoint(**parts)
-    assert sum(map(len, parts.values())) == len(backgrounds.pictures()) == 37
+    assert sum(map(len, parts.values())) == len(backgrounds.photographs()) == 37
     assert min(len(entries) for entries in parts.values()) >= 6
-
-
-def test_photographs_and_pins_are_those_of_the_video_paper():
-    theirs = {
-        entry.id: (entry.path, entry.sha256, entry.keys) for entry in sources.manifest("photographs").entries
-    }
-    assert {entry.id: (entry.path, entry.sha256, entry.keys) for entry in backgrounds.entries()} == theirs
-    assert set(backgrounds.packages()) <= set(sources.packages())
 
 
 @pytest.mark.parametrize(
@@ -37,7 +28,7 @@ def test_pictures_are_reduced_by_their_shorter_side_and_never_enlarged(size, exp
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "no such file"), (b"another", "sha256 must be")])
 def test_a_missing_or_another_picture_is_named(tmp_path, content, reason):
-    picture = backgrounds.pictures()[0]
+    picture = backgrounds.photographs()[0]
     path = tmp_path / next(entry for entry in backgrounds.entries() if entry.id == picture.id).path
     if content is not None:
         path.parent.mkdir(parents=True)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from common.data import packages
 from common.data.packages import data_root
+from common.data.pinned import STAMPS
 from common.data.splits import check_disjoint
 from multimodal_ssl import data
 from multimodal_ssl.composed import backgrounds, clips, gather, material, sprites, store
@@ -35,7 +36,7 @@ def tone(path, number, seconds=0.2):
 def root(tmp_path, monkeypatch):
     """A data root with six stamps, four recordings each, and three photographs, in their packages' layouts."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    folder = tmp_path / sprites.PACKAGE.folder / sprites.FOLDER
+    folder = tmp_path / sprites.PACKAGE.folder / STAMPS
     for i, name in enumerate(NAMES):
         (folder / f"kind{i}").mkdir(parents=True)
         Image.new("RGBA", (40, 30), (40 * i, 99, 99, 255)).save(folder / f"kind{i}/{name}.png")
@@ -44,12 +45,14 @@ def root(tmp_path, monkeypatch):
             tone(folder / f"kind{i}/{name}{ending}.ogg", 4 * i + k)
     stamp = {"files": sprites.PACKAGE.files}
     (tmp_path / sprites.PACKAGE.folder / packages.STAMP).write_text(json.dumps(stamp))
-    chosen = [next(p for p in backgrounds.pictures() if backgrounds.part_of(p) == split) for split in SPLITS]
+    chosen = [
+        next(p for p in backgrounds.photographs() if backgrounds.part_of(p) == split) for split in SPLITS
+    ]
     entries = [entry for entry in backgrounds.entries() if entry.id in {p.id for p in chosen}]
     waves = np.random.default_rng(0).integers(0, 255, (320, 330, 3), np.uint8)
-    monkeypatch.setattr(backgrounds, "pictures", lambda: tuple(sorted(chosen, key=lambda p: p.id)))
+    monkeypatch.setattr(backgrounds, "photographs", lambda: tuple(sorted(chosen, key=lambda p: p.id)))
     monkeypatch.setattr(backgrounds, "entries", lambda: entries)
-    monkeypatch.setattr(backgrounds, "fetch_pictures", lambda root: None)
+    monkeypatch.setattr(backgrounds, "fetch_photographs", lambda root: None)
     monkeypatch.setattr(backgrounds, "load", lambda picture, root: waves)
     known = vocabulary.made_up_vectors([*material.texts(NAMES), "a"])
     monkeypatch.setattr(vocabulary, "glove", lambda root: known)

@@ -7,9 +7,7 @@ import pytest
 from PIL import Image
 
 from common.data.video import MediaError
-from multimodal_ssl.composed import sprites
 from multimodal_ssl.composed.sprites import Stamp, cut_out, objects, read
-from speech_adapters.data.packages import tuxpaint
 
 KNOWN = {"dog", "cat", "red", "flag", "one", "two", "three", "four", "floppy-eared", "bunny"}
 
@@ -139,8 +137,3 @@ def test_folders_take_turns():
 def test_more_objects_than_there_are_is_an_error_with_both_numbers():
     with pytest.raises(ValueError, match=r"there are 1 objects .* num = 2"):
         objects([stamp("a/dog")], 2)
-
-
-def test_the_package_is_the_one_that_the_speech_papers_pin():
-    fields = ("manager", "name", "version", "sha256", "size_bytes", "licence")
-    assert [getattr(sprites.PACKAGE, f) for f in fields] == [getattr(tuxpaint.PACKAGE, f) for f in fields]

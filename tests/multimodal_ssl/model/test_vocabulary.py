@@ -1,12 +1,13 @@
-"""Captions become ids of known words; the list of words comes out of a Parquet file whole or not at all."""
+"""Captions become ids of known words; the list of words comes whole or not at all."""
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from common.data.packages import data_root
 from multimodal_ssl.model import vocabulary
-from multimodal_ssl.model.parquet import ParquetError, read_texts, unsnap
-from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary, tokenise
+from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary, listed_words, tokenise
 
 
 @pytest.fixture
@@ -61,67 +62,49 @@ def test_made_up_vectors_depend_on_the_word_alone():
     assert np.array_equal(one.vectors[one.encode("red")[0]], other.vectors[other.encode("red")[0]])
 
 
-# ---- Parquet
+# ---- the list of words
 
 
-def varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def integer(step, number):
-    return bytes([step << 4 | 5]) + varint(number * 2)
-
-
-def page(kind, field, content, count, encoding):
-    """Header by Thrift's compact protocol: type, two sizes, then the kind's own structure of count and encoding."""
-    sizes = integer(1, kind) + integer(1, len(content)) + integer(1, len(content))
-    own = bytes([field - 3 << 4 | 12]) + integer(1, count) + integer(1, encoding) + b"\0"
-    return sizes + own + b"\0" + content
-
-
-def plain(*texts):
-    return b"".join(len(text.encode()).to_bytes(4, "little") + text.encode() for text in texts)
-
-
-def parquet(path, *pages, rows):
-    footer = bytes([3 << 4 | 6]) + varint(rows * 2) + b"\0"
-    path.write_bytes(b"PAR1" + b"".join(pages) + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+def listed(path, words, **options):
+    parquet.write_table(pyarrow.table({"word": words, "id": range(len(words))}), path, **options)
     return path
 
 
-LEVELS = b"\2\0\0\0\x10\1"  # a run of ones: nothing is null
+@pytest.mark.parametrize(
+    "options", [{}, {"use_dictionary": False}, {"compression": "none", "row_group_size": 2}]
+)
+def test_words_come_out_in_order_however_they_are_stored(tmp_path, options):
+    words = ["the", "été", "'s", "été", "", "null", "nan"]
+    assert listed_words(listed(tmp_path / "a.parquet", words, **options)) == words
 
 
-def test_texts_of_dictionary_and_plain_pages_come_out_in_order(tmp_path):
-    packed = (0b0001_0010_0001_0000 | 0b10 << 16).to_bytes(4, "little")  # unused bits follow
-    found = read_texts(
-        parquet(
-            tmp_path / "a.parquet",
-            page(2, 7, plain("the", "été", "'s"), 3, 0),
-            page(0, 5, LEVELS + b"\4" + b"\3" + packed, 5, 8),  # one group of eight indices of four bits
-            page(0, 5, LEVELS + b"\1" + b"\6\1", 3, 8),  # a run of three ones
-            page(0, 5, LEVELS + plain("last", ""), 2, 0),
-            rows=10,
-        )
-    )
-    assert found == ["the", "été", "'s", "été", "'s", "été", "été", "été", "last", ""]
-
-
-def test_snappy_copies_may_read_what_they_write():
-    assert unsnap(b"\x0c" + b"\x04ab" + bytes([(10 - 4) << 2 | 1, 2])) == b"abababababab"
-    assert unsnap(b"\x05" + b"\x08abc" + bytes([1 << 2 | 2, 3, 0])) == b"abcab"
+@pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.binary()])
+def test_the_kind_of_string_is_no_matter(tmp_path, kind):
+    words = pyarrow.array(["été", "a"]).cast(kind)
+    assert listed_words(listed(tmp_path / "a.parquet", words)) == ["été", "a"]
 
 
 @pytest.mark.parametrize("cut", [0, 3, 30, -1])
 def test_a_damaged_list_is_a_sentence_with_its_path(tmp_path, cut):
-    whole = parquet(tmp_path / "a.parquet", page(0, 5, LEVELS + plain("one", "two"), 2, 0), rows=2)
+    whole = listed(tmp_path / "a.parquet", ["one", "two"])
     whole.write_bytes(whole.read_bytes()[:cut])
-    with pytest.raises(ParquetError, match=r"a\.parquet: "):
-        read_texts(whole)
+    with pytest.raises(ValueError, match=r"a\.parquet: is damaged or no Parquet file"):
+        listed_words(whole)
+
+
+def test_a_list_whose_page_is_damaged_is_a_sentence_with_its_path(tmp_path):
+    path = listed(tmp_path / "a.parquet", ["one", "two"])
+    content = bytearray(path.read_bytes())
+    content[20] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.parquet: is damaged"):
+        listed_words(path)
+
+
+@pytest.mark.parametrize("words", [[1, 2], ["a", None]])
+def test_what_lists_no_words_is_refused(tmp_path, words):
+    with pytest.raises(ValueError, match=r"a\.parquet: must list words, got "):
+        listed_words(listed(tmp_path / "a.parquet", words))
 
 
 @pytest.mark.corpus

@@ -15,7 +15,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2, pad
 
 POST_NORM = replace(TINY, pre_norm=False)
@@ -31,7 +31,7 @@ def trained(arm: Arm = ADAPTERS, language: str = "en", seed: int = 1, architectu
     """A set on `encoder(architecture)` whose every weight has moved far."""
     base = encoder(architecture)
     backbone = backbone_sha256(base)
-    model = Recogniser(base, len(Vocabulary.of(language)))
+    model = CTCModel(base, len(Vocabulary.of(language)))
     apply(arm, base, model.head)
     torch.manual_seed(seed)
     with torch.no_grad():

@@ -24,8 +24,8 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import BASE, LARGE, XLSR
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.contrastive import Targets
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2, normalise_waveform
 
 
@@ -174,7 +174,11 @@ def test_old_fairseq_settings_are_read_as_the_new_ones(kind, size, tmp_path):
     peers.assert_same(new.tensors, old.tensors)
     assert new.kind == old.kind == kind
     assert new.architecture == old.architecture == peers.ALIKE[size]
-    assert new.targets == old.targets == (Targets(**peers.TARGETS) if kind == "pretraining" else None)
+    assert (
+        new.quantiser_sizes
+        == old.quantiser_sizes
+        == (QuantiserSizes(**peers.TARGETS) if kind == "pretraining" else None)
+    )
 
 
 def test_what_old_settings_leave_out_is_base():
@@ -392,7 +396,7 @@ def test_what_fairseq_cannot_hold_is_not_written(tmp_path):
     peers.small("encoder", narrow, tmp_path / "narrow.safetensors")
     with pytest.raises(ConversionError, match="no projection where conv channels are the width, got 20"):
         convert(tmp_path / "narrow.safetensors", tmp_path / "theirs.pt", to="fairseq")
-    model = Recogniser(Wav2Vec2(peers.BASE_LIKE), 5)
+    model = CTCModel(Wav2Vec2(peers.BASE_LIKE), 5)
     model_files.save_recogniser(tmp_path / "nameless.safetensors", model, None)
     with pytest.raises(ConversionError, match="names of the head's symbols; pass vocabulary="):
         convert(tmp_path / "nameless.safetensors", tmp_path / "theirs.pt", to="fairseq")

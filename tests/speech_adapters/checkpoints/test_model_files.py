@@ -8,10 +8,10 @@ import torch
 
 from common.checkpoint import CheckpointError
 from speech_adapters.checkpoints import model_files
-from speech_adapters.checkpoints.model_files import Stored, backbone_sha256, without_weights
+from speech_adapters.checkpoints.model_files import StoredModel, backbone_sha256, without_weights
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
@@ -37,7 +37,7 @@ def test_what_is_saved_is_loaded_and_any_kind_gives_its_encoder(kind, tmp_path):
         Arm(kind="adapters", layers=1, bottleneck=5, places="feed-forward"), Arm(kind="bitfit"),
 ], ids=str)  # fmt: skip
 def test_every_kind_of_adapter_is_saved_and_loaded(arm, tmp_path):
-    model = Recogniser(Wav2Vec2(peers.BASE_LIKE), len(peers.LETTERS))
+    model = CTCModel(Wav2Vec2(peers.BASE_LIKE), len(peers.LETTERS))
     apply(arm, model.encoder, model.head)
     model_files.save_recogniser(tmp_path / "ours.safetensors", model, peers.LETTERS)
     loaded = model_files.load_recogniser(tmp_path / "ours.safetensors")
@@ -49,15 +49,13 @@ def test_every_kind_of_adapter_is_saved_and_loaded(arm, tmp_path):
 
 def test_a_vocabulary_of_another_size_than_the_head_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must have 5 symbols, got 3"):
-        model_files.save_recogniser(
-            tmp_path / "x.safetensors", Recogniser(Wav2Vec2(peers.BASE_LIKE), 5), "abc"
-        )
+        model_files.save_recogniser(tmp_path / "x.safetensors", CTCModel(Wav2Vec2(peers.BASE_LIKE), 5), "abc")
 
 
 def test_tensors_of_another_architecture_do_not_load(tmp_path):
     tensors = Wav2Vec2(peers.BASE_LIKE).state_dict()
     with pytest.raises(ValueError, match="do not fit encoder"):
-        model_files.build(Stored(kind="encoder", architecture=peers.LARGE_LIKE, tensors=tensors))
+        model_files.build(StoredModel(kind="encoder", architecture=peers.LARGE_LIKE, tensors=tensors))
 
 
 # ---- which encoder it is
@@ -97,7 +95,7 @@ def test_every_weight_of_the_base_is_in_the_hash_and_no_adapters():
 def test_modules_made_without_weights_use_up_no_random_number():
     before = torch.get_rng_state()
     with without_weights():
-        model = Recogniser(Wav2Vec2(peers.XLSR_LIKE), 5)
+        model = CTCModel(Wav2Vec2(peers.XLSR_LIKE), 5)
         apply(Arm(kind="adapters", bottleneck=3), model.encoder)
         apply(Arm(kind="lora", bottleneck=3), model.encoder)
     assert torch.equal(torch.get_rng_state(), before)

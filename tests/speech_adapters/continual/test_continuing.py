@@ -20,7 +20,7 @@ from speech_adapters.continual.recipes import RECIPES
 from speech_adapters.data import crops
 from speech_adapters.model.arm import Arm
 
-# In full precision and of four short pieces, so that shards are of different numbers of hidden frames.
+# In full precision and of four short crops, so that shards are of different numbers of masked frames.
 SHORT = {"crop_s": 1.0, "batch_s": 4.0, "cpu_bf16": False, "keep_every": 0}
 FULL = replace(RECIPES["smoke"]["FULL_FR"], **SHORT)
 ADAPTERS = replace(RECIPES["smoke"]["ADAPTERS_FR"], **SHORT)
@@ -149,7 +149,7 @@ def test_a_set_saved_alone_gives_the_trained_model_back_to_the_bit(learned, tmp_
     assert all(torch.equal(state[name], weight) for name, weight in model.state_dict().items())
     batch = recipe.batch(3, 0, Shard())
     losses = [
-        one(batch.inputs, batch.lengths, batch.hidden, seeds=batch.seeds, negatives=None)
+        one(batch.inputs, batch.lengths, batch.mask, seeds=batch.seeds, negatives=None)
         for one in (model, again)
     ]
     assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
@@ -185,8 +185,8 @@ def test_one_languages_set_never_touches_anothers(learned, tmp_path):
 
 
 @pytest.fixture
-def named_pieces(monkeypatch):
-    """Pieces that are names of their sources."""
+def named_crops(monkeypatch):
+    """Crops that are names of their sources."""
 
     def draw(sources, split, samples, count, key):
         return [SimpleNamespace(id=f"{'+'.join(sources)} {split}") for _ in range(count)]
@@ -198,7 +198,7 @@ def _drawn(recipe, steps):
     return [id_ for step in steps for id_ in recipe.item_ids(0, step, Shard())]
 
 
-@pytest.mark.usefixtures("named_pieces")
+@pytest.mark.usefixtures("named_crops")
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.125, 0.25])
 def test_the_share_of_replay_comes_out(share):
     recipe = replace(FULL, sources=("fr",), replayed=("en",), replay_share=share)
@@ -209,7 +209,7 @@ def test_the_share_of_replay_comes_out(share):
     assert half["en train"] == pytest.approx(share * 800, abs=1)
 
 
-@pytest.mark.usefixtures("named_pieces")
+@pytest.mark.usefixtures("named_crops")
 def test_a_chain_switches_sources_and_begins_its_rate_anew():
     first = replace(FULL, sources=("fr",), steps=50, schedule=Cosine(warmup_steps=5), peak_lr=1.0)
     chain = replace(
@@ -237,13 +237,13 @@ def test_a_chain_goes_on_from_what_the_first_language_left(tmp_path):
 @pytest.mark.parametrize("step", [0, 7])
 def test_shards_together_are_the_whole_batch_masks_and_draws_included(step):
     whole, parts = FULL.batch(0, step, Shard()), [FULL.batch(0, step, Shard(i, 2)) for i in range(2)]
-    for name in ("inputs", "hidden"):
+    for name in ("inputs", "mask"):
         together = torch.stack([getattr(part, name) for part in parts], dim=1).flatten(0, 1)
         assert torch.equal(together, getattr(whole, name))
     assert whole.seeds == tuple(
         seed for pair in zip(*(part.seeds for part in parts), strict=True) for seed in pair
     )
-    assert {part.frames_a_shard for part in parts} == {float(whole.hidden.sum()) / 2}
+    assert {part.masked_frames_per_shard for part in parts} == {float(whole.mask.sum()) / 2}
     assert len(set(whole.seeds)) == 4
 
 

@@ -1,4 +1,4 @@
-"""Recognition as a judge of encoders: it changes none, gives each the same, and stacks adapters on a language's."""
+"""Recognition as a test of encoders: it changes none, gives each the same, and stacks adapters on a language's."""
 
 import copy
 from dataclasses import replace

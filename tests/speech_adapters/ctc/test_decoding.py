@@ -9,6 +9,7 @@ import sys
 import kenlm
 import pytest
 import torch
+from patience import HANG_S
 from torch import Tensor
 
 from speech_adapters.ctc.decoding import BeamSearch, align, greedy
@@ -302,7 +303,7 @@ def test_decoding_prints_nothing(tmp_path):
         "assert decoder(torch.eye(4)[[2, 1, 3]].log()) == 'a b'"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "model.arpa")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -122,11 +122,11 @@ def test_an_hour_is_never_in_memory(radio):
     assert peak_bytes < 16e6
 
 
-def test_a_long_recording_is_cut_in_pieces_that_cover_it_once(radio):
+def test_a_long_recording_is_cut_in_crops_that_cover_it_once(radio):
     record(radio / "a.flac", 10.0, 44_100)
     unlabelled.prepare(SOURCE)
     (recording,) = everything().values()
-    pieces = list(crops.pieces(SOURCE, recording.part, 3 * RATE))
-    assert [piece.end - piece.begin for piece in pieces] == [3 * RATE] * 3 + [RATE]
-    joined = np.concatenate([piece.waveform() for piece in pieces])
+    drawn = list(crops.consecutive(SOURCE, recording.part, 3 * RATE))
+    assert [crop.end - crop.begin for crop in drawn] == [3 * RATE] * 3 + [RATE]
+    joined = np.concatenate([crop.waveform() for crop in drawn])
     np.testing.assert_array_equal(joined, recording.waveform(0, 10 * RATE))

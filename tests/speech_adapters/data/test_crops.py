@@ -1,4 +1,4 @@
-"""Stretches: lines of one voice end to end, and pieces of them that are drawn fairly or cover everything."""
+"""Tracks: lines of one voice end to end, and crops of them that are drawn fairly or cover everything."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -35,19 +35,19 @@ ANN = [*range(7), 100, *range(200, 204)]
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch):
     monkeypatch.setattr(prepared, "clips", lambda name, split: LINES if split == "train" else ())
-    for cached in (crops.stretches, crops._long_enough):
+    for cached in (crops.tracks, crops._long_enough):
         cached.cache_clear()
     yield
-    for cached in (crops.stretches, crops._long_enough):
+    for cached in (crops.tracks, crops._long_enough):
         cached.cache_clear()
 
 
 def found(least_samples=0):
-    return {stretch.id: stretch for stretch in crops.stretches("toy", "train", least_samples)}
+    return {track.id: track for track in crops.tracks("toy", "train", least_samples)}
 
 
 def test_a_voice_is_a_stretch_and_so_is_a_group_of_voices_that_are_not_told_apart():
-    assert {id_: stretch.samples for id_, stretch in found().items()} == {
+    assert {id_: track.samples for id_, track in found().items()} == {
         "toy/ann": 12, "toy/bob": 9, "toy/inn": 8, "toy/yard": 5,
     }  # fmt: skip
     assert list(found(9)) == ["toy/ann", "toy/bob"]
@@ -57,7 +57,7 @@ def test_a_piece_is_that_slice_of_the_lines_end_to_end():
     ann = found()["toy/ann"]
     for begin in range(12):
         for end in range(begin + 1, 13):
-            assert crops.Piece(ann, begin, end).waveform().tolist() == ANN[begin:end]
+            assert crops.Crop(ann, begin, end).waveform().tolist() == ANN[begin:end]
 
 
 def test_only_lines_inside_a_piece_are_read(monkeypatch):
@@ -65,13 +65,13 @@ def test_only_lines_inside_a_piece_are_read(monkeypatch):
     monkeypatch.setattr(
         Line, "waveform", lambda self: read.append(self.id) or np.zeros(self.samples, np.int16)
     )
-    crops.Piece(found()["toy/ann"], 7, 10).waveform()
+    crops.Crop(found()["toy/ann"], 7, 10).waveform()
     assert read == ["toy/a2", "toy/a3"]
 
 
 def test_a_draw_is_a_function_of_its_arguments():
     def ids(key):
-        return [piece.id for piece in crops.draw(("toy",), "train", 4, 20, key)]
+        return [crop.id for crop in crops.draw(("toy",), "train", 4, 20, key)]
 
     assert ids((3, 17)) == ids((3, 17))
     assert len({tuple(ids((seed, step))) for seed in range(3) for step in range(3)}) == 9
@@ -79,7 +79,7 @@ def test_a_draw_is_a_function_of_its_arguments():
 
 def test_every_place_is_as_likely_as_any_other():
     """7 places of a voice with 12 samples and 4 of one with 9: a draw of the voice first would be wrong."""
-    drawn = Counter(piece.id for piece in crops.draw(("toy",), "train", 6, 12_000, (0,)))
+    drawn = Counter(crop.id for crop in crops.draw(("toy",), "train", 6, 12_000, (0,)))
     places = [f"toy/{v}+{i}" for v, n in (("ann", 12), ("bob", 9), ("inn", 8)) for i in range(n - 5)]
     assert sorted(drawn) == sorted(places)
     expected = 12_000 / len(places)
@@ -96,14 +96,14 @@ def test_every_place_of_every_source_is_as_likely(monkeypatch):
     assert all(abs(drawn[place] - 600) < 5 * sqrt(600) for place in places)
 
 
-def test_pieces_cover_everything_once():
+def test_crops_cover_everything_once():
     for samples in (1, 2, 3, 4):  # a quarter of up to four is one sample: nothing is left over
-        told = [int(s) for piece in crops.pieces("toy", "train", samples) for s in piece.waveform()]
+        told = [int(s) for crop in crops.consecutive("toy", "train", samples) for s in crop.waveform()]
         assert sorted(told) == sorted(int(s) for one in LINES for s in one.waveform())
 
 
 def test_a_rest_below_a_quarter_of_a_piece_is_left_out():
-    lengths = [(p.stretch.id, p.end - p.begin) for p in crops.pieces("toy", "train", 8)]
+    lengths = [(p.track.id, p.end - p.begin) for p in crops.consecutive("toy", "train", 8)]
     assert lengths == [("toy/ann", 8), ("toy/ann", 4), ("toy/bob", 8), ("toy/inn", 8), ("toy/yard", 5)]
 
 
@@ -111,17 +111,17 @@ def test_a_join_never_mixes_voices():
     owner = {
         int(s): one.speaker + one.group * (one.speaker == "other") for one in LINES for s in one.waveform()
     }
-    pieces = [*crops.draw(("toy",), "train", 5, 200, (1,)), *crops.pieces("toy", "train", 5)]
-    assert all(len({owner[int(s)] for s in piece.waveform()}) == 1 for piece in pieces)
-    assert {owner[int(piece.waveform()[0])] for piece in pieces} == {"ann", "bob", "otherinn", "otheryard"}
+    drawn = [*crops.draw(("toy",), "train", 5, 200, (1,)), *crops.consecutive("toy", "train", 5)]
+    assert all(len({owner[int(s)] for s in crop.waveform()}) == 1 for crop in drawn)
+    assert {owner[int(crop.waveform()[0])] for crop in drawn} == {"ann", "bob", "otherinn", "otheryard"}
 
 
 def test_where_no_voice_is_long_enough_the_length_is_told():
-    with pytest.raises(ValueError, match="piece of 13 samples needs a voice with as much, none of toy has"):
+    with pytest.raises(ValueError, match="crop of 13 samples needs a voice with as much, none of toy has"):
         crops.draw(("toy",), "train", 13, 1, (0,))
 
 
 def test_made_up_speech_has_stretches_too(monkeypatch):
     monkeypatch.undo()
-    (stretch,) = crops.stretches(synthetic.SOURCE, "dev")
-    assert stretch.samples == sum(clip.samples for clip in synthetic.clips("dev"))
+    (track,) = crops.tracks(synthetic.SOURCE, "dev")
+    assert track.samples == sum(clip.samples for clip in synthetic.clips("dev"))

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import soundfile
+from patience import HANG_S
 from radio_files import RATE, SOURCE, everything, examined, faults, forget, noise, record
 
 from speech_adapters.data import audio_files, folder_index, unlabelled
@@ -135,7 +136,7 @@ def test_ranks_that_start_at_once_examine_once(radio):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(HANG_S)
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert sorted(log.read_text().split()) == [f"{i}.wav" for i in range(6)]
     assert len(everything()) == 6

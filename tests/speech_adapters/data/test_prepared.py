@@ -7,6 +7,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 import soundfile
+from patience import HANG_S
 
 from common.data.packages import data_root
 from speech_adapters.data import packs, prepared
@@ -116,7 +117,7 @@ def test_two_processes_prepare_once(tmp_path, toy):
     for process in starts:
         process.start()
     for process in starts:
-        process.join(60)
+        process.join(HANG_S)
     assert [process.exitcode for process in starts] == [0, 0]
     assert len(files(tmp_path)) == 2
     assert len(everything()) == 40

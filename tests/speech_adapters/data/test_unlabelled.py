@@ -22,7 +22,7 @@ def drawn(step, count=12):
 
 def of(name, split="train"):
     """The first draw that is of a recording."""
-    return next(p for step in range(500) for p in drawn(step) if p.stretch.name == name)
+    return next(p for step in range(500) for p in drawn(step) if p.track.name == name)
 
 
 def a_train_name():
@@ -32,8 +32,8 @@ def a_train_name():
 @pytest.mark.parametrize("how", ["gone", "garbage", "changed"])
 def test_a_broken_recording_is_replaced_alike_in_every_process_and_told_once(recorded, capsys, how):
     name = a_train_name()
-    piece, path = of(name), recorded / name
-    intact = {p.id: p.waveform() for step in range(30) for p in drawn(step) if p.stretch.name != name}
+    crop, path = of(name), recorded / name
+    intact = {p.id: p.waveform() for step in range(30) for p in drawn(step) if p.track.name != name}
     capsys.readouterr()
     if how == "gone":
         path.unlink()
@@ -43,14 +43,14 @@ def test_a_broken_recording_is_replaced_alike_in_every_process_and_told_once(rec
         stat = path.stat()
         path.write_bytes(os.urandom(stat.st_size))
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    instead = piece.waveform()
+    instead = crop.waveform()
     assert len(instead) == RATE // 2
     forget()  # another process
     np.testing.assert_array_equal(of(name).waveform(), instead)
     assert instead.any()
     for step in range(30):
         for p in drawn(step):
-            if p.stretch.name != name:
+            if p.track.name != name:
                 np.testing.assert_array_equal(p.waveform(), intact[p.id])
     told = capsys.readouterr().err
     assert told.count("bad from now on") == 1
@@ -60,10 +60,10 @@ def test_a_broken_recording_is_replaced_alike_in_every_process_and_told_once(rec
 
 def test_a_mended_recording_is_taken_back(recorded, monkeypatch):
     name = a_train_name()
-    piece, path = of(name), recorded / name
-    before, away = piece.waveform(), recorded.parent / "away.wav"
+    crop, path = of(name), recorded / name
+    before, away = crop.waveform(), recorded.parent / "away.wav"
     path.rename(away)
-    assert not np.array_equal(piece.waveform(), before)
+    assert not np.array_equal(crop.waveform(), before)
     away.rename(path)  # size and date are the old ones
     seen = examined(monkeypatch)
     unlabelled.prepare(SOURCE)
@@ -73,10 +73,10 @@ def test_a_mended_recording_is_taken_back(recorded, monkeypatch):
 
 
 def test_a_disk_that_is_gone_does_end_a_run(recorded):
-    piece = drawn(0)[0]
+    crop = drawn(0)[0]
     shutil.rmtree(recorded)
     with pytest.raises(unlabelled.Unreadable, match=r"nor could .* other recordings be read in its place"):
-        piece.waveform()
+        crop.waveform()
 
 
 # ---- as a source

@@ -15,7 +15,7 @@ import torch
 from speech_adapters.ctc import decoding
 from speech_adapters.ctc.decoding import Word
 from speech_adapters.data.text import BLANK, BOUNDARY, Vocabulary
-from speech_adapters.inference.listener import Listener, Voice, WholeRecogniser
+from speech_adapters.inference.recogniser import Decoder, Recogniser, SingleModel
 from speech_adapters.inference.segments import Segments
 from speech_adapters.inference.subtitles import (
     WRITERS,
@@ -30,12 +30,12 @@ from speech_adapters.inference.subtitles import (
 from speech_adapters.inference.transcribe import Transcript, count_windows, transcribe, windows_of
 from speech_adapters.inference.windows import Failure, Stitch, Windows
 from speech_adapters.model.architecture import TINY
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 ENGLISH = Vocabulary.of("en")
-PLAIN = Voice("plain", "plain", "en", ENGLISH)
-CAESAR = Voice("caesar", "caesar", "en", ENGLISH)  # writes b for a, c for b ...
+PLAIN = Decoder("plain", "plain", "en", ENGLISH)
+CAESAR = Decoder("caesar", "caesar", "en", ENGLISH)  # writes b for a, c for b ...
 STRIDE, FIELD, STEP = TINY.stride, TINY.receptive_field, 1 / 64
 
 
@@ -57,8 +57,8 @@ class Levels:
         return (5 * scores).log_softmax(dim=1)
 
 
-def listener(*voices: Voice) -> Listener:
-    return Listener(Levels(), TINY, voices or (PLAIN,))
+def recogniser(*decoders: Decoder) -> Recogniser:
+    return Recogniser(Levels(), TINY, decoders or (PLAIN,))
 
 
 def write_speech(path: Path, symbols: list[int]) -> Path:
@@ -79,10 +79,10 @@ def babble(num_frames: int, seed: int, pauses: bool = True) -> list[int]:
     return symbols[:num_frames]
 
 
-def heard(path: Path, voice: Voice = PLAIN) -> tuple[str, list[Word]]:
+def heard(path: Path, decoder: Decoder = PLAIN) -> tuple[str, list[Word]]:
     """Text and words of one pass over everything."""
     samples, _ = soundfile.read(path, dtype="float32")
-    log_probs = Levels()._of(torch.from_numpy(samples), voice.name)
+    log_probs = Levels()._of(torch.from_numpy(samples), decoder.name)
     text = decoding.greedy(log_probs, ENGLISH)
     return text, decoding.align(log_probs, text, ENGLISH, TINY.frame_s)
 
@@ -100,7 +100,7 @@ def only(results) -> Transcript:
 def test_windows_say_what_one_pass_says(tmp_path, frames, seed):
     path = write_speech(tmp_path / "talk.wav", babble(frames, seed))
     text, words = heard(path)
-    found = only(transcribe([path], listener()))
+    found = only(transcribe([path], recogniser()))
     assert len(words) > 10
     assert found.text == text
     for ours, whole in zip(found.words, words, strict=True):
@@ -110,7 +110,7 @@ def test_windows_say_what_one_pass_says(tmp_path, frames, seed):
 
 def test_windows_say_what_one_pass_says_where_nobody_ever_pauses(tmp_path):
     path = write_speech(tmp_path / "talk.wav", babble(6000, seed=5, pauses=False))
-    found = only(transcribe([path], listener()))
+    found = only(transcribe([path], recogniser()))
     assert found.text == heard(path)[0]
     assert max(s[-1].stop_s - s[0].start_s for s in found.segments) <= 30
 
@@ -127,23 +127,23 @@ def test_a_frame_is_taken_from_the_window_that_sees_most_around_it():
 
 def test_a_file_shorter_than_a_window_is_one_pass(tmp_path):
     path = write_speech(tmp_path / "short.wav", babble(900, seed=1))
-    known = listener()
+    known = recogniser()
     only(transcribe([path], known))
-    assert known.engine.batches == [(900 * STRIDE + FIELD - STRIDE,)]
+    assert known.acoustic_model.batches == [(900 * STRIDE + FIELD - STRIDE,)]
 
 
 def test_a_real_network_hears_a_short_file_as_one_pass(tmp_path):
     torch.manual_seed(0)
-    recogniser = Recogniser(Wav2Vec2(TINY), len(ENGLISH)).eval()
+    recogniser = CTCModel(Wav2Vec2(TINY), len(ENGLISH)).eval()
     with torch.no_grad():
         recogniser.head.weight.mul_(20)  # else all letters are alike
-    whole = WholeRecogniser(recogniser, ENGLISH.symbols)
+    whole = SingleModel(recogniser, ENGLISH.symbols)
     path, sound = tmp_path / "noise.wav", 0.3 * np.random.default_rng(0).standard_normal(50_000)
     soundfile.write(path, sound, 16_000, subtype="FLOAT")
     with torch.no_grad():
         log_probs, _ = recogniser(torch.from_numpy(soundfile.read(path, dtype="float32")[0])[None].clamp(-1, 1),
                                   torch.tensor([50_000]))  # fmt: skip
-    found = only(transcribe([path], Listener(whole, TINY, (Voice("own", "own", "", whole.vocabulary),))))
+    found = only(transcribe([path], Recogniser(whole, TINY, (Decoder("own", "own", "", whole.vocabulary),))))
     assert found.text == decoding.greedy(log_probs[0], ENGLISH) != ""
 
 
@@ -151,32 +151,32 @@ def test_a_real_network_hears_a_short_file_as_one_pass(tmp_path):
 def test_windows_are_as_many_as_counted(tmp_path, length_s):
     path = tmp_path / "noise.wav"
     soundfile.write(path, np.zeros(round(length_s * 16_000)), 16_000)
-    windows = windows_of(listener())
+    windows = windows_of(recogniser())
     assert len(list(windows.cut(path))) == windows.count(length_s)
-    assert count_windows([path, tmp_path / "none.wav"], listener(PLAIN, CAESAR)) == 2 * windows.count(
+    assert count_windows([path, tmp_path / "none.wav"], recogniser(PLAIN, CAESAR)) == 2 * windows.count(
         length_s
     )
 
 
-# ---- several files and voices
+# ---- several files and decoders
 
 
 def test_files_and_voices_share_batches_and_keep_apart(tmp_path):
     paths = [write_speech(tmp_path / f"{n}.wav", babble(n, seed=n)) for n in (300, 2500, 40, 1200)]
-    known = listener(PLAIN, CAESAR)
+    known = recogniser(PLAIN, CAESAR)
     results = list(transcribe(paths, known))
     for path, pair in zip(paths, results, strict=True):
         assert [t.path for t in pair] == [path, path]
         assert [t.text for t in pair] == [heard(path, PLAIN)[0], heard(path, CAESAR)[0]]
         assert pair[0].text != pair[1].text
-    assert max(map(len, known.engine.batches)) > 2
-    assert all(max(batch) * len(batch) <= 60 * 16_000 for batch in known.engine.batches)
+    assert max(map(len, known.acoustic_model.batches)) > 2
+    assert all(max(batch) * len(batch) <= 60 * 16_000 for batch in known.acoustic_model.batches)
 
 
 def test_batches_never_change_a_text(tmp_path):
     paths = [write_speech(tmp_path / f"{n}.wav", babble(n, seed=n)) for n in (300, 2500, 40)]
     texts = {
-        tuple(only([result]).text for result in transcribe(paths, listener(), batch_s=batch_s))
+        tuple(only([result]).text for result in transcribe(paths, recogniser(), batch_s=batch_s))
         for batch_s in (1.0, 25.0, 500.0)
     }
     assert len(texts) == 1
@@ -184,7 +184,7 @@ def test_batches_never_change_a_text(tmp_path):
 
 def test_progress_counts_every_window_of_every_voice(tmp_path):
     path, seen = write_speech(tmp_path / "talk.wav", babble(2500, seed=1)), []
-    list(transcribe([path], listener(PLAIN, CAESAR), advance=lambda: seen.append(1)))
+    list(transcribe([path], recogniser(PLAIN, CAESAR), advance=lambda: seen.append(1)))
     assert len(seen) == 6
 
 
@@ -194,7 +194,7 @@ def test_a_file_that_breaks_late_gives_nothing_and_the_others_go_on(tmp_path):
     sound = np.zeros(60 * 16_000, np.float32)
     sound[-5] = np.nan
     soundfile.write(late, sound, 16_000, subtype="FLOAT")
-    failure, (transcript,) = transcribe([late, good], listener())
+    failure, (transcript,) = transcribe([late, good], recogniser())
     assert isinstance(failure, Failure)
     assert str(late) in failure.reason
     assert "NaN" in failure.reason
@@ -212,7 +212,7 @@ def test_reading_is_never_far_ahead_of_recognising(tmp_path, monkeypatch):
             yield window
 
     monkeypatch.setattr(Windows, "cut", noting)
-    known, ahead = listener(), []
+    known, ahead = recogniser(), []
     list(transcribe([path], known, advance=lambda: ahead.append(len(read) * 20 - len(ahead) * 20)))
     assert len(read) > 50
     assert max(ahead) <= 260  # seconds
@@ -283,7 +283,7 @@ def test_symbols_that_are_no_letters_are_never_written():
 
     module = torch.nn.Module()
     module.forward = recogniser
-    whole = WholeRecogniser(module, symbols)
+    whole = SingleModel(module, symbols)
     (rows,) = whole.log_probs(torch.zeros(1, 800), torch.tensor([800]), ["own"])
     assert decoding.greedy(rows, whole.vocabulary) == "ab"
     torch.testing.assert_close(rows.exp().sum(1), torch.ones(2))

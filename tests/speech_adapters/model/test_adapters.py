@@ -20,7 +20,7 @@ from speech_adapters.model.adapters import (
 )
 from speech_adapters.model.architecture import BASE, Architecture
 from speech_adapters.model.arm import ARMS, Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 SIZES = {"conv": ((8, 10, 5), (8, 3, 2), (12, 2, 2)), "width": 24, "layers": 4, "heads": 2, "inner": 40,
@@ -40,7 +40,7 @@ EVERY_ARM = [
 
 def _model(arm, architecture=POST):
     torch.manual_seed(0)
-    model = Recogniser(Wav2Vec2(architecture), 6)
+    model = CTCModel(Wav2Vec2(architecture), 6)
     apply(arm, model.encoder, model.head)
     return model
 
@@ -54,7 +54,7 @@ def _waves():
 
 def _share_at_base(arm):
     with without_weights():
-        model = Recogniser(Wav2Vec2(BASE), 32)
+        model = CTCModel(Wav2Vec2(BASE), 32)
         apply(arm, model.encoder, model.head)
     return share(model)
 
@@ -116,7 +116,7 @@ def test_a_new_adapter_is_nearly_the_identity(scale):
 @pytest.mark.parametrize("arm", EVERY_ARM, ids=str)
 def test_inserting_leaves_what_the_recogniser_says(arm, architecture):
     torch.manual_seed(0)
-    model = Recogniser(Wav2Vec2(architecture), 6).eval()
+    model = CTCModel(Wav2Vec2(architecture), 6).eval()
     before = model(*_waves())[0]
     apply(arm, model.encoder, model.head)
     exact = arm.kind not in ("adapters", "single-adapter")

@@ -11,17 +11,17 @@ from speech_adapters.checkpoints import model_files
 from speech_adapters.checkpoints.interop import common_name, fairseq, huggingface, rename_out
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.contrastive import (
-    Contrast,
-    Pretraining,
+    ContrastiveModel,
+    ContrastiveObjective,
     Quantiser,
-    Targets,
+    QuantiserSizes,
     contrastive,
     draw_negatives,
     perplexity,
 )
 from speech_adapters.model.wav2vec2 import Wav2Vec2, normalise_waveform, span_mask
 
-TARGETS = Targets(groups=2, codes=8, code_width=16, width=12)
+TARGETS = QuantiserSizes(groups=2, codes=8, code_width=16, width=12)
 
 
 def _packed(counts, width=6, groups=2, codes=5, seed=0):
@@ -73,7 +73,7 @@ def test_a_model_that_knows_nothing_is_at_chance():
     context, codes = torch.randn(2, 300, width), torch.randn(2, 300, width)
     entries = torch.arange(300)[None, :, None].expand(2, 300, 2)
     loss, accuracy = contrastive(context, codes, entries, counts, draw_negatives(counts, 50), 10.0)
-    assert float(loss) == pytest.approx(Contrast(num_negatives=50).chance, abs=0.01)
+    assert float(loss) == pytest.approx(ContrastiveObjective(num_negatives=50).chance, abs=0.01)
     assert float(accuracy) == pytest.approx(1 / 51, abs=0.02)
 
 
@@ -118,32 +118,34 @@ def test_straight_through_gradients_reach_the_choice():
 
 def _model_and_batch(seed=0):
     torch.manual_seed(seed)
-    model = Pretraining(Wav2Vec2(TINY), TARGETS, Contrast(num_negatives=7, penalty_weight=1.0))
+    model = ContrastiveModel(
+        Wav2Vec2(TINY), TARGETS, ContrastiveObjective(num_negatives=7, penalty_weight=1.0)
+    )
     waveform, lengths = torch.randn(3, 12_000) * 0.1, torch.tensor([12_000, 9_000, 7_000])
     for row, length in zip(waveform, lengths.tolist(), strict=True):
         row[length:] = 0
     num_frames = TINY.num_frames(lengths)
     from speech_adapters.model.architecture import Masking
 
-    hidden = span_mask(num_frames, int(num_frames.max()), Masking(start=0.1, span=4))
-    return model, waveform, lengths, hidden
+    mask = span_mask(num_frames, int(num_frames.max()), Masking(start=0.1, span=4))
+    return model, waveform, lengths, mask
 
 
 def test_terms_are_weighted_and_named():
-    model, waveform, lengths, hidden = _model_and_batch()
-    losses = model.eval()(waveform, lengths, hidden)
+    model, waveform, lengths, mask = _model_and_batch()
+    losses = model.eval()(waveform, lengths, mask)
     assert set(losses) == {"contrastive", "diversity", "penalty"}
     assert 0 <= losses["diversity"].item() <= 0.1
-    assert set(model.watched) == {"accuracy", "perplexity", "soft_perplexity"}
+    assert set(model.metrics) == {"accuracy", "perplexity", "soft_perplexity"}
 
 
 def test_a_few_steps_on_one_batch_lower_the_contrast():
-    model, waveform, lengths, hidden = _model_and_batch()
-    negatives = draw_negatives(hidden.sum(1), 7)
+    model, waveform, lengths, mask = _model_and_batch()
+    negatives = draw_negatives(mask.sum(1), 7)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     seen = []
     for step in range(60):
-        losses = model(waveform, lengths, hidden, step, negatives)
+        losses = model(waveform, lengths, mask, step, negatives)
         sum(losses.values()).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -175,7 +177,7 @@ def test_fairseq_computes_the_same_loss_on_the_same_contexts_and_codes():
     )
     context, codes, entries, counts = _packed([6, 6])
     negatives = draw_negatives(counts, 4)
-    gathered = torch.stack([codes[b][negatives[b]] for b in range(2)])  # batch hidden negative width
+    gathered = torch.stack([codes[b][negatives[b]] for b in range(2)])  # batch masked negative width
     logits = theirs.compute_preds(context, codes, gathered.permute(2, 0, 1, 3))
     flat = logits.permute(1, 2, 0).reshape(-1, 5).float()
     reference = F.cross_entropy(flat, torch.zeros(len(flat), dtype=torch.long))
@@ -186,37 +188,39 @@ def test_fairseq_computes_the_same_loss_on_the_same_contexts_and_codes():
 # ---- draws that belong to an utterance, and batches in parts
 
 
-def _alone(model, waveform, lengths, hidden, row, **more):
+def _alone(model, waveform, lengths, mask, row, **more):
     """The same call with one utterance of the batch."""
     n, frames = int(lengths[row]), int(TINY.num_frames(lengths[row]))
-    return model(waveform[row : row + 1, :n], lengths[row : row + 1], hidden[row : row + 1, :frames], **more)
+    return model(waveform[row : row + 1, :n], lengths[row : row + 1], mask[row : row + 1, :frames], **more)
 
 
 def test_with_seeds_an_utterances_draws_do_not_depend_on_the_others():
-    model, waveform, lengths, hidden = _model_and_batch()
-    counts, seeds = hidden.sum(dim=1), (5, 6, 7)
-    whole = model.train()(waveform, lengths, hidden, seeds=seeds)["contrastive"]
-    alone = [_alone(model, waveform, lengths, hidden, row, seeds=seeds[row : row + 1]) for row in range(3)]
+    model, waveform, lengths, mask = _model_and_batch()
+    counts, seeds = mask.sum(dim=1), (5, 6, 7)
+    whole = model.train()(waveform, lengths, mask, seeds=seeds)["contrastive"]
+    alone = [_alone(model, waveform, lengths, mask, row, seeds=seeds[row : row + 1]) for row in range(3)]
     nats = sum(count * losses["contrastive"] for count, losses in zip(counts, alone, strict=True))
     assert float(whole) == pytest.approx(float(nats / counts.sum()), rel=1e-5)
-    assert float(model(waveform, lengths, hidden, seeds=(8, 9, 10))["contrastive"]) != pytest.approx(
+    assert float(model(waveform, lengths, mask, seeds=(8, 9, 10))["contrastive"]) != pytest.approx(
         float(whole), rel=1e-3
     )
 
 
 def test_shards_average_to_the_batchs_contrast_and_gradient():
-    """With unequal numbers of hidden frames, where a mean of means would be another number."""
-    model, waveform, lengths, hidden = _model_and_batch()
+    """With unequal numbers of masked frames, where a mean of means would be another number."""
+    model, waveform, lengths, mask = _model_and_batch()
     seeds, shards = (5, 6, 7), (slice(0, 1), slice(1, 3))
-    hidden[0, hidden[0].nonzero()[5:, 0]] = False
+    mask[0, mask[0].nonzero()[5:, 0]] = False
     weights = [weight for name, weight in model.named_parameters() if "quantiser" in name or "layers" in name]
 
     def contrast(rows, a_shard):
-        losses = model(waveform[rows], lengths[rows], hidden[rows], seeds=seeds[rows], frames_a_shard=a_shard)
+        losses = model(
+            waveform[rows], lengths[rows], mask[rows], seeds=seeds[rows], masked_frames_per_shard=a_shard
+        )
         return losses["contrastive"], torch.autograd.grad(losses["contrastive"], weights)
 
     whole, gradient = contrast(slice(0, 3), None)
-    parts = [contrast(rows, float(hidden.sum()) / 2) for rows in shards]
+    parts = [contrast(rows, float(mask.sum()) / 2) for rows in shards]
     assert float(sum(loss for loss, _ in parts) / 2) == pytest.approx(float(whole), rel=1e-5)
     for expected, *found in zip(gradient, *(part for _, part in parts), strict=True):
         torch.testing.assert_close(sum(found) / 2, expected, atol=1e-6, rtol=1e-4)
@@ -254,17 +258,17 @@ class _Same:
         peers.small("pretraining", self.architecture, path)
         self.stored = model_files.read(path)
         self.model = model_files.build(self.stored).train()
-        self.model.contrast = Contrast(
+        self.model.objective = ContrastiveObjective(
             num_negatives=NEGATIVES, diversity_weight=ALPHA, penalty_weight=penalty, gumbel_factor=0.99999
         )
         torch.manual_seed(5)
         self.waveform, self.lengths = 0.1 * torch.randn(2, 2405), torch.full((2,), 2405)
-        self.hidden = torch.zeros(2, int(self.architecture.num_frames(2405)), dtype=torch.bool)
-        for row in self.hidden:  # as many in each: fairseq knows no other way
+        self.mask = torch.zeros(2, int(self.architecture.num_frames(2405)), dtype=torch.bool)
+        for row in self.mask:  # as many in each: fairseq knows no other way
             row[torch.randperm(len(row))[:24]] = True
         self.seeds = (1, 2)
-        self.noise, _ = self.model._draws(self.hidden.sum(dim=1), self.seeds)
-        self.negatives = draw_negatives(self.hidden.sum(dim=1), NEGATIVES)
+        self.noise, _ = self.model._draws(self.mask.sum(dim=1), self.seeds)
+        self.negatives = draw_negatives(self.mask.sum(dim=1), NEGATIVES)
 
     @property
     def their_waveform(self):
@@ -275,7 +279,7 @@ class _Same:
 
     def losses(self):
         return self.model(
-            self.waveform, self.lengths, self.hidden, STEP, negatives=self.negatives, seeds=self.seeds
+            self.waveform, self.lengths, self.mask, STEP, negatives=self.negatives, seeds=self.seeds
         )
 
     def assert_same_gradients(self, losses, module, their_loss, names):
@@ -311,19 +315,19 @@ def test_fairseq_has_the_same_objective_and_gradients(size, training, tmp_path, 
     settings = peers.fairseq_settings(same.architecture) | NO_DROPOUT
     theirs = wav2vec2.Wav2Vec2Model(wav2vec2.Wav2Vec2Config(**settings)).train(training)
     theirs.load_state_dict(rename_out(same.stored, fairseq.names(same.architecture))[0])
-    theirs.quantizer.curr_temp = same.model.contrast.gumbel(STEP)
+    theirs.quantizer.curr_temp = same.model.objective.gumbel(STEP)
     monkeypatch.setattr(F, "gumbel_softmax", same.gumbel(same.noise))
     rows = torch.arange(2)[:, None, None]
     monkeypatch.setattr(theirs, "sample_negatives", lambda y, num, padding_count=None: (
         y[rows, same.negatives].permute(2, 0, 1, 3), None))  # fmt: skip
     criterion = Wav2vecCriterion(object(), infonce=True, loss_weights=[ALPHA, GAMMA],
                                  log_keys=["prob_perplexity", "code_perplexity"])  # fmt: skip
-    inputs = {"source": same.their_waveform, "padding_mask": None, "mask_indices": same.hidden}
+    inputs = {"source": same.their_waveform, "padding_mask": None, "mask_indices": same.mask}
     loss, frames, logged = criterion(theirs, {"net_input": inputs, "id": torch.arange(2)})
 
     same.model.train(training)
     losses = same.losses()
-    ours = {**{name: float(value) for name, value in losses.items()}, **same.model.watched}
+    ours = {**{name: float(value) for name, value in losses.items()}, **same.model.metrics}
     assert float(sum(losses.values())) == pytest.approx(float(loss / frames), rel=1e-5)
     for name, number in (("contrastive", "loss_0"), ("diversity", "loss_1"), ("penalty", "loss_2")):
         assert ours[name] == pytest.approx(logged[number] / float(frames), rel=1e-5)
@@ -345,20 +349,20 @@ def test_transformers_has_the_same_objective_and_gradients(size, tmp_path, monke
         tmp_path / "theirs", diversity_loss_weight=ALPHA, hidden_dropout=0.0, attention_dropout=0.0,
         activation_dropout=0.0, feat_proj_dropout=0.0, feat_quantizer_dropout=0.0, layerdrop=0.0,
     ).train()  # fmt: skip
-    theirs.set_gumbel_temperature(same.model.contrast.gumbel(STEP))
-    noise = torch.zeros(*same.hidden.shape, *same.noise.shape[1:])
-    noise[same.hidden] = same.noise
+    theirs.set_gumbel_temperature(same.model.objective.gumbel(STEP))
+    noise = torch.zeros(*same.mask.shape, *same.noise.shape[1:])
+    noise[same.mask] = same.noise
     monkeypatch.setattr(F, "gumbel_softmax", same.gumbel(noise))
     # Theirs count all frames of all utterances.
-    frames = same.hidden.nonzero()[:, 1].reshape(2, -1)
-    offset = same.hidden.shape[1] * torch.arange(2)[:, None, None]
-    places = torch.zeros(*same.hidden.shape, NEGATIVES, dtype=torch.long)
-    places[same.hidden] = (frames[torch.arange(2)[:, None, None], same.negatives] + offset).flatten(0, 1)
-    found = theirs(same.their_waveform, mask_time_indices=same.hidden, sampled_negative_indices=places)
+    frames = same.mask.nonzero()[:, 1].reshape(2, -1)
+    offset = same.mask.shape[1] * torch.arange(2)[:, None, None]
+    places = torch.zeros(*same.mask.shape, NEGATIVES, dtype=torch.long)
+    places[same.mask] = (frames[torch.arange(2)[:, None, None], same.negatives] + offset).flatten(0, 1)
+    found = theirs(same.their_waveform, mask_time_indices=same.mask, sampled_negative_indices=places)
 
-    losses, count = same.losses(), int(same.hidden.sum())
+    losses, count = same.losses(), int(same.mask.sum())
     assert float(losses["contrastive"]) == pytest.approx(float(found.contrastive_loss) / count, rel=1e-5)
     assert float(losses["diversity"]) == pytest.approx(ALPHA * float(found.diversity_loss) / count, rel=1e-5)
-    perplexity_ = float(same.model.watched["soft_perplexity"])
+    perplexity_ = float(same.model.metrics["soft_perplexity"])
     assert perplexity_ == pytest.approx(float(found.codevector_perplexity), rel=1e-5)
     same.assert_same_gradients(losses, theirs, found.loss / count, huggingface.NAMES)

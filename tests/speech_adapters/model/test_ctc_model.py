@@ -6,7 +6,7 @@ import torch
 from speech_adapters.model.adapters import EMBEDDED, FEATURES, apply
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import Recogniser
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2, pad
 
 SIZES = {"conv": ((8, 10, 5), (8, 3, 2), (12, 2, 2)), "width": 24, "layers": 3, "heads": 2, "inner": 40,
@@ -21,7 +21,7 @@ norms = pytest.mark.parametrize("norm", ARCHITECTURES)
 
 def _model(norm, arm=None):
     torch.manual_seed(0)
-    model = Recogniser(Wav2Vec2(ARCHITECTURES[norm]), 6, head_dropout=0.5)
+    model = CTCModel(Wav2Vec2(ARCHITECTURES[norm]), 6, head_dropout=0.5)
     if arm:
         apply(arm, model.encoder, model.head)
     return model.eval()

@@ -1,4 +1,4 @@
-"""The judge of encoders: which phone a frame belongs to, and a linear classifier equal to sklearn's."""
+"""The linear phone probe: which phone a frame belongs to, and a classifier equal to sklearn's."""
 
 import numpy as np
 import pytest

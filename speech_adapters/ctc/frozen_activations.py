@@ -18,16 +18,16 @@ from common.data.packages import data_root
 
 if TYPE_CHECKING:
     from speech_adapters.data.prepared import Clip
-    from speech_adapters.model.ctc_model import Recogniser
+    from speech_adapters.model.ctc_model import CTCModel
 
 SAID_FROM_BYTES = 1_000_000_000  # a bigger cache is announced before it is written
 
 
-class PrefixCache:
+class FrozenActivations:
     """Float32 rows of frames for each clip, all of them end to end in one file.
 
     Every clip goes through the prefix alone, so a row depends on no batch, and a run that computes its prefix as it
-    goes (`Recogniser.prefix`) gets the same bits.
+    goes (`CTCModel.prefix`) gets the same bits.
     """
 
     def __init__(self, clips: Sequence[Clip], backbone: str, depth: int, manifest: str):
@@ -44,7 +44,7 @@ class PrefixCache:
         self.depth = depth
         self._starts: dict[str, tuple[int, int]] = {}
 
-    def fill(self, model: Recogniser) -> None:
+    def fill(self, model: CTCModel) -> None:
         """Computes the file unless it is there. Two runs that start at once both compute; the last one stays."""
         import torch
 

@@ -1,4 +1,4 @@
-"""What turns sound into letters: one encoder with any number of adapter sets, or a whole recogniser."""
+"""What turns waveforms into letters: one encoder with any number of adapter sets, or a whole CTC model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet, WrongBackbone
-from speech_adapters.checkpoints.model_files import Stored
+from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc import decoding
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.architecture import Architecture
@@ -21,7 +21,7 @@ from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
 @runtime_checkable
-class Engine(Protocol):
+class AcousticModel(Protocol):
     """Waveforms to log-probabilities, each by the name of its adapter set; an `AdapterBank` is one."""
 
     def log_probs(
@@ -33,45 +33,49 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
-class Voice:
-    """What an engine's log-probabilities mean under one of its names."""
+class Decoder:
+    """What an acoustic model's log-probabilities mean under one of its names."""
 
-    name: str  # for the engine
+    name: str  # for the acoustic model
     label: str  # for people
     language: str  # empty where nobody knows
     vocabulary: Vocabulary
-    spell: Callable[[Tensor], str] | None = None  # log-probabilities to text; None is the likeliest path
+    beam_search: Callable[[Tensor], str] | None = (
+        None  # log-probabilities to text; None is the likeliest path
+    )
 
-    def read(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
-        return self.spell(log_probs) if self.spell else decoding.greedy(log_probs, self.vocabulary)
+    def decode(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
+        return (
+            self.beam_search(log_probs) if self.beam_search else decoding.greedy(log_probs, self.vocabulary)
+        )
 
 
 @dataclass(frozen=True)
-class Listener:
-    """An engine and all that it can write."""
+class Recogniser:
+    """An acoustic model and all that it can write."""
 
-    engine: Engine
+    acoustic_model: AcousticModel
     architecture: Architecture
-    voices: tuple[Voice, ...]
+    decoders: tuple[Decoder, ...]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def with_beam_search(
         self, arpa: Path, words: Sequence[str], lm_weight: float, word_score: float, beam: int
-    ) -> Listener:
-        """The same, spelling by `ctc.BeamSearch`; each stretch between pauses is a sentence to the n-gram."""
-        voices = tuple(
-            replace(voice, spell=decoding.BeamSearch(voice.vocabulary, arpa, words, lm_weight=lm_weight,
+    ) -> Recogniser:
+        """The same, spelling by `decoding.BeamSearch`; each segment between pauses is a sentence to the n-gram."""
+        decoders = tuple(
+            replace(decoder, beam_search=decoding.BeamSearch(decoder.vocabulary, arpa, words, lm_weight=lm_weight,
                                                 word_score=word_score, beam=beam))
-            for voice in self.voices
+            for decoder in self.decoders
         )  # fmt: skip
-        return replace(self, voices=voices)
+        return replace(self, decoders=decoders)
 
 
-# ---- one recogniser of any family as an engine
+# ---- one recogniser of any family as an acoustic model
 
 
-class WholeRecogniser(nn.Module):
-    """A recogniser with its own head as an engine. Symbols that are no letters, such as <unk>, are never written."""
+class SingleModel(nn.Module):
+    """A CTC model with its own output head. Symbols that are no letters, such as <unk>, are never written."""
 
     NAME = "own"
 
@@ -95,8 +99,8 @@ class WholeRecogniser(nn.Module):
         ]
 
 
-def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> Listener:
-    """A listener of an encoder with adapter sets, or of a whole recogniser without any.
+def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> Recogniser:
+    """A recogniser of an encoder with adapter sets, or of a whole recogniser without any.
 
     Args:
         model: a name or path of `by_name.find`.
@@ -109,25 +113,27 @@ def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> List
     stored = convert.read(by_name.find(model)).stored
     if stored.kind == "recogniser":
         if adapters:
-            raise ValueError(f"{model} is a whole recogniser with a head of its own; leave out --adapter")
+            raise ValueError(
+                f"{model} is a whole recogniser with an output head of its own; leave out --adapter"
+            )
         if stored.vocabulary is None:
             raise ValueError(
                 f"{model} does not say which letters its {stored.num_symbols} symbols are; "
                 "name them with `convert --symbols`"
             )
-        whole = WholeRecogniser(model_files.build(stored), stored.vocabulary).to(device)
-        voice = Voice(WholeRecogniser.NAME, Path(model).stem, "", whole.vocabulary)
-        return Listener(whole, stored.architecture, (voice,), device)
+        whole = SingleModel(model_files.build(stored), stored.vocabulary).to(device)
+        decoder = Decoder(SingleModel.NAME, Path(model).stem, "", whole.vocabulary)
+        return Recogniser(whole, stored.architecture, (decoder,), device)
     if not adapters:
         raise ValueError(f"{model} is an encoder, which writes no letters by itself; say which --adapter")
     encoder = replace(stored, kind="encoder", tensors=model_files.encoder_tensors(stored))
     return _banked(encoder, adapters, device)
 
 
-def _banked(stored: Stored, adapters: Mapping[str, Path], device: torch.device) -> Listener:
+def _banked(stored: StoredModel, adapters: Mapping[str, Path], device: torch.device) -> Recogniser:
     encoder = model_files.build(stored)
     assert isinstance(encoder, Wav2Vec2)
-    bank, voices = AdapterBank(encoder), []
+    bank, decoders = AdapterBank(encoder), []
     for number, (label, path) in enumerate(adapters.items()):
         adapter_set, name = AdapterSet.load(path), f"set{number}"
         if adapter_set.vocabulary is None:
@@ -138,5 +144,5 @@ def _banked(stored: Stored, adapters: Mapping[str, Path], device: torch.device) 
             bank.add(name, adapter_set)
         except WrongBackbone as error:
             raise WrongBackbone(f"{path}: {error}") from error
-        voices.append(Voice(name, label, adapter_set.language, adapter_set.vocabulary))
-    return Listener(bank.to(device), stored.architecture, tuple(voices), device)
+        decoders.append(Decoder(name, label, adapter_set.language, adapter_set.vocabulary))
+    return Recogniser(bank.to(device), stored.architecture, tuple(decoders), device)
