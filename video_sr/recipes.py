@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.data.order import Draw, draws
+from common.measures import mean_of
 from common.recipe import Recipe, Shard
 from common.schedule import Cosine
 from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
+from video_sr.measures import PHOTOGRAPHS, PSNR, SSIM, of_copies
 from video_sr.networks import BicubicSizes, EVESRNetSizes, Network, WideActivationSizes
 
 if TYPE_CHECKING:
@@ -113,14 +115,13 @@ class Upscaling(Recipe):
     # ---- scoring
 
     def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
-        from common.metrics.image_quality import PSNR, SSIM
         from common.results import Item
         from video_sr import panels
         from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
 
         num_frames = self.network.num_frames
         for sequence in self.corpus.scored(split, seed):
-            score, of_copies = SequenceScore(), SequenceScore()
+            score, still_score = SequenceScore(), SequenceScore()
             # Two readings of one stream: the window runs ahead of the frame in its middle.
             ahead, truths = tee(crop_to_multiple(frame) for frame in sequence.frames())
             lows = (degrade(frame) for frame in ahead)
@@ -132,12 +133,13 @@ class Upscaling(Recipe):
                 output = super_resolve_centre(model, still if self.copies else window)
                 score.add(output, truth, low)
                 if num_frames > 1 and not self.copies:
-                    of_copies.add(super_resolve_centre(model, still), truth)
+                    still_score.add(super_resolve_centre(model, still), truth)
                 if index == sequence.scored.start:
                     panels.save(pictures, sequence.id, low, output, truth)
             scores = score.means()
-            if of_copies.frames:  # what the same network makes of a window without neighbours
-                scores |= {f"copies/{name}": of_copies.means()[name] for name in (PSNR, SSIM)}
+            if still_score.frames:  # what the same network makes of a window without neighbours
+                means = still_score.means()
+                scores |= {of_copies(measure).name: means[measure.name] for measure in (PSNR, SSIM)}
             yield Item(sequence.id, sequence.group, sequence.part, scores)
 
     def manifest_sha256(self) -> str:
@@ -234,4 +236,4 @@ PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {  # by scale: name for `up
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
 ARMS = ("WIDE", "EVESRNET", "COPIES")
 SEARCH = {"peak_lr": (5e-4, 1e-3, 2e-3)}
-SEARCH_MEASURE = "photographs/psnr[rgb,crop0,u8]/mean"
+SEARCH_MEASURE = mean_of(PHOTOGRAPHS.name, PSNR.name)

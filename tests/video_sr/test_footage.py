@@ -8,8 +8,8 @@ from PIL import Image
 
 from common.recipe import Shard
 from video_sr import corpora
+from video_sr.measures import PSNR
 from video_sr.networks import EVESRNetSizes
-from video_sr.protocol import PSNR
 from video_sr.recipes import RECIPES
 from video_sr.textures import texture
 
@@ -53,7 +53,7 @@ def test_every_frame_of_the_test_footage_is_scored_after_the_crop(vid3oc, small,
     # A new network is bicubic, so the scores of both are one.
     bicubic = RECIPES["paper"]["BICUBIC"]
     (other,) = bicubic.score(bicubic.model(), seed=0, split="test", pictures=tmp_path)
-    assert item.scores[PSNR] == pytest.approx(other.scores[PSNR])
+    assert item.scores[PSNR.name] == pytest.approx(other.scores[PSNR.name])
 
 
 def test_footage_smaller_than_a_patch_is_named(vid3oc, small):
