@@ -16,6 +16,7 @@ import numpy as np
 
 from common.data.order import Draw, draws
 from common.measures import mean_of
+from common.papers import Scale, Search
 from common.recipe import Recipe, Shard
 from common.schedule import Cosine
 from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
@@ -201,39 +202,49 @@ EVESRNET_SMOKE = _smoke(
 )
 WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
 
-RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
-    "paper": {
-        "BICUBIC": BICUBIC,
-        "EVESRNET": EVESRNET,
-        "COPIES": COPIES,
-        "WIDE": WIDE,
-    },
-    "gpu": {
-        "BICUBIC": replace(BICUBIC, corpus=PreparedClips(clips=48)),
-        "EVESRNET": EVESRNET_GPU,
-        "COPIES": replace(EVESRNET_GPU, copies=True),
-        "WIDE": WIDE_GPU,
-    },
-    "mini": {
-        "BICUBIC": replace(BICUBIC, corpus=PreparedClips(clips=48), cost_s=20.0),
-        "EVESRNET": EVESRNET_MINI,
-        "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
-        "WIDE": WIDE_MINI,
-    },
-    "smoke": {
-        "BICUBIC": replace(BICUBIC, corpus=Textures()),
-        "EVESRNET": EVESRNET_SMOKE,
-        "COPIES": replace(EVESRNET_SMOKE, copies=True),
-        "WIDE": WIDE_SMOKE,
-    },
-}
-SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
-
-PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {  # by scale: name for `upscale --model`, recipe
-    "mini": {"evesrnet": "EVESRNET", "wide": "WIDE"}
-}
 
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
-ARMS = ("WIDE", "EVESRNET", "COPIES")
-SEARCH = {"peak_lr": (5e-4, 1e-3, 2e-3)}
-SEARCH_MEASURE = mean_of(PHOTOGRAPHS.name, PSNR.name)
+SEARCH = Search(
+    arms=("WIDE", "EVESRNET", "COPIES"),
+    settings={"peak_lr": (5e-4, 1e-3, 2e-3)},
+    measure=mean_of(PHOTOGRAPHS.name, PSNR.name),
+)
+
+
+SCALES: Mapping[str, Scale] = {
+    "smoke": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus=Textures()),
+            "EVESRNET": EVESRNET_SMOKE,
+            "COPIES": replace(EVESRNET_SMOKE, copies=True),
+            "WIDE": WIDE_SMOKE,
+        },
+        seeds=1,
+        weights={"wide": "WIDE"},
+        search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
+    ),
+    "mini": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus=EVESRNET_MINI.corpus, cost_s=20.0),
+            "EVESRNET": EVESRNET_MINI,
+            "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
+            "WIDE": WIDE_MINI,
+        },
+        seeds=3,
+        weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
+        search=SEARCH,
+    ),
+    "gpu": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus=EVESRNET_GPU.corpus),
+            "EVESRNET": EVESRNET_GPU,
+            "COPIES": replace(EVESRNET_GPU, copies=True),
+            "WIDE": WIDE_GPU,
+        },
+        seeds=3,
+        search=SEARCH,
+    ),
+    "paper": Scale(
+        recipes={"BICUBIC": BICUBIC, "EVESRNET": EVESRNET, "COPIES": COPIES, "WIDE": WIDE}, seeds=3
+    ),
+}

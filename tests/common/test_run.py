@@ -35,22 +35,13 @@ def _train(*more):
     return _call("train", "extreme-vsr", "WIDE", "--scale", "smoke", "--device", "cpu", *more)
 
 
-def test_a_paper_without_code_says_so(monkeypatch):
-    kept = papers.papers() | {"a-fifth": papers.Paper("a-fifth", "no_such_folder")}
-    monkeypatch.setattr(papers, "papers", lambda: kept)
-    told = "a-fifth is not built yet; built are: asr-adapters"
-    assert all(told in _call(*line)[1] for line in (("train", "a-fifth", "X"), ("claims", "a-fifth")))
-    assert _call("claims", "a-fifth")[0] == 3
-    assert "not built yet" in _call("list")[1]
-
-
 def test_list_shows_every_paper_recipe_and_scale():
     code, said = _call("list")
     assert code == 0
     for paper in papers.papers().values():
         assert paper.slug in said
     for scale in papers.SCALES:
-        assert all(name in said for name in PAPER.recipes(scale))
+        assert all(name in said for name in PAPER.at(scale).recipes)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +159,9 @@ def test_reproduce_runs_all_once_and_keeps_all_the_second_time(tmp_path):
     first = _reproduce(tmp_path)
     said, _ = first.communicate(timeout=HANG_S)
     assert first.returncode == 0, said
-    number = len(PAPER.recipes("smoke"))
+    number = len(PAPER.at("smoke").recipes)
     assert {run.result.recipe for run in results.read(PAPER.own_results("smoke"))} == set(
-        PAPER.recipes("smoke")
+        PAPER.at("smoke").recipes
     )
     written = {path: path.stat().st_mtime_ns for path in PAPER.own_results("smoke").iterdir()}
     assert (tmp_path / "report" / "index.html").stat().st_size > 1000
@@ -191,7 +182,7 @@ def test_ctrl_c_during_reproduce_leaves_no_process_and_the_same_line_goes_on(tmp
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     again = _reproduce(tmp_path)
     assert again.wait(HANG_S) == 0
-    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.recipes("smoke"))
+    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
 
 
 def _environments():

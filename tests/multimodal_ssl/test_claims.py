@@ -10,7 +10,7 @@ from made_runs import check_that_draws_repeat_groups, holds, one_seed
 from common.results import Item
 from common.sample import Sample
 from multimodal_ssl import claims
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
 JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
@@ -113,7 +113,7 @@ def test_the_area_is_that_of_all_pairs_of_a_right_and_a_wrong_score():
 def test_what_claims_read_is_run_at_their_scales():
     for claim in claims.CLAIMS:
         for scale in set(claim.scales) - set(claim.not_testable):
-            assert set(claim.reads) <= set(RECIPES[scale]), (claim.id, scale)
+            assert set(claim.reads) <= set(SCALES[scale].recipes), (claim.id, scale)
 
 
 def test_every_testable_claim_names_the_parts_that_it_is_about():

@@ -7,7 +7,7 @@ from common.claims import judge
 from common.results import Item
 from video_sr import measures
 from video_sr.claims import CLAIMS
-from video_sr.recipes import RECIPES
+from video_sr.recipes import SCALES
 
 PSNR, SSIM, STRUCTURE, TEMPORAL, CONSISTENCY, PSNR_OF_COPIES = (
     measure.name
@@ -104,11 +104,11 @@ def test_claims_read_recipes_that_exist_where_they_can_be_judged():
         for scale in (
             set(claim.scales) - set(claim.not_testable) - ({"paper"} if claim.id == "trade-off" else set())
         ):
-            assert set(claim.reads) <= set(RECIPES[scale]), claim.id
+            assert set(claim.reads) <= set(SCALES[scale].recipes), claim.id
 
 
 def test_a_scale_without_a_verdict_has_a_reason():
-    for scale in RECIPES:
+    for scale in SCALES:
         for claim, verdict in zip(CLAIMS, judge(CLAIMS, [], scale), strict=True):
             judgeable = scale in claim.scales and scale not in claim.not_testable
             assert verdict.word == ("not run" if judgeable else "not testable at this scale")

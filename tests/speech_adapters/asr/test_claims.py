@@ -9,7 +9,7 @@ from made_runs import check_that_draws_repeat_groups, holds, one_seed
 from common.results import Item
 from common.sample import Sample
 from speech_adapters.asr import claims
-from speech_adapters.asr.recipes import RECIPES
+from speech_adapters.asr.recipes import SCALES
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
 JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
@@ -123,7 +123,7 @@ def test_margins_are_in_nats_a_character(claim, levels, margin):
 def test_what_claims_read_is_run_at_their_scales():
     for claim in claims.CLAIMS:
         for scale in set(claim.scales) - set(claim.not_testable):
-            assert set(claim.reads) <= set(RECIPES[scale]), (claim.id, scale)
+            assert set(claim.reads) <= set(SCALES[scale].recipes), (claim.id, scale)
 
 
 def test_judging_needs_no_torch():
