@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.schedule import InTurn
 from speech_adapters.model.arm import Arm
 from speech_adapters.pretrain.recipe import Pretrain
 
@@ -65,6 +66,11 @@ class Continue(Pretrain):
             )
         if self.anchor_weight and self.arm.kind != "full":
             raise ValueError(f"an anchor holds weights that are all trained, got arm {self.arm.kind}")
+        first_steps = self.schedule.first_steps if isinstance(self.schedule, InTurn) else None
+        if self.then and first_steps != self.switch_step:
+            raise ValueError(
+                f"the schedule InTurn must switch at step {self.switch_step} as the sources do, got {self.schedule}"
+            )
 
     # ---- the network
 

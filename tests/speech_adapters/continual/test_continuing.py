@@ -224,10 +224,18 @@ def test_a_chain_switches_sources_and_begins_its_rate_anew():
     assert [chain.lr(step) for step in range(100)] == 2 * [first.lr(step) for step in range(50)]
 
 
+def test_the_rate_of_a_chain_begins_anew_where_its_sources_switch():
+    with pytest.raises(ValueError, match=r"InTurn.*must switch at step 3 as the sources do"):
+        replace(ADAPTERS, then=("tones",), switch_step=3)
+    with pytest.raises(ValueError, match="must switch at step 3"):
+        replace(ADAPTERS, then=("tones",), switch_step=3, schedule=InTurn(first_steps=2))
+
+
 def test_a_chain_goes_on_from_what_the_first_language_left(tmp_path):
     """Its first half is the run of the first language alone."""
     first = replace(ADAPTERS, steps=3, keep_every=3)
-    chain = replace(first, then=("tones",), steps=5, switch_step=3)
+    in_turn = InTurn(first_steps=3, schedule=first.schedule)
+    chain = replace(first, then=("tones",), steps=5, switch_step=3, schedule=in_turn)
     alone = _trained(first, tmp_path / "first").state_dict()
     _trained(chain, tmp_path / "chain")
     kept = checkpoint.load(tmp_path / "chain" / "snapshots" / "step-00000003.safetensors").tensors
