@@ -31,7 +31,9 @@ from common.data.packs import open_pack, write_pack
 from common.data.splits import check_disjoint, components, even_folds
 from common.files import only_writer, write_atomically
 from common.progress import tracked
-from video_sr import corpora, sources
+from video_sr import sources
+from video_sr.corpora import PREPARED_FRAMES, PREPARED_PATCH
+from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
 from video_sr.sources import Source
 
@@ -43,7 +45,6 @@ TEST_FRAME = (720, 1280)
 TEST_GRID = 16  # pixels that both sides of a frame are multiples of
 SCORED_FRAMES = 2  # neighbours, so that flicker can be measured
 CONTEXT_FRAMES = 3  # true frames before and after the scored ones, as many as the widest window needs
-POOL_FRAMES, POOL_PATCH = 5, 20  # frames of a clip; low-resolution pixels a side
 TEST_MOTIONS = {
     "pan": Motion(warped_share=0, object_share=0, cut_share=0, still_share=0),
     "handheld": Motion(warped_share=1, object_share=0, cut_share=0, still_share=0, jitter_px=3),
@@ -51,8 +52,8 @@ TEST_MOTIONS = {
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """One test item: high-resolution frames, of which the middle ones are scored."""
+class ScoredSequence:
+    """One item of a dev or test set: high-resolution frames, and which of them are scored."""
 
     id: str
     group: str
@@ -110,7 +111,9 @@ def manifest_sha256() -> str:
     """Hash of every source's content hash, of the split and of how clips are made of them."""
     motions = [asdict(motion) for motion in (Motion(), *TEST_MOTIONS.values())]
     tested = [TEST_SHORT_SIDE, TEST_FRAME, SCORED_FRAMES, CONTEXT_FRAMES]
-    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_FRAMES, POOL_PATCH, _POOL_VERSION, motions, tested])
+    made = json.dumps(
+        [SALT, NUM_FOLDS, SHORT_SIDES, PREPARED_FRAMES, PREPARED_PATCH, _CLIPS_VERSION, motions, tested]
+    )
     return hashlib.sha256((sources.manifest().sha256 + made).encode()).hexdigest()
 
 
@@ -118,7 +121,7 @@ def manifest_sha256() -> str:
 
 MOST_BAD = 0.1  # share of sources that may be bad before preparation stops
 PACK = "extreme-vsr"
-_POOL_VERSION = 2  # raise when `motion.py` changes what a seed gives
+_CLIPS_VERSION = 2  # raise when `motion.py` changes what a seed gives
 
 
 def prepared_folder() -> Path:
@@ -191,7 +194,8 @@ def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from video_sr.protocol import SCALE, degrade
+    from video_sr.networks import FACTOR
+    from video_sr.protocol import degrade
 
     torch.set_num_threads(1)
     if fault := _altered(source):
@@ -204,17 +208,21 @@ def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
         reduced = [reduce_to(picture, side) for side in SHORT_SIDES if side <= min(picture.shape[:2])]
         for side, array in zip(SHORT_SIDES, reduced, strict=False):
             save_array(folder / f"{source.id}-{side}.npy", array)
-        size = (POOL_PATCH + 4) * SCALE  # two low-resolution pixels around, which borders would spoil
-        inside, outer = slice(2, 2 + POOL_PATCH), slice(2 * SCALE, (2 + POOL_PATCH) * SCALE)
-        low = np.empty((clips, POOL_FRAMES, POOL_PATCH, POOL_PATCH, 3), np.uint8)
-        high = np.empty((clips, POOL_PATCH * SCALE, POOL_PATCH * SCALE, 3), np.uint8)
+        size = (PREPARED_PATCH + 4) * FACTOR  # two low-resolution pixels around, which borders would spoil
+        inside, outer = slice(2, 2 + PREPARED_PATCH), slice(2 * FACTOR, (2 + PREPARED_PATCH) * FACTOR)
+        low = np.empty((clips, PREPARED_FRAMES, PREPARED_PATCH, PREPARED_PATCH, 3), np.uint8)
+        high = np.empty((clips, PREPARED_PATCH * FACTOR, PREPARED_PATCH * FACTOR, 3), np.uint8)
         for number in range(clips):
             rng = np.random.default_rng([*hashlib.sha256(f"{source.id}/{number}".encode()).digest()[:8]])
             frames = clip(
-                reduced[number % len(reduced)], Motion(), num_frames=POOL_FRAMES, size=(size, size), rng=rng
+                reduced[number % len(reduced)],
+                Motion(),
+                num_frames=PREPARED_FRAMES,
+                size=(size, size),
+                rng=rng,
             )
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
-            high[number] = frames[POOL_FRAMES // 2][outer, outer]
+            high[number] = frames[PREPARED_FRAMES // 2][outer, outer]
         save_array(folder / f"{source.id}-low{clips}.npy", low)
         save_array(folder / f"{source.id}-high{clips}.npy", high)
     return None
@@ -269,21 +277,6 @@ def verify(scale: str) -> list[Bad]:
     return sources.verify() if scale in ("mini", "gpu") else []
 
 
-def footage(corpus: str, split: str) -> list[corpora.Sequence]:
-    """Sequences of a corpus under `DATA_ROOT`, in its own published layout and split.
-
-    Raises:
-        ValueError: none are there, with the folder that was looked in.
-    """
-    reader = {"vid3oc": corpora.vid3oc, "reds": corpora.reds}[corpus]
-    found = reader(data_root(), split)
-    if not found:
-        raise ValueError(
-            f"no {split} sequences of {corpus} under {data_root()}; set DATA_ROOT to where it lies"
-        )
-    return found
-
-
 @cache
 def array(path: Path) -> ndarray:
     """A prepared array, mapped into memory and shared between processes."""
@@ -294,26 +287,25 @@ def array(path: Path) -> ndarray:
 # ---- sequences for dev and test
 
 
-def sequences(corpus: str, split: str, seed: int) -> Iterator[Sequence]:
-    """Items to score. Of "pool" and "live": made clips of photographs and of uncompressed stills, then shots of
-    real recordings, two neighbouring frames each. Of a corpus: all of its frames.
-    """
+def whole(sequence: FrameSequence, part: str) -> ScoredSequence:
+    """A sequence of a published corpus, all of whose frames are scored."""
+    every = range(sequence.num_frames or 10**9)
+    return ScoredSequence(sequence.id, sequence.keys[0], part, partial(sequence.read, 0, None), every)
+
+
+def sequences(split: str, seed: int) -> Iterator[ScoredSequence]:
+    """Made clips of photographs and of uncompressed stills, then shots of real recordings; two neighbouring frames
+    of each are scored."""
     if split not in ("dev", "test"):
         raise ValueError(f"split must be dev or test, got {split!r}")
-    if corpus not in ("pool", "live"):
-        for one in footage(corpus, split):
-            yield Sequence(
-                one.id, one.keys[0], corpus, partial(one.read, 0, None), range(one.num_frames or 10**9)
-            )
-        return
     shots = _shots(split)
     scored = range(CONTEXT_FRAMES, CONTEXT_FRAMES + SCORED_FRAMES)
     for source in (*photographs(split, seed), *(s for s in shots if s.part == "lossless")):
         for name, motion in TEST_MOTIONS.items():
             frames = partial(_made_clip, source, name, motion)
-            yield Sequence(f"{source.id}/{name}", source.keys[0], source.part, frames, scored)
+            yield ScoredSequence(f"{source.id}/{name}", source.keys[0], source.part, frames, scored)
     for source in (s for s in shots if s.part != "lossless"):
-        yield Sequence(source.id, source.keys[0], source.part, partial(_real_clip, source), scored)
+        yield ScoredSequence(source.id, source.keys[0], source.part, partial(_real_clip, source), scored)
 
 
 def _made_clip(source: Source, name: str, motion: Motion) -> UInt8[ndarray, "time height width 3"]:
