@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.data.order import Draw
+from common.measures import Part
+from video_sr import measures
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -123,10 +125,10 @@ class Photographs(Corpus, ABC):
         return data.manifest_sha256()
 
     def bad_items(self) -> tuple[tuple[str, ...], float]:
-        from video_sr import data, sources
+        from video_sr import data, shots
 
-        bad = tuple(f"{id_}: {reason}" for id_, reason in data.bad_sources())
-        return bad, len(bad) / len(sources.sources())
+        bad = tuple(f"{id_}: {reason}" for id_, reason in data.bad_shots())
+        return bad, len(bad) / len(shots.listed())
 
     def departures(self) -> tuple[str, ...]:
         still = "Trained on camera motion over still photographs: real parallax and object motion are absent."
@@ -184,8 +186,8 @@ class Published(Corpus, ABC):
 
     @property
     @abstractmethod
-    def part(self) -> str:
-        """Name of the part of the scores that is of this corpus."""
+    def part(self) -> Part:
+        """The part of the scores that is of this corpus."""
 
     def sequences(self, split: str) -> list[FrameSequence]:
         """Its sequences of "train", "dev" or "test".
@@ -198,7 +200,7 @@ class Published(Corpus, ABC):
         found = self.listed(data_root(), split)
         if not found:
             raise ValueError(
-                f"no {split} sequences of {self.part} under {data_root()}; set DATA_ROOT to where it lies"
+                f"no {split} sequences of {self.part.words} under {data_root()}; set DATA_ROOT to where it lies"
             )
         return found
 
@@ -216,7 +218,7 @@ class Published(Corpus, ABC):
     def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
         from video_sr import data
 
-        return (data.whole(sequence, self.part) for sequence in self.sequences(split))
+        return (data.whole(sequence, self.part.name) for sequence in self.sequences(split))
 
 
 @cache
@@ -229,8 +231,8 @@ class Vid3oC(Published):
     """The challenge's own corpus [Kim19]."""
 
     @property
-    def part(self) -> str:
-        return "vid3oc"
+    def part(self) -> Part:
+        return measures.VID3OC
 
     def listed(self, root: Path, split: str) -> list[FrameSequence]:
         from video_sr import layouts
@@ -246,8 +248,8 @@ class REDS(Published):
     """Another corpus of real motion [Nah19]."""
 
     @property
-    def part(self) -> str:
-        return "reds"
+    def part(self) -> Part:
+        return measures.REDS
 
     def listed(self, root: Path, split: str) -> list[FrameSequence]:
         from video_sr import layouts

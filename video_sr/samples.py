@@ -18,7 +18,7 @@ from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
 from video_sr.networks import FACTOR
 from video_sr.protocol import crop_to_multiple, degrade
-from video_sr.sources import Source
+from video_sr.shots import Shot
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Batch:
 @cache
 def clip_ids(seed: int, clips: int) -> tuple[tuple[str, int], ...]:
     """Clips that a seed may train on: photograph and number."""
-    return tuple((source.id, number) for source in data.photographs("train", seed) for number in range(clips))
+    return tuple((shot.id, number) for shot in data.photographs("train", seed) for number in range(clips))
 
 
 def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
@@ -60,7 +60,7 @@ def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) 
     return _augment(low, high, rng)
 
 
-def photograph_of(seed: int, draw: Draw) -> Source:
+def photograph_of(seed: int, draw: Draw) -> Shot:
     """Over which photograph a clip is made that is not prepared."""
     trained = data.photographs("train", seed)
     return trained[draw.item % len(trained)]

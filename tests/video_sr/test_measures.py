@@ -3,8 +3,7 @@
 from common import papers, results
 from common.measures import mean_of
 from common.metrics import image_quality
-from video_sr import measures
-from video_sr.data import sources
+from video_sr import measures, shots
 
 
 def test_names_are_those_of_the_conventions():
@@ -27,5 +26,5 @@ def test_every_published_score_and_part_is_one_of_them():
         assert mean_of(measures.PHOTOGRAPHS.name, measures.PSNR.name) in run.result.totals
 
 
-def test_every_source_is_of_a_part():
-    assert {source.part for source in sources.sources()} <= {part.name for part in measures.PARTS}
+def test_every_shot_is_of_a_part():
+    assert {shot.part for shot in shots.listed()} <= {part.name for part in measures.PARTS}

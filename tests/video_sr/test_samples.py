@@ -16,8 +16,8 @@ def pool(monkeypatch, tmp_path):
     """Prepared clips of two made-up photographs, as `data.prepare` would leave them."""
     monkeypatch.setattr(data, "prepared_folder", lambda: tmp_path)
     photographs = list(data.photographs("train", 0))[:1]
-    monkeypatch.setattr(data.sources, "load_photograph", lambda source: np.tile(texture(0), (2, 2, 1)))
-    monkeypatch.setattr(data, "_altered", lambda source: None)
+    monkeypatch.setattr(data.shots, "load_photograph", lambda shot: np.tile(texture(0), (2, 2, 1)))
+    monkeypatch.setattr(data, "_altered", lambda shot: None)
     monkeypatch.setattr(data, "photographs", lambda split, seed: tuple(photographs))
     assert data._prepare_photograph(tmp_path, 4, photographs[0]) is None
     samples.clip_ids.cache_clear()
