@@ -24,7 +24,7 @@ from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.sizes import Network
 from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary, glove
 
-PUBLISHED = Path(__file__).parent / "weights"
+PUBLISHED = Path(__file__).parents[1] / "weights"
 VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.schedule import InTurn
 from speech_adapters.continual.evaluation_settings import Evaluation
 from speech_adapters.data.source import Source
 from speech_adapters.data.sources import AMAZON_QUEEN, FESTVOX
@@ -51,6 +52,11 @@ class Continue(Pretrain):
             )
         if self.anchor_weight and self.arm.kind != "full":
             raise ValueError(f"an anchor holds weights that are all trained, got arm {self.arm.kind}")
+        first_steps = self.schedule.first_steps if isinstance(self.schedule, InTurn) else None
+        if self.then and first_steps != self.switch_step:
+            raise ValueError(
+                f"the schedule InTurn must switch at step {self.switch_step} as the sources do, got {self.schedule}"
+            )
 
     # ---- the network
 

@@ -21,6 +21,12 @@ def former_settings(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     if "repeats" in settings:
         return {key: value for key, value in settings.items() if key not in UNREAD_BY_COST}
     told = {RENAMED.get(key, key): value for key, value in pretraining(settings).items()}
+    if told["then"]:  # each language had a schedule, which nothing said
+        told["schedule"] = {
+            "kind": "InTurn",
+            "first_steps": told["switch_step"],
+            "schedule": told["schedule"],
+        }
     told |= {key: sources(told[key]) for key in ("replayed", "then")}
     told["evaluation"] = {
         "contrast_on": sources(told.pop("matrix")),

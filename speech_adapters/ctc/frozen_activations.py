@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.files import replacing
+from common.data.arrays import writing_rows
 from common.progress import tracked
 from speech_adapters.data.source import Utterance
 
@@ -49,8 +49,6 @@ class FrozenActivations:
 
     def fill(self, model: CTCModel) -> None:
         """Computes the file unless it is there. Two runs that start at once both compute; the last one stays."""
-        import torch
-
         from speech_adapters.data.batches import as_float
 
         architecture, place = model.encoder.architecture, 0
@@ -64,17 +62,11 @@ class FrozenActivations:
         if (size := 4 * width * place) > SAID_FROM_BYTES:
             print(f"keeping {size / 1e9:.1f} GB of frozen activations in {self.path.parent}", file=sys.stderr)
         device = next(model.parameters()).device
-        with replacing(self.path) as beside:
-            rows = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=(place, width))
-            for utterance in tracked(
-                self.utterances, "frozen activations", len(self.utterances), "utterance"
-            ):
-                start, frames = self._places[utterance.id]
+        waited = tracked(self.utterances, "frozen activations", len(self.utterances), "utterance")
+        with writing_rows(self.path, place) as rows:
+            for utterance in waited:
                 waveform = as_float(utterance.waveform()).to(device)
-                with torch.no_grad():
-                    found = model.frozen_activations(waveform, self.depth)
-                rows[start : start + frames] = found.float().cpu().numpy()
-            rows.flush()
+                rows.add(model.frozen_activations(waveform, self.depth).float().cpu().numpy())
 
     def __getitem__(self, utterance_id: str) -> Float32[ndarray, "frame channel"]:
         start, frames = self._places[utterance_id]

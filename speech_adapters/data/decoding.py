@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int16
 from numpy import ndarray
 
+from common.data.audio import AudioError, decode_audio
 from common.data.pcm import PEAK, levelled
 from speech_adapters.data.raw import RawUtterance
 from speech_adapters.data.text import unspoken
@@ -91,8 +92,6 @@ def _decode_chunk(read: Callable[[RawUtterance], bytes], chunk: Sequence[RawUtte
 
 def decode(utterance: RawUtterance, read: Callable[[RawUtterance], bytes]) -> Decoded:
     """One utterance as it will be kept."""
-    from common.data.audio import AudioError, decode_audio
-
     nothing = np.zeros(0, np.int16)
     try:
         compressed = read(utterance)

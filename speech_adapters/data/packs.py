@@ -20,7 +20,6 @@ from common.data.packages import Package
 from common.data.packs import write_pack
 from speech_adapters.data.raw import RawUtterance
 
-NAME = "speech"
 FOLDER = "speech/packed"
 
 
@@ -59,7 +58,7 @@ def write(path: Path, root: Path, contents: Sequence[Contents], manifest_sha256:
                 notices.add(text)
                 members.append((name, text))
         parts[one.name] = members
-    return write_pack(path, NAME, manifest_sha256, parts)
+    return write_pack(path, f"speech-{manifest_sha256[:12]}", manifest_sha256, parts)
 
 
 def _recordings(one: Contents) -> Iterator[tuple[str, bytes]]:

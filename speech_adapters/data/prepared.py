@@ -22,10 +22,12 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
+from common.data.arrays import writing_rows
 from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import Package, data_root, fetch
 from common.data.splits import check_disjoint
-from common.files import only_writer, replacing, write_atomically
+from common.files import only_writer, write_atomically
+from common.progress import tracked
 from speech_adapters.data import packs
 from speech_adapters.data.decoding import SETTINGS, Decoded, content, decode_all, refusal
 from speech_adapters.data.raw import RawUtterance
@@ -182,8 +184,8 @@ def _prepare(source: PackagedSpeech) -> None:
     available = available_here(source)
     reasons = {u.id: reason for u in available.utterances if (reason := refusal(u))}
     todo = [u for u in available.utterances if u.id not in reasons]
-    _say(f"{source.name}: decoding {len(todo)} utterances")
-    decoded = list(decode_all(todo, available.read))
+    decoding = decode_all(todo, available.read)
+    decoded = list(tracked(decoding, f"decoding {source.name}", len(todo), "utterance"))
     faults = [Bad(u.id, u.path, d.bad) for u, d in zip(todo, decoded, strict=True) if d.bad]
     for fault in faults:
         _say(f"bad, left out: {fault}")
@@ -224,8 +226,9 @@ def _write_samples(
             | {"group": utterance.group, "part": parts[utterance.id]}
         )  # fmt: skip
         start += len(decoded.samples)
-    with replacing(target) as beside, beside.open("wb") as file:
-        np.save(file, np.concatenate([d.samples for _, d in kept]))
+    with writing_rows(target, start) as rows:
+        for _, decoded in kept:
+            rows.add(decoded.samples)
     return lines
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.data.pcm import as_floats
 from common.recipe import Recipe, Shard
 from speech_adapters.data.source import PARTS, Source
 from speech_adapters.data.sources import AMAZON_QUEEN, FESTVOX
@@ -115,7 +116,6 @@ class Unlabelled(Recipe):
         """Losses of held-out crops with fixed masks and negatives, one at a time; then what frames know of phones."""
         import torch
 
-        from common.data.pcm import as_floats
         from common.results import Item
         from common.runtime import seed_all
         from speech_adapters.data import crops

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from common.data.media import SOUND_SUFFIXES
 from common.data.packages import data_root
 from speech_adapters.data.corpora.corpus import Corpus, Reading, opened, relative, within
 from speech_adapters.data.corpora.public import PublicCorpus
 from speech_adapters.data.raw import RawUtterance
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma")
 
 
 def audio_folder(path: Path, language: str = "") -> Iterator[RawUtterance]:
@@ -52,7 +51,7 @@ def _stream(root: Path, language: str) -> Iterator[RawUtterance]:
             path=relative(Path(file), data),
         )
     if not found:
-        raise ValueError(f"{root} holds no audio ({', '.join(AUDIO_SUFFIXES)})")
+        raise ValueError(f"{root} holds no audio ({', '.join(SOUND_SUFFIXES)})")
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -64,7 +63,7 @@ def _files(folder: str) -> Iterator[str]:
     for name, is_folder, is_file in inside:
         if is_folder:
             yield from _files(os.path.join(folder, name))
-        elif is_file and name.lower().endswith(AUDIO_SUFFIXES):
+        elif is_file and name.lower().endswith(SOUND_SUFFIXES):
             yield os.path.join(folder, name)
 
 

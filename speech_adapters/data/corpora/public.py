@@ -14,6 +14,7 @@ from pathlib import Path
 from jaxtyping import Float32
 from numpy import ndarray
 
+from common.data.audio import AudioError, read_audio
 from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root
 from common.files import write_atomically
@@ -43,8 +44,6 @@ class CorpusUtterance:
 
     def waveform(self) -> Float32[ndarray, " sample"]:
         """In [-1, 1] at 16 kHz."""
-        from common.data.audio import read_audio
-
         return read_audio(self.path)
 
 
@@ -141,8 +140,6 @@ def _decode(corpus: Corpus, root: Path) -> dict[str, int | str]:
 
 
 def _length(path: Path) -> int | str:
-    from common.data.audio import AudioError, read_audio
-
     try:
         return len(read_audio(path))
     except AudioError as error:
