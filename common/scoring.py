@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from torch import nn
 from common import checkpoint, results, runtime
 from common.files import write_atomically
 from common.papers import ROOT, Paper
+from common.progress import progress
 from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
 
@@ -47,9 +47,10 @@ def score(
     opened = _count_opening(folder, split)
     started = time.monotonic()
     items = []
-    for item in scored:
-        items.append(item)
-        print(f"{name} seed {seed}: scored {item.id} ({len(items)})", file=sys.stderr, flush=True)
+    with progress(f"scoring {name} seed {seed}", None, "item") as bar:
+        for item in scored:
+            items.append(item)
+            bar.advance(note=item.id)
     score_s = time.monotonic() - started
     weights = folder / "weights.safetensors"
     here = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
