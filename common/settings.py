@@ -271,8 +271,10 @@ def _json(text: str, path: str) -> Any:
 
 def assignments(value: Any, path: str = "") -> list[str]:
     """`key=value` texts of every setting, which `override` reads back: what a person would type to get them all."""
-    hints, texts = of_type.hints(type(value)), list[str]()
-    for key in of_type.fields(type(value)):
+    cls: type = type(value)
+    texts: list[str] = []
+    hints = of_type.hints(cls)
+    for key in of_type.fields(cls):
         inner, place = getattr(value, key), _under(path, key)
         if not dataclasses.is_dataclass(inner):
             texts.append(f"{place}={_written(inner)}")
