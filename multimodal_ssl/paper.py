@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from common.papers import Data, Paper, Report
+from common.schedule import from_former
 from multimodal_ssl import data, figures, recipes
 from multimodal_ssl.claims import CLAIMS, TITLE
 from multimodal_ssl.report.styles import STYLES
@@ -22,4 +23,5 @@ PAPER = Paper(
         panels=figures.panels,
     ),
     weights_file=recipes.weights_file,
+    former_settings=from_former,
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.papers import Scale, Search, WeightsFile
+from common.schedule import Cosine
 from multimodal_ssl.contrast import Contrast, noisy
 from multimodal_ssl.data import COMPOSITIONS
 from multimodal_ssl.model import sizes
@@ -21,9 +22,11 @@ from multimodal_ssl.model.sizes import Text
 if TYPE_CHECKING:
     from torch import Tensor
 
+COSINE = Cosine(final_ratio=0.02)
+GPU_COSINE = replace(COSINE, warmup_steps=300)
 COARSE = Contrast(
     composition=COMPOSITIONS["mini"], similarity="mean-and-max", steps=450, batch_size=48, peak_lr=1e-3,
-    warmup_steps=45, final_lr_ratio=0.02, betas=(0.9, 0.98), clip_norm=5.0, log_every=25, cost_s=100.0,
+    schedule=replace(COSINE, warmup_steps=45), betas=(0.9, 0.98), clip_norm=5.0, log_every=25, cost_s=100.0,
 )  # fmt: skip
 FINE = replace(COARSE, similarity="log-mean-exp", peak_lr=2e-3, tau=0.03)
 ATTENTION = replace(FINE, similarity="soft-attention", weighted=True)
@@ -53,7 +56,7 @@ def _gpu(recipe: Contrast) -> Contrast:
         sizes.GPU, audio=None, heads=sizes.Heads(text_width=256), text=Text(hidden=512, width=512)
     )
     return replace(
-        recipe, composition=COMPOSITIONS["gpu"], network=network, batch_size=128, steps=3000, warmup_steps=300,
+        recipe, composition=COMPOSITIONS["gpu"], network=network, batch_size=128, steps=3000, schedule=GPU_COSINE,
         chunk=32, workers=6, bf16=True, cost_s=400.0,
     )  # fmt: skip
 
@@ -63,7 +66,8 @@ def _in_batches(recipe: Contrast, batch_size: int) -> Contrast:
     ratio = batch_size / recipe.batch_size
     return replace(
         recipe, batch_size=batch_size, steps=round(recipe.steps / ratio),
-        warmup_steps=round(recipe.warmup_steps / ratio), peak_lr=recipe.peak_lr * ratio**0.5,
+        schedule=replace(GPU_COSINE, warmup_steps=round(GPU_COSINE.warmup_steps / ratio)),
+        peak_lr=recipe.peak_lr * ratio**0.5,
     )  # fmt: skip
 
 
@@ -84,7 +88,8 @@ def _breadth() -> dict[str, Contrast]:
 def _smoke(recipe: Contrast) -> Contrast:
     network = replace(sizes.SMOKE, audio=None, heads=sizes.Heads(text_width=8))
     return replace(
-        recipe, composition=COMPOSITIONS["smoke"], network=network, steps=4, warmup_steps=1, batch_size=6, log_every=1,
+        recipe, composition=COMPOSITIONS["smoke"], network=network, steps=4, schedule=replace(COSINE, warmup_steps=1),
+        batch_size=6, log_every=1,
         scored_pairs=24, cost_s=3.0,
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ SCALES = recipes.SCALES
 EVERY = [(scale, name) for scale in SCALES for name in SCALES[scale].recipes]
 # What makes an arm, as against a rate, a kind of wrong captions or a batch.
 OF_ARMS = {"similarity", "weighted", "coarse_share", "peak_lr", "tau", "g"}
-OF_BATCHES = {"batch_size", "steps", "warmup_steps", "peak_lr"}
+OF_BATCHES = {"batch_size", "steps", "schedule", "peak_lr"}
 
 
 def differing(one, other):
