@@ -21,12 +21,13 @@ from torch.nn import functional as F
 from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
 from common.data.video import VideoWriter
 from common.recipe import Shard
+from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 from multimodal_ssl.model.sizes import MINI
 from multimodal_ssl.model.units import Units
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search.index import RECORD, UNITS, Index, Video, encoder, video_files
 from multimodal_ssl.search.search import AT_ONCE, Question, search
 from multimodal_ssl.search.windows import Cut, windows
@@ -143,9 +144,10 @@ def index_race(folder: Path, seconds: float, repeats: int, threads: int) -> Race
 
 def loading_race(folder: Path, scale: str, repeats: int, threads: int) -> Race:
     """One batch of a recipe as the trainer asks for it, against as many windows of small video files."""
-    recipe = RECIPES[scale]["FINE_0"]
+    recipe = SCALES[scale].recipes["FINE_0"]
+    assert isinstance(recipe, Contrast)
     recipe.prepare()
-    composition = recipe.composition  # type: ignore[attr-defined]
+    composition = recipe.composition
     side, frames = composition.size_px, composition.num_frames
     small = folder / "small" / "clip.mp4"
     small.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +161,7 @@ def loading_race(folder: Path, scale: str, repeats: int, threads: int) -> Race:
         return as_video(torch.from_numpy(np.stack(found)))
 
     contenders = {
-        "ours, composed, mapped from disk": lambda: recipe.batch(0, next(step), Shard()).video,  # type: ignore[attr-defined]
+        "ours, composed, mapped from disk": lambda: recipe.batch(0, next(step), Shard()).video,
         "ours, a video file a clip": from_files,
     }
     job = f"load {recipe.batch_size} clips of {frames} frames of {side}x{side}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -16,8 +17,8 @@ from typing import Any, TextIO
 
 from common import journal, papers, results
 from common.files import write_atomically
-from common.papers import Paper
-from common.recipe import Recipe
+from common.papers import Paper, Search
+from common.recipe import Experiment, Recipe, name_of
 from common.settings import override
 
 # glibc gives large blocks back to the system after every step and pays page faults to get them again; a training
@@ -35,7 +36,7 @@ class Job:
 
     paper: Paper
     recipe_name: str
-    recipe: Recipe
+    recipe: Experiment
     scale: str
     seed: int
     arguments: tuple[str, ...] = ()
@@ -57,12 +58,13 @@ class Job:
 
     def finished(self) -> bool:
         """There is a result of these settings, on these data."""
-        hashes = {
-            "settings_hash": self.recipe.settings_hash(),
-            "manifest_sha256": self.recipe.manifest_sha256(),
-        }
-        folder = self.paper.own_results(self.scale)
-        return results.find(folder, self.folder_name, self.seed, self.split, **hashes) is not None
+        found = self.paper.finished(self.folder_name, self.recipe, self.scale, self.seed, self.split)
+        return found is not None
+
+    @property
+    def steps(self) -> int:
+        """Training steps; 0 where nothing is trained."""
+        return self.recipe.steps if isinstance(self.recipe, Recipe) else 0
 
     def start(self, device: str) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -95,11 +97,11 @@ class Job:
 
     def left_s(self) -> float:
         """Seconds still to go, from what its recipe says a run costs."""
-        done = self.steps_done() / self.recipe.steps if self.process and self.recipe.steps else 0.0
+        done = self.steps_done() / self.steps if self.process and self.steps else 0.0
         return self.recipe.cost_s * (1 - 0.8 * done)  # scoring is about a fifth of a run
 
 
-def side_by_side(jobs: int, recipe: Recipe, device: str) -> int:
+def side_by_side(jobs: int, recipe: Experiment, device: str) -> int:
     """How many runs fit: as asked, else one a GPU or as many as the cores carry."""
     if jobs:
         return jobs
@@ -116,11 +118,9 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
     Raises:
         RuntimeError: some runs failed; the others are done, and each failure is named with its last words.
     """
-    recipes = paper.recipes(scale)
-    if not recipes:
-        raise ValueError(f"{paper.slug} has no recipes at scale {scale}")
+    recipes = paper.at(scale).recipes
     started = time.monotonic()
-    paper.room("data").prepare(scale)
+    paper.prepare(scale)
     wanted = [
         Job(paper, name, recipe, scale, seed) for seed in range(seeds) for name, recipe in recipes.items()
     ]
@@ -153,7 +153,7 @@ def run_all(left: list[Job], lanes: int, device: str, every_s: float = 15.0) -> 
             if running and time.monotonic() - said > every_s:
                 said = time.monotonic()
                 left_min = sum(job.left_s() for job in waiting + running) / lanes / 60
-                steps = ", ".join(f"{job.label} {job.steps_done()}/{job.recipe.steps}" for job in running)
+                steps = ", ".join(f"{job.label} {job.steps_done()}/{job.steps}" for job in running)
                 done = total - len(waiting) - len(running)
                 say(f"[{done}/{total}] {steps}; about {left_min:.0f} min to go")
     except BaseException:  # a signal, or a full disk: runs are not to go on without anybody watching
@@ -191,46 +191,60 @@ def _last_words(job: Job) -> str:
 
 
 def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
-    """Every arm with every setting of the paper's search, scored on dev; the table is the log to commit.
+    """Every arm with every setting of the scale's search, scored on dev; the table is the log to commit.
 
-    The search is the paper's `SEARCH`: settings to try, the same for each of its `ARMS`, and the dev measure that
-    decides. Dev pictures are the same for every seed and never tested, so seed 0 serves.
+    Dev items are the same for every seed and never tested, so seed 0 serves.
+
+    Raises:
+        ValueError: nothing is searched at this scale.
     """
-    room = paper.room("recipes")
-    paper.room("data").prepare(scale)
+    search = paper.at(scale).search
+    if search is None:
+        raise ValueError(f"{paper.slug} searches nothing at scale {scale}")
     left: list[Job] = []
-    for arm, (key, values) in itertools.product(room.ARMS, room.SEARCH.items()):
+    for arm, (key, values) in itertools.product(search.arms, search.settings.items()):
         for value in values:
             assignment = f"{key}={json.dumps(value)}"
             registered = paper.recipe(arm, scale)
             recipe = override(registered, [assignment])
-            same = recipe.settings_hash() == registered.settings_hash()
-            name = arm if same else f"{arm}-set-{recipe.settings_hash()}"
+            name = name_of(arm, recipe, registered)
             if name not in {job.folder_name for job in left}:  # the frozen value of each setting is one run
-                told = () if same else (assignment,)
+                told = () if name == arm else (assignment,)
                 left.append(Job(paper, arm, recipe, scale, 0, told, "dev", folder_name=name))
+    for job in left:
+        job.recipe.prepare()
     unfinished = [job for job in left if not job.finished()]
     if unfinished:
         run_all(unfinished, side_by_side(jobs, unfinished[0].recipe, device), device)
-    rows = []
-    for job in left:
-        run = results.find(paper.own_results(scale), job.folder_name, job.seed, "dev")
-        if run is None:
-            raise RuntimeError(f"{job.label} has no dev result")
-        setting = {key: job.recipe.settings()[key] for key in room.SEARCH}
-        origin = {
-            "steps": job.recipe.steps,
-            "settings": run.result.settings_hash,
-            "commit": run.result.commit[:12],
-        }
-        measured = {"dev": run.result.totals[room.SEARCH_MEASURE], "train_s": run.result.wall_s["train"]}
-        rows.append({"arm": job.recipe_name, **setting, **measured, **origin})
-    log = paper.folder / "results" / f"tuning-{scale}.json"
-    table = {"measure": room.SEARCH_MEASURE, "scale": scale, "seed": 0, "tried": rows}
+    rows = [_tried(job, search) for job in left]
+    log = paper.own(scale) / f"tuning-{scale}.json"
+    table = {"measure": search.measure, "scale": scale, "seed": 0, "tried": rows}
     write_atomically(log, (json.dumps(table, indent=1) + "\n").encode())
     for row in rows:
         say(json.dumps(row))
-    say(f"log: {log}")
+    say(f"log: {log}; to commit it, copy it to {paper.folder / 'results'}")
+
+
+def _tried(job: Job, search: Search) -> dict[str, Any]:
+    """A row of a search's log."""
+    run = results.find(job.paper.own_results(job.scale), job.folder_name, job.seed, "dev")
+    if run is None:
+        raise RuntimeError(f"{job.label} has no dev result")
+    settings, totals = run.result.settings, run.result.totals
+    if search.measure not in totals:
+        raise ValueError(f"{job.label} has no total {search.measure!r}; it has {', '.join(totals)}")
+    return {
+        "arm": job.recipe_name,
+        **{
+            key: functools.reduce(lambda part, name: part[name], key.split("."), settings)
+            for key in search.settings
+        },
+        "dev": totals[search.measure],
+        "train_s": run.result.wall_s["train"],
+        "steps": job.steps,
+        "settings": run.result.settings_hash,
+        "commit": run.result.commit[:12],
+    }
 
 
 def dashboard(*, upload: bool) -> None:

@@ -1,23 +1,39 @@
-"""The papers of this repository, known from pyproject.toml alone: `common/` imports none of them by name."""
+"""What a paper hands the command line, the trainer and the report: one typed object, `Paper`.
+
+pyproject.toml names where each lies (`[tool.reproductions.papers]`, `slug = "module:PAPER"`), since `common/` imports
+none of them by name. A fifth paper is one more line there and one more object; mypy and `tests/test_papers.py` see what
+it lacks.
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from common import results
 
 if TYPE_CHECKING:
-    from common.recipe import Recipe
+    import matplotlib.figure
+    from torch import Tensor
+
+    from common.claims import Claim
+    from common.data.manifest import Bad
+    from common.recipe import Experiment
+    from common.report.figures import Style
+    from common.report.page import Panel
+    from common.report.tables import Table
+    from common.results import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALES = ("smoke", "mini", "gpu", "paper")
+
+WeightsFile = tuple[Path, Mapping[str, "Tensor"], Mapping[str, Any]]  # where it is committed, tensors, state
 
 
 def runs_root() -> Path:
@@ -25,62 +41,145 @@ def runs_root() -> Path:
     return ROOT / Path(os.environ.get("RUNS_ROOT") or "runs").expanduser()
 
 
-class NotBuilt(Exception):
-    """A paper whose place is kept and whose code does not exist yet."""
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What `tune` tries: every value of every setting for every arm, the same budget for each.
+
+    Args:
+        arms: names of recipes of the scale.
+        settings: dotted name of a setting to the values that are tried.
+        measure: the total of a dev result that decides, e.g. "photographs/psnr[rgb,crop0,u8]/mean".
+    """
+
+    arms: tuple[str, ...]
+    settings: Mapping[str, tuple[Any, ...]]
+    measure: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A preset of data, model size, steps and seeds.
+
+    Args:
+        recipes: what `reproduce` runs, by name; the headline's first.
+        seeds: how many seeds of each it runs.
+        backbones: recipes that make committed weights; known to `train` and `score`, no part of `reproduce`.
+        weights: what `publish` commits beside results: name of a file to name of the recipe, of seed 0.
+        search: what `tune` tries, None where nothing is to be chosen.
+    """
+
+    recipes: Mapping[str, Experiment]
+    seeds: int
+    backbones: Mapping[str, Experiment] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    search: Search | None = None
+
+    def __post_init__(self) -> None:
+        named = {*self.weights.values(), *(self.search.arms if self.search else ())}
+        if unknown := sorted(named - {*self.recipes, *self.backbones}):
+            raise ValueError(
+                f"weights and search name recipes of their scale, which lacks {', '.join(unknown)}"
+            )
+
+    @property
+    def every_recipe(self) -> Mapping[str, Experiment]:
+        return {**self.recipes, **self.backbones}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a paper does with files beside reading them in recipes; each recipe fetches what it reads (`prepare`).
+
+    Args:
+        verify: hashes and decodes everything that a scale reads once; what is bad, by name.
+        pack: writes one archive of at most 40 MB with what a scale's training reads, and gives its sha256.
+        scorable: whether what is scored is here; on a machine that got its data from a pack it may not be.
+    """
+
+    verify: Callable[[str], list[Bad]]
+    pack: Callable[[Path, str], str]
+    scorable: Callable[[], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the page and the README show of the runs of one scale, beside the verdicts.
+
+    Args:
+        styles: how each recipe looks in every figure.
+        figures: (caption, figure) of what the runs can show.
+        tables: shown at once; also in the README.
+        details: long tables, folded until they are asked for.
+        panels: pictures and sounds that scoring kept under a folder of own runs.
+    """
+
+    styles: Mapping[str, Style]
+    figures: Callable[[Sequence[Run]], Iterable[tuple[str, matplotlib.figure.Figure]]]
+    tables: Callable[[Sequence[Run]], Sequence[Table]]
+    details: Callable[[Sequence[Run]], Sequence[Table]]
+    panels: Callable[[Path], Iterable[Panel]]
+
+
+def whole_weights(
+    folder: Path, file: str, recipe: Experiment, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> WeightsFile:
+    """A run's weights committed as they are, which is what `Paper.weights_file` does unless told otherwise."""
+    return folder / "weights" / f"{file}.safetensors", tensors, state
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paper:
-    """A folder with the rooms every paper has: data, recipes, claims, figures, results, weights."""
+    """One paper: what is run, on what, what is claimed and what is shown.
+
+    Args:
+        slug: as on the command line and in `make reproduce-SLUG`.
+        title: of its section in the report and the README.
+        folder: holds its README.md, `results/SCALE/` and `weights/`.
+        scales: of `SCALES`; one that is missing cannot be run.
+        weights_file: what is committed of a run: (paper's folder, file's name, recipe, tensors, state) to the file.
+        former_settings: settings of a result written before layout 2, as today's recipes spell them.
+    """
 
     slug: str
-    package: str
+    title: str
+    folder: Path
+    scales: Mapping[str, Scale]
+    data: Data
+    claims: Sequence[Claim]
+    report: Report
+    weights_file: Callable[..., WeightsFile] = whole_weights
+    former_settings: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
-    @property
-    def folder(self) -> Path:
-        return ROOT / self.package.replace(".", "/")
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.scales) - set(SCALES)):
+            raise ValueError(f"{self.slug}: scales must be of {', '.join(SCALES)}, got {', '.join(unknown)}")
 
-    @property
-    def built(self) -> bool:
-        return (self.folder / "recipes.py").is_file()
-
-    def room(self, name: str) -> ModuleType:
-        """One of its modules: "data", "recipes", "claims", "figures".
+    def at(self, scale: str) -> Scale:
+        """What is run at a scale.
 
         Raises:
-            NotBuilt: the paper has no code yet.
+            ValueError: an unknown scale, or one that this paper has no recipes for.
         """
-        if not self.built:
-            raise NotBuilt(
-                f"paper {self.slug} is not built yet; built are: {', '.join(p.slug for p in built())}"
-            )
-        return importlib.import_module(f"{self.package}.{name}")
+        if scale not in self.scales:
+            check_scale(scale)
+            raise ValueError(f"{self.slug} has no recipes at scale {scale}; it has {', '.join(self.scales)}")
+        return self.scales[scale]
 
-    def recipes(self, scale: str) -> Mapping[str, Recipe]:
-        """Recipes of a scale by name, the headline's first."""
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
-        found: Mapping[str, Mapping[str, Recipe]] = self.room("recipes").RECIPES
-        return found.get(scale, {})
-
-    def every_recipe(self, scale: str) -> Mapping[str, Recipe]:
-        """Those that `reproduce` runs, and those that make weights that are committed (`BACKBONES`)."""
-        backbones: Mapping[str, Mapping[str, Recipe]] = getattr(self.room("recipes"), "BACKBONES", {})
-        return {**self.recipes(scale), **backbones.get(scale, {})}
-
-    def recipe(self, name: str, scale: str) -> Recipe:
+    def recipe(self, name: str, scale: str) -> Experiment:
         """One recipe; the error for an unknown name lists the known ones."""
-        known = self.every_recipe(scale)
+        known = self.at(scale).every_recipe
         if name not in known:
             raise ValueError(
                 f"{self.slug} has no recipe {name!r} at scale {scale}; known: {', '.join(known)}"
             )
         return known[name]
 
-    def seeds(self, scale: str) -> int:
-        """How many seeds a scale runs."""
-        seeds: Mapping[str, int] = self.room("recipes").SEEDS
-        return seeds[scale]
+    def prepare(self, scale: str) -> None:
+        """Fetches and prepares what the recipes of a scale read; at once where that was done."""
+        for recipe in self.at(scale).recipes.values():
+            recipe.prepare()
+
+    # ---- where its files lie
 
     def published(self, scale: str) -> Path:
         """Results that are committed."""
@@ -96,17 +195,62 @@ class Paper:
     def run_folder(self, scale: str, recipe: str, seed: int) -> Path:
         return self.own(scale) / recipe / f"seed{seed}"
 
+    # ---- results
+
+    def evidence(self, scale: str, *, own: bool) -> list[Run]:
+        """Test runs of today's recipes on today's data; others are no evidence for them."""
+        folder = self.own_results(scale) if own else self.published(scale)
+        recipes = self.scales[scale].every_recipe if scale in self.scales else {}
+        found = (
+            self.as_today(run, recipes[run.result.recipe])
+            for run in results.read(folder)
+            if run.result.split == "test" and run.result.recipe in recipes
+        )
+        return [run for run in found if run is not None]
+
+    def as_today(self, run: Run, recipe: Experiment) -> Run | None:
+        """The run with its settings as they are spelled today, or None when it is not of that recipe on its data."""
+        result = run.result
+        former = result.settings_layout < results.SETTINGS_LAYOUT
+        settings = self.former_settings(result.settings) if former else result.settings
+        if settings != recipe.settings() or result.manifest_sha256 != recipe.manifest_sha256():
+            return None
+        spelled = replace(
+            result,
+            settings=settings,
+            settings_hash=recipe.settings_hash(),
+            settings_layout=results.SETTINGS_LAYOUT,
+        )
+        return replace(run, result=spelled)
+
+    def finished(
+        self, name: str, recipe: Experiment, scale: str, seed: int, split: str = "test"
+    ) -> Run | None:
+        """Your own finished run of a recipe and seed, of these very settings and data."""
+        run = results.find(self.own_results(scale), name, seed, split)
+        return None if run is None else self.as_today(run, recipe)
+
+
+def check_scale(scale: str) -> None:
+    """Raises ValueError for a scale that no paper can have."""
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+
 
 @cache
-def papers() -> dict[str, Paper]:
-    """Every paper by slug, built or not."""
+def papers() -> Mapping[str, Paper]:
+    """Every paper by slug.
+
+    Raises:
+        TypeError: pyproject.toml names something that is no `Paper`, or one of another slug.
+    """
     with open(ROOT / "pyproject.toml", "rb") as file:
         table = tomllib.load(file)["tool"]["reproductions"]["papers"]
-    return {slug: Paper(slug, package) for slug, package in table.items()}
-
-
-def built() -> list[Paper]:
-    return [paper for paper in papers().values() if paper.built]
+    found = {slug: EntryPoint(slug, place, "papers").load() for slug, place in table.items()}
+    for slug, paper in found.items():
+        if not isinstance(paper, Paper) or paper.slug != slug:
+            raise TypeError(f"pyproject.toml: {table[slug]} must be the Paper {slug}, got {paper!r}")
+    return found
 
 
 def find(slug: str) -> Paper:
@@ -114,3 +258,14 @@ def find(slug: str) -> Paper:
     if slug not in papers():
         raise ValueError(f"unknown paper {slug!r}; known: {', '.join(papers())}")
     return papers()[slug]
+
+
+def chosen(slugs: Sequence[str] | None, scale: str) -> list[Paper]:
+    """The papers named, each of which must have the scale; where none is named, all that have it."""
+    check_scale(scale)
+    if not slugs:
+        return [paper for paper in papers().values() if scale in paper.scales]
+    found = [find(slug) for slug in slugs]
+    for paper in found:
+        paper.at(scale)
+    return found

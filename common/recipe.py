@@ -1,4 +1,4 @@
-"""What a paper hands the trainer: a frozen dataclass whose fields are settings and whose methods are wiring."""
+"""What a paper runs: frozen dataclasses whose fields are settings and whose methods are wiring."""
 
 from __future__ import annotations
 
@@ -44,11 +44,60 @@ class Diverged(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(ABC):
-    """One row of a paper's tables: how to make, train and score one model.
+class Experiment:
+    """One row of a paper's tables: frozen settings, and how raw scores come of them.
 
-    Fields are settings; each is hashed into the result and can be overridden with `--set`. The trainer calls
-    the methods and offers no callbacks. `steps=0` is a method without training, such as a bicubic baseline.
+    Fields are settings; each is hashed into the result and can be overridden with `--set`. An experiment is a
+    `Recipe`, which makes and trains a model that is then scored, or a `Measurement`, which has none.
+    """
+
+    threads: int = 1  # of the CPU; two runs of one thread use two cores better than one of two
+    cost_s: float = free(0.0)  # what a run takes on the hardware its scale is made for
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads must be 1 or more, got {self.threads}")
+
+    def prepare(self) -> None:
+        """Fetches and prepares the data that it reads; at once where that was done."""
+
+    def departures(self) -> tuple[str, ...]:
+        """What is done otherwise than in the paper, one sentence each."""
+        return ()
+
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        """ "id: reason" of every item that was left out because it could not be read, and their share in 0..1."""
+        return (), 0.0
+
+    def manifest_sha256(self) -> str:
+        """Hash of the data that it reads; empty for made-up data."""
+        return ""
+
+    def settings(self) -> dict[str, Any]:
+        """Every field that can change a number, as JSON holds it."""
+        fields: dict[str, Any] = hashed(self)
+        return fields
+
+    def settings_hash(self) -> str:
+        """Twelve hex digits that name this exact set of settings (and the class that reads them)."""
+        return settings_hash(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Experiment, ABC):
+    """What is measured without a model that is trained or loaded, such as the seconds of an update."""
+
+    @abstractmethod
+    def measure(self, *, seed: int, split: str, device: str) -> Iterator[Item]:
+        """Raw scores, made on the device ("cpu" or "cuda")."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Experiment, ABC):
+    """How to make, train and score one model.
+
+    The trainer calls the methods and offers no callbacks. `steps=0` is a model that is scored as it is made, such as
+    a bicubic baseline.
     """
 
     steps: int
@@ -62,7 +111,6 @@ class Recipe(ABC):
     ema_decay: float = 0.0  # of the averaged weights that are scored; 0 scores the last ones
     accumulate: int = 1  # passes that make one global batch
     bf16: bool = False  # mixed precision, only where an accelerator has it
-    threads: int = 1  # of the CPU; two runs of one thread use two cores better than one of two
     workers: int = free(0)  # loader processes
     log_every: int = free(10)  # steps
     save_every_s: float = free(60.0)
@@ -70,12 +118,12 @@ class Recipe(ABC):
     keep_every: int = free(
         0
     )  # steps; weights on the way that `score` may look at, see `snapshots`; 0 keeps none
-    cost_s: float = free(0.0)  # what a run takes on the hardware its scale is made for
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.steps < 0:
             raise ValueError(f"steps must be 0 or more, got {self.steps}")
-        for key in ("batch_size", "accumulate", "threads", "log_every"):
+        for key in ("batch_size", "accumulate", "log_every"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} must be 1 or more, got {getattr(self, key)}")
         if self.batch_size % self.accumulate:
@@ -107,9 +155,6 @@ class Recipe(ABC):
 
     # ---- wiring with a default
 
-    def prepare(self) -> None:  # noqa: B027  a default that does nothing
-        """Fetches data that only this recipe reads; what its whole scale reads is there already."""
-
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Optimiser groups; a group's `lr_ratio` multiplies the schedule."""
         return [{"params": [weight for weight in model.parameters() if weight.requires_grad]}]
@@ -126,18 +171,6 @@ class Recipe(ABC):
         """Named pictures (uint8 height x width x 3) of what the model does now, never of test data."""
         return {}
 
-    def departures(self) -> tuple[str, ...]:
-        """What is done otherwise than in the paper, one sentence each."""
-        return ()
-
-    def bad_items(self) -> tuple[tuple[str, ...], float]:
-        """ "id: reason" of every item that was left out because it could not be read, and their share in 0..1."""
-        return (), 0.0
-
-    def manifest_sha256(self) -> str:
-        """Hash of the data that the recipe reads; empty for made-up data."""
-        return ""
-
     # ---- what the trainer asks
 
     def lr(self, step: int) -> float:
@@ -150,11 +183,8 @@ class Recipe(ABC):
         floor = self.final_lr_ratio
         return self.peak_lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
-    def settings(self) -> dict[str, Any]:
-        """Every field that can change a number, as JSON holds it."""
-        fields: dict[str, Any] = hashed(self)
-        return fields
 
-    def settings_hash(self) -> str:
-        """Twelve hex digits that name this exact set of settings (and the class that reads them)."""
-        return settings_hash(self)
+def name_of(name: str, recipe: Experiment, registered: Experiment) -> str:
+    """A recipe's own name, or one with its settings' hash when `--set` changed a number; claims read only the first."""
+    digest = recipe.settings_hash()
+    return name if digest == registered.settings_hash() else f"{name}-set-{digest}"

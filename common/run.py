@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,10 +20,10 @@ import typer
 from common import papers
 
 if TYPE_CHECKING:
-    from common.recipe import Recipe
+    from common.recipe import Experiment
 
 PROJECT = "speech-video-reproductions"
-USER_ERROR, NOT_BUILT, DIVERGED, INTERRUPTED = 2, 3, 4, 130
+USER_ERROR, DIVERGED, INTERRUPTED = 2, 4, 130
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -37,7 +38,8 @@ cli = typer.Typer(
 
 PaperArgument = Annotated[str, typer.Argument(metavar="PAPER", help="Slug of the paper, see `list`.")]
 Papers = Annotated[
-    list[str] | None, typer.Argument(metavar="[PAPER]...", help="Slugs; none means every built one.")
+    list[str] | None,
+    typer.Argument(metavar="[PAPER]...", help="Slugs; none means every paper that has the scale."),
 ]
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of the recipe, see `list`.")]
 Scale = Annotated[
@@ -56,12 +58,12 @@ def _plain_errors() -> Iterator[None]:
     """One sentence and an exit code for what a user can cause; anything else is ours and keeps its traceback."""
     from common.recipe import Diverged, Interrupted
 
-    known = {papers.NotBuilt: NOT_BUILT, Diverged: DIVERGED, Interrupted: INTERRUPTED}
+    known = {Diverged: DIVERGED, Interrupted: INTERRUPTED}
     try:
         yield
     except typer.Exit:  # a RuntimeError to Python, and already what we want
         raise
-    except (papers.NotBuilt, Diverged, Interrupted) as error:
+    except (Diverged, Interrupted) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(known[type(error)]) from error
     except (ValueError, OSError, RuntimeError) as error:
@@ -75,19 +77,23 @@ def _plain_errors() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from error
 
 
-def _prepared(
-    paper: str, recipe: str, scale: str, settings: list[str] | None
-) -> tuple[papers.Paper, str, Recipe]:
-    """A paper, the name of a run and its recipe with `--set` applied; the data are there afterwards."""
-    from common.scoring import name_of
-    from common.settings import override
+@dataclass(frozen=True)
+class _Chosen:
+    """What a command line names, with `--set` applied: checked before any data are touched."""
 
-    found = papers.find(paper)
-    registered = found.recipe(recipe, scale)
-    chosen = override(registered, settings or ())
-    found.room("data").prepare(scale)
-    chosen.prepare()
-    return found, name_of(recipe, chosen, registered), chosen
+    paper: papers.Paper
+    name: str  # of the run: the recipe's own, or with a hash where `--set` changes a number
+    recipe: Experiment
+
+    @classmethod
+    def of(cls, paper: str, recipe: str, scale: str, settings: list[str] | None) -> _Chosen:
+        from common.recipe import name_of
+        from common.settings import override
+
+        found = papers.find(paper)
+        registered = found.recipe(recipe, scale)
+        chosen = override(registered, settings or ())
+        return cls(found, name_of(recipe, chosen, registered), chosen)
 
 
 @cli.command("list")
@@ -97,17 +103,15 @@ def list_recipes() -> None:
     from rich.table import Table
 
     from common import results
+    from common.recipe import Recipe
 
     table = Table("paper", "scale", "recipe", "steps", "cost a run", "your seeds", "published")
     for paper in papers.papers().values():
-        if not paper.built:
-            table.add_row(paper.slug, "", "not built yet", "", "", "", "")
-            continue
-        for scale in papers.SCALES:
+        for scale, preset in paper.scales.items():
             own, published = (
                 results.read(folder) for folder in (paper.own_results(scale), paper.published(scale))
             )
-            for name, recipe in paper.recipes(scale).items():
+            for name, recipe in preset.every_recipe.items():
                 seeds = [
                     " ".join(
                         str(r.result.seed)
@@ -117,7 +121,8 @@ def list_recipes() -> None:
                     for runs in (own, published)
                 ]
                 cost = f"{recipe.cost_s:.0f} s" if recipe.cost_s else ""
-                table.add_row(paper.slug, scale, name, str(recipe.steps), cost, *seeds)
+                steps = str(recipe.steps) if isinstance(recipe, Recipe) else ""
+                table.add_row(paper.slug, scale, name, steps, cost, *seeds)
     Console().print(table)
 
 
@@ -143,33 +148,43 @@ def train(
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
     with _plain_errors():
-        from common import journal, scoring, trainer
+        from common import journal, trainer
+        from common.recipe import Recipe
 
-        found, name, chosen = _prepared(paper, recipe, scale, settings)
-        folder = found.run_folder(scale, name, seed)
+        chosen = _Chosen.of(paper, recipe, scale, settings)
+        if not isinstance(chosen.recipe, Recipe) and not score:
+            raise ValueError(f"{recipe} measures and trains nothing; `score` it, or add --score here")
+        chosen.recipe.prepare()
+        folder = chosen.paper.run_folder(scale, chosen.name, seed)
+        described: dict[str, Any] = {"paper": paper, "scale": scale, "seed": seed, **chosen.recipe.settings()}
 
         def mirrors(first_step: int) -> list[journal.Mirror]:
-            label = f"{name}-seed{seed}"
-            described: dict[str, Any] = {"paper": paper, "scale": scale, "seed": seed, **chosen.settings()}
-            return [
-                journal.Progress(label, first_step, chosen.steps),
-                journal.Wandb(
-                    project=PROJECT, group=f"{paper}-{scale}", name=label, config=described, folder=folder
-                ),
-            ]
+            label = f"{chosen.name}-seed{seed}"
+            wandb = journal.Wandb(
+                project=PROJECT, group=f"{paper}-{scale}", name=label, config=described, folder=folder
+            )
+            return [journal.Progress(label, first_step, training.steps), wandb]
 
-        if chosen.steps:
-            trainer.train(chosen, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors)
+        if isinstance(chosen.recipe, Recipe) and chosen.recipe.steps:
+            training = chosen.recipe
+            trainer.train(training, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors)
         if not score or int(os.environ.get("RANK", "0")) > 0:
             return
-        if not found.room("data").scorable():
+        if not chosen.paper.data.scorable():
             line = f"python -m common.run score {paper} {recipe} --scale {scale} --seed {seed}"
             typer.echo(
                 f"trained; test data are not packed: bring {folder} to a machine that has them, then {line}"
             )
         else:
-            path = scoring.score(found, name, chosen, scale=scale, seed=seed, split=split, device=device)
-            typer.echo(f"result: {path}")
+            typer.echo(f"result: {_score(chosen, scale, seed, split, device)}")
+
+
+def _score(chosen: _Chosen, scale: str, seed: int, split: str, device: str) -> Path:
+    from common import scoring
+
+    return scoring.score(
+        chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
+    )
 
 
 @cli.command()
@@ -188,12 +203,9 @@ def score(
     python -m common.run score extreme-vsr WIDE --scale mini --seed 0
     """
     with _plain_errors():
-        from common import scoring
-
-        found, name, chosen = _prepared(paper, recipe, scale, settings)
-        typer.echo(
-            str(scoring.score(found, name, chosen, scale=scale, seed=seed, split=split, device=device))
-        )
+        chosen = _Chosen.of(paper, recipe, scale, settings)
+        chosen.recipe.prepare()
+        typer.echo(str(_score(chosen, scale, seed, split, device)))
 
 
 @cli.command()
@@ -214,9 +226,10 @@ def reproduce(
         from common import orchestrate
         from common.report import build
 
-        chosen = [papers.find(slug) for slug in paper] if paper else papers.built()
+        chosen = papers.chosen(paper, scale)
         for one in chosen:
-            orchestrate.reproduce(one, scale=scale, seeds=seeds or one.seeds(scale), device=device, jobs=jobs)
+            count = seeds or one.at(scale).seeds
+            orchestrate.reproduce(one, scale=scale, seeds=count, device=device, jobs=jobs)
         build.show_claims(chosen, scale)
         typer.echo(f"report: {build.write_page(chosen)}")
 
@@ -231,7 +244,7 @@ def claims(
     with _plain_errors():
         from common.report import build
 
-        chosen = [papers.find(slug) for slug in paper] if paper else papers.built()
+        chosen = papers.chosen(paper, scale)
         if as_json:
             typer.echo(build.claims_json(chosen, scale))
         else:
@@ -242,11 +255,11 @@ def claims(
 def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write the page with verdicts, figures and pictures of every built paper."""
+    """Write the page with verdicts, figures and pictures of every paper."""
     with _plain_errors():
         from common.report import build
 
-        page = build.write_page(papers.built())
+        page = build.write_page(list(papers.papers().values()))
         typer.echo(str(page))
         if open_page:
             import webbrowser
@@ -263,9 +276,9 @@ def verify(
         from common.report import build
 
         if renew:
-            for path in build.renew_tables(papers.built()):
-                typer.echo(f"renewed {path.relative_to(papers.ROOT)}")
-        stale = build.stale_tables(papers.built())
+            for path in build.renew_tables(list(papers.papers().values())):
+                typer.echo(f"renewed {path}")
+        stale = build.stale_tables(list(papers.papers().values()))
         for problem in stale:
             typer.echo(problem, err=True)
         if stale:
@@ -283,23 +296,24 @@ def data(
 ) -> None:
     """Fetch and prepare what a paper's scale needs."""
     with _plain_errors():
-        for one in [papers.find(slug) for slug in paper] if paper else papers.built():
-            one.recipes(scale)  # an unknown scale is an error before anything is fetched
-            room = one.room("data")
-            room.prepare(scale)
-            typer.echo(f"{one.slug}: data of scale {scale} are ready in {room.data_root()}")
+        from common.data.packages import data_root
+
+        bad: list[str] = []
+        for one in papers.chosen(paper, scale):
+            one.prepare(scale)
+            typer.echo(f"{one.slug}: data of scale {scale} are ready in {data_root()}")
             if check:
-                bad = room.verify()
-                for item in bad:
-                    typer.echo(f"bad: {item}", err=True)
-                typer.echo(f"{one.slug}: {len(bad)} bad items")
-                if bad:
-                    raise typer.Exit(1)
+                found = [f"{one.slug}: bad: {item}" for item in one.data.verify(scale)]
+                typer.echo("\n".join([*found, f"{one.slug}: {len(found)} bad items"]))
+                bad += found
+        if bad:
+            raise typer.Exit(1)
 
 
 @cli.command()
 def pack(
     paper: PaperArgument,
+    scale: Annotated[str, typer.Option(help="Whose data: mini, gpu, paper.")] = "gpu",
     out: Annotated[
         Path | None, typer.Option(help="The archive to write; default runs/PAPER/pack.tar.")
     ] = None,
@@ -307,10 +321,11 @@ def pack(
     """Write one archive of at most 40 MB with the data that a machine without a network needs."""
     with _plain_errors():
         found = papers.find(paper)
+        found.at(scale)
         path = out or papers.runs_root() / paper / "pack.tar"
-        digest = found.room("data").pack(path)
+        digest = found.data.pack(path, scale)
         typer.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
-        typer.echo("there: tar -xf pack.tar -C $DATA_ROOT, then make reproduce-PAPER SCALE=gpu")
+        typer.echo(f"there: tar -xf {path.name} -C $DATA_ROOT, then make reproduce-{paper} SCALE={scale}")
 
 
 @cli.command()
@@ -333,12 +348,13 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
         from common.report import build
 
         found = papers.find(paper)
+        found.at(scale)
         current = build.current_names(found, scale)
         written = results.publish(found.own_results(scale), found.published(scale), current)
         for path in [*written, *scoring.publish_weights(found, scale)]:
-            typer.echo(str(path.relative_to(papers.ROOT)))
-        for path in build.renew_tables(papers.built()):
-            typer.echo(f"renewed {path.relative_to(papers.ROOT)}")
+            typer.echo(str(path))
+        for path in build.renew_tables(list(papers.papers().values())):
+            typer.echo(f"renewed {path}")
 
 
 @cli.command()

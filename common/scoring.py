@@ -8,6 +8,7 @@ import math
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from torch import nn
 from common import checkpoint, results, runtime
 from common.files import write_atomically
 from common.papers import ROOT, Paper
-from common.recipe import Recipe
+from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
 
 
 def score(
     paper: Paper,
     name: str,
-    recipe: Recipe,
+    recipe: Experiment,
     *,
     scale: str,
     seed: int,
@@ -42,15 +43,11 @@ def score(
     torch.set_num_threads(recipe.threads)
     # TF32 would move a score by a tenth of an 8-bit level.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    network, trained = _load(recipe, folder, seed)
-    network.to(found.kind).eval()
+    scored, trained = _scored(recipe, folder, seed, split, found.kind)
     opened = _count_opening(folder, split)
-    pictures = folder / f"pictures-{split}"
-    shutil.rmtree(pictures, ignore_errors=True)
-    pictures.mkdir(parents=True)
     started = time.monotonic()
     items = []
-    for item in recipe.score(network, seed=seed, split=split, pictures=pictures):
+    for item in scored:
         items.append(item)
         print(f"{name} seed {seed}: scored {item.id} ({len(items)})", file=sys.stderr, flush=True)
     score_s = time.monotonic() - started
@@ -68,6 +65,7 @@ def score(
         split=split,
         settings=recipe.settings(),
         settings_hash=recipe.settings_hash(),
+        settings_layout=results.SETTINGS_LAYOUT,
         totals=totals(items),
         wall_s={"train": trained.get("wall_s", 0.0), "score": round(score_s, 2)},
         peak_memory_bytes=trained.get("peak_memory_bytes") or runtime.peak_memory_bytes(),
@@ -83,6 +81,21 @@ def score(
         **origin,
     )
     return results.write(paper.own_results(scale), result, items)
+
+
+def _scored(
+    recipe: Experiment, folder: Path, seed: int, split: str, device: str
+) -> tuple[Iterator[Item], dict[str, Any]]:
+    """Items as they are scored, and what the training left beside its weights."""
+    if isinstance(recipe, Measurement):
+        return recipe.measure(seed=seed, split=split, device=device), {}
+    assert isinstance(recipe, Recipe)
+    network, trained = _load(recipe, folder, seed)
+    network.to(device).eval()
+    pictures = folder / f"pictures-{split}"
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.mkdir(parents=True)
+    return recipe.score(network, seed=seed, split=split, pictures=pictures), trained
 
 
 def _load(recipe: Recipe, folder: Path, seed: int) -> tuple[nn.Module, dict[str, Any]]:
@@ -129,21 +142,14 @@ def totals(items: list[Item]) -> dict[str, float]:
     return summary
 
 
-def name_of(name: str, recipe: Recipe, registered: Recipe) -> str:
-    """A recipe's own name, or one with its settings' hash when `--set` changed anything; claims read only the first."""
-    found = recipe.settings_hash()
-    return name if found == registered.settings_hash() else f"{name}-set-{found}"
-
-
 def publish_weights(paper: Paper, scale: str) -> list[Path]:
     """Copies the weights that the paper's tool uses by name into its `weights/`, with where they came from.
 
-    Which are published is `PUBLISHED_WEIGHTS` of its recipes: at each scale, name of the file to name of the recipe,
-    seed 0. A paper whose files are more than a run's weights has a function `weights_file` that makes them of those.
+    Raises:
+        ValueError: weights of a run that is not the published one.
     """
     written = []
-    weights_file = getattr(paper.room("recipes"), "weights_file", None)
-    for file, name in paper.room("recipes").PUBLISHED_WEIGHTS.get(scale, {}).items():
+    for file, name in paper.at(scale).weights.items():
         run = results.find(paper.published(scale), name, 0)
         source = paper.run_folder(scale, name, 0) / "weights.safetensors"
         if run is None or not source.exists():
@@ -153,13 +159,11 @@ def publish_weights(paper: Paper, scale: str) -> list[Path]:
                 f"{source} is not what the published result of {name} was scored with; publish again"
             )
         loaded = checkpoint.load(source)
-        origin = {"paper": paper.slug, "recipe": name, "scale": scale, "commit": run.result.commit}
         command = f"python -m common.run train {paper.slug} {name} --scale {scale} --seed 0"
-        origin |= {"command": command}
-        path, tensors = paper.folder / "weights" / f"{file}.safetensors", loaded.tensors
-        state = loaded.state | {"origin": origin}
-        if weights_file:
-            path, tensors, state = weights_file(file, paper.recipe(name, scale), tensors, state)
+        origin = {"paper": paper.slug, "recipe": name, "scale": scale, "commit": run.result.commit}
+        known = loaded.state | {"origin": origin | {"command": command}}
+        recipe = paper.recipe(name, scale)
+        path, tensors, state = paper.weights_file(paper.folder, file, recipe, loaded.tensors, known)
         checkpoint.save(path, tensors, state)
         written.append(path)
     return written

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.data.manifest import Bad
 from common.data.packages import data_root
-from multimodal_ssl.composed import clips, gather, material
+from multimodal_ssl.composed import gather, material
 from multimodal_ssl.composed.plan import Composition
 
 COMPOSITIONS: Mapping[str, Composition] = {
@@ -19,24 +19,17 @@ COMPOSITIONS: Mapping[str, Composition] = {
 }
 
 
-def prepare(scale: str) -> None:
-    """Fetches packages and composes the clips of a scale; at once when that was done, or needs no files.
-
-    Raises:
-        FetchError: a package that cannot be had.
-        ValueError: more than a twentieth of the files are bad; they are listed.
-    """
-    if scale in COMPOSITIONS:
-        clips.prepare(COMPOSITIONS[scale])
-
-
-def verify() -> list[Bad]:
+def verify(scale: str) -> list[Bad]:
     """Reads every file that clips are made of once more; what is no longer what was gathered, by name."""
-    return material.verify(data_root())
+    return [] if COMPOSITIONS[scale].made_up else material.verify(data_root())
 
 
-def pack(path: Path) -> str:
+def pack(path: Path, scale: str) -> str:
     """Writes all that clips of any scale are made of into one archive; returns its sha256."""
+    if COMPOSITIONS[scale].made_up:
+        raise ValueError(
+            f"fine-grained-ssl at scale {scale} trains on nothing that a pack could hold; mini and gpu do"
+        )
     gather.gather(data_root())
     return material.pack(path, data_root())
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from common.recipe import Recipe
+from common.papers import Scale, Search, WeightsFile
 from multimodal_ssl.contrast import Contrast, noisy
 from multimodal_ssl.data import COMPOSITIONS
 from multimodal_ssl.model import sizes
 from multimodal_ssl.model.sizes import Text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 COARSE = Contrast(
     composition=COMPOSITIONS["mini"], similarity="mean-and-max", steps=450, batch_size=48, peak_lr=1e-3,
@@ -87,27 +90,33 @@ def _smoke(recipe: Contrast) -> Contrast:
 
 
 _SMALL = {name: _smoke(arm) for name, arm in ARMS_OF.items()}
-RECIPES: Mapping[str, Mapping[str, Recipe]] = {
-    "gpu": _breadth(),
-    "mini": {**_at(0, ARMS_OF), **_at(25, ARMS_OF)},
-    "smoke": {**_at(0, _SMALL), **_at(25, _SMALL)},
-}
-SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
-PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {"mini": {"fine": "FINE_0"}}
 
 
 def weights_file(
-    file: str, recipe: Contrast, tensors: Mapping[str, Any], state: Mapping[str, Any]
-) -> tuple[Path, Mapping[str, Any], dict[str, Any]]:
+    folder: Path, file: str, recipe: Contrast, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> WeightsFile:
     """What is committed of a run: its weights, and the vectors of the words that its captions use."""
     from multimodal_ssl.search import weights
 
-    words = recipe._composed().words
-    found, described = weights.with_vocabulary(tensors, state, words)
-    return Path(__file__).parent / "weights" / f"{file}.safetensors", found, described
+    found, described = weights.with_vocabulary(tensors, state, recipe._composed().words)
+    return folder / "weights" / f"{file}.safetensors", found, described
 
 
 # What `make tune-fine-grained-ssl` tries, the same for every arm, judged on dev without wrong captions.
-ARMS = ("COARSE_0", "FINE_0", "ATTENTION_0")
-SEARCH = {"peak_lr": (1e-3, 2e-3, 4e-3), "tau": (0.03, 0.05, 0.1)}
-SEARCH_MEASURE = "clean/log_rank/mean"
+SEARCH = Search(
+    arms=("COARSE_0", "FINE_0", "ATTENTION_0"),
+    settings={"peak_lr": (1e-3, 2e-3, 4e-3), "tau": (0.03, 0.05, 0.1)},
+    measure="clean/log_rank/mean",
+)
+SCALES: Mapping[str, Scale] = {
+    "smoke": Scale(
+        recipes={**_at(0, _SMALL), **_at(25, _SMALL)},
+        seeds=1,
+        weights={"fine": "FINE_0"},
+        search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
+    ),
+    "mini": Scale(
+        recipes={**_at(0, ARMS_OF), **_at(25, ARMS_OF)}, seeds=3, weights={"fine": "FINE_0"}, search=SEARCH
+    ),
+    "gpu": Scale(recipes=_breadth(), seeds=3, search=SEARCH),
+}

@@ -42,7 +42,6 @@ TEST_FRAME = (720, 1280)
 TEST_GRID = 16  # pixels that both sides of a frame are multiples of
 SCORED_FRAMES = 2  # neighbours, so that flicker can be measured
 CONTEXT_FRAMES = 3  # true frames before and after the scored ones, as many as the widest window needs
-POOL_CLIPS = {"mini": 48, "gpu": 400}  # prepared clips a photograph; fewer are the first of more
 POOL_FRAMES, POOL_PATCH = 5, 20  # frames of a clip; low-resolution pixels a side
 TEST_MOTIONS = {
     "pan": Motion(warped_share=0, object_share=0, cut_share=0, still_share=0),
@@ -127,22 +126,22 @@ def prepared_folder() -> Path:
     return data_root() / "video_sr" / manifest_sha256()[:12]
 
 
-def prepare(scale: str) -> None:
-    """Fetches packages, decodes photographs and makes the training clips; at once when that was done.
+def prepare(clips: int) -> None:
+    """Fetches packages, decodes photographs and makes so many training clips of each; at once when that was done.
 
     Raises:
         FetchError: a package that cannot be had.
         ValueError: more than a tenth of the sources are bad; they are listed.
     """
-    if scale not in POOL_CLIPS or _marker(POOL_CLIPS[scale]).exists():
+    marker = _marker(clips)
+    if marker.exists():
         return
-    clips, marker = POOL_CLIPS[scale], _marker(POOL_CLIPS[scale])
     with only_writer(data_root() / "video_sr", wait=True):  # ranks of one run start at once
         if marker.exists():
             return
         _say(
             f"extreme-vsr: {sources.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
-            f"{1.4 if scale == 'mini' else 5.4} GB on disk in {data_root()}"
+            f"{1 + clips / 90:.1f} GB on disk in {data_root()}"
         )
         # A packed machine trains; what is scored, on real clips and uncompressed stills, is scored elsewhere.
         parts = sources.PARTS if scorable() else ("photographs",)
@@ -247,12 +246,16 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def pack(path: Path) -> str:
+def pack(path: Path, scale: str) -> str:
     """Writes the photographs, as their packages have them, into one tar file; returns its sha256.
 
     Unpacked into the `DATA_ROOT` of a machine without a network it is all that training at `gpu` needs. It holds
     no real clip and no uncompressed still, so nothing can be tuned on those there.
     """
+    if scale not in ("mini", "gpu"):
+        raise ValueError(
+            f"extreme-vsr at scale {scale} trains on nothing that a pack could hold; mini and gpu do"
+        )
     root = sources.fetch_sources(None, "photographs")
     folders = dict.fromkeys(sources.package_of(source).folder for source in sources.sources("photographs"))
     files = sorted(file for folder in folders for file in (root / folder).rglob("*") if file.is_file())
@@ -277,9 +280,9 @@ def scorable() -> bool:
     return not (data_root() / PACK_NOTE).exists()
 
 
-def verify() -> list[Bad]:
-    """Hashes and decodes every source once; what is bad, by name."""
-    return sources.verify()
+def verify(scale: str) -> list[Bad]:
+    """Hashes and decodes every source of a scale once; what is bad, by name. Vid3oC's frames are read as they are."""
+    return sources.verify() if scale in ("mini", "gpu") else []
 
 
 def footage(corpus: str, split: str) -> list[corpora.Sequence]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.data.order import Draw, draws
+from common.papers import Scale, Search
 from common.recipe import Recipe, Shard
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Upscaling(Recipe):
         return build_network(self.settings())
 
     # ---- training items
+
+    def prepare(self) -> None:
+        from video_sr import data
+
+        if self.corpus in ("pool", "live"):
+            data.prepare(self.clips)
 
     def _draws(self, seed: int, step: int, shard: Shard) -> list[Draw]:
         return draws(self._num_items(seed), self.batch_size, seed, step, shard)
@@ -305,39 +312,49 @@ WIDE_MINI = replace(
     _mini(WIDE), channels=48, blocks=6, expansion=3, squeeze=8, stages=(16,), steps=1000, peak_lr=2e-3, cost_s=150.0
 )  # fmt: skip
 
-RECIPES: Mapping[str, Mapping[str, Upscaling]] = {
-    "paper": {
-        "BICUBIC": BICUBIC,
-        "EVESRNET": EVESRNET,
-        "COPIES": COPIES,
-        "WIDE": WIDE,
-    },
-    "gpu": {
-        "BICUBIC": replace(BICUBIC, corpus="pool"),
-        "EVESRNET": EVESRNET_GPU,
-        "COPIES": replace(EVESRNET_GPU, copies=True),
-        "WIDE": _gpu(WIDE),
-    },
-    "mini": {
-        "BICUBIC": replace(BICUBIC, corpus="pool", cost_s=20.0),
-        "EVESRNET": EVESRNET_MINI,
-        "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
-        "WIDE": WIDE_MINI,
-    },
-    "smoke": {
-        "BICUBIC": replace(BICUBIC, corpus="textures"),
-        "EVESRNET": _smoke(EVESRNET_MINI),
-        "COPIES": replace(_smoke(EVESRNET_MINI), copies=True),
-        "WIDE": _smoke(WIDE_MINI),
-    },
-}
-SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
-
-PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {  # by scale: name for `upscale --model`, recipe
-    "mini": {"evesrnet": "EVESRNET", "wide": "WIDE"}
-}
 
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
-ARMS = ("WIDE", "EVESRNET", "COPIES")
-SEARCH = {"peak_lr": (5e-4, 1e-3, 2e-3)}
-SEARCH_MEASURE = "photographs/psnr[rgb,crop0,u8]/mean"
+SEARCH = Search(
+    arms=("WIDE", "EVESRNET", "COPIES"),
+    settings={"peak_lr": (5e-4, 1e-3, 2e-3)},
+    measure="photographs/psnr[rgb,crop0,u8]/mean",
+)
+
+
+SCALES: Mapping[str, Scale] = {
+    "smoke": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus="textures"),
+            "EVESRNET": _smoke(EVESRNET_MINI),
+            "COPIES": replace(_smoke(EVESRNET_MINI), copies=True),
+            "WIDE": _smoke(WIDE_MINI),
+        },
+        seeds=1,
+        weights={"wide": "WIDE"},
+        search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
+    ),
+    "mini": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus="pool", cost_s=20.0),
+            "EVESRNET": EVESRNET_MINI,
+            "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
+            "WIDE": WIDE_MINI,
+        },
+        seeds=3,
+        weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
+        search=SEARCH,
+    ),
+    "gpu": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus="pool", clips=EVESRNET_GPU.clips),
+            "EVESRNET": EVESRNET_GPU,
+            "COPIES": replace(EVESRNET_GPU, copies=True),
+            "WIDE": _gpu(WIDE),
+        },
+        seeds=3,
+        search=SEARCH,
+    ),
+    "paper": Scale(
+        recipes={"BICUBIC": BICUBIC, "EVESRNET": EVESRNET, "COPIES": COPIES, "WIDE": WIDE}, seeds=3
+    ),
+}

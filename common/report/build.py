@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import journal, results
-from common.claims import Claim, Verdict, judge
+from common.claims import Verdict, judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
-from common.recipe import Recipe
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
 from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
 from common.report.tables import (
@@ -37,24 +36,9 @@ def command(paper: Paper, scale: str) -> str:
     return f"make reproduce-{paper.slug}" + ("" if scale == "mini" else f" SCALE={scale}")
 
 
-def _runs(folder: Path, recipes: Mapping[str, Recipe]) -> list[Run]:
-    """Test runs of a folder that are of today's recipes on today's data; others are no evidence for them."""
-    return [
-        run
-        for run in results.read(folder)
-        if (recipe := recipes.get(run.result.recipe)) and run.result.split == "test"
-        and run.result.settings_hash == recipe.settings_hash()
-        and run.result.manifest_sha256 == recipe.manifest_sha256()
-    ]  # fmt: skip
-
-
-def _evidence(paper: Paper, own: bool, scale: str) -> list[Run]:
-    return _runs(paper.own_results(scale) if own else paper.published(scale), paper.every_recipe(scale))
-
-
 def current_names(paper: Paper, scale: str) -> list[str]:
     """Recipes all of whose own results are of today's settings and data: what may be published."""
-    own = {run.result.name for run in _evidence(paper, True, scale)}
+    own = {run.result.name for run in paper.evidence(scale, own=True)}
     found = [run.result for run in results.read(paper.own_results(scale)) if run.result.split == "test"]
     return sorted(
         {result.recipe for result in found} - {result.recipe for result in found if result.name not in own}
@@ -62,15 +46,14 @@ def current_names(paper: Paper, scale: str) -> list[str]:
 
 
 def _verdicts(paper: Paper, own: bool, scales: Sequence[str]) -> dict[str, list[Verdict]]:
-    claims: Sequence[Claim] = paper.room("claims").CLAIMS
-    evidence = {scale: _evidence(paper, own, scale) for scale in scales}
-    return {scale: judge(claims, runs, scale) for scale, runs in evidence.items() if runs}
+    evidence = {scale: paper.evidence(scale, own=own) for scale in scales}
+    return {scale: judge(paper.claims, runs, scale) for scale, runs in evidence.items() if runs}
 
 
 def rows_of(paper: Paper, *, with_yours: bool, scales: Sequence[str] = JUDGED_SCALES) -> list[ClaimRow]:
     """Claims of a paper with the published verdicts and, where asked for, yours."""
     return claim_rows(
-        paper.room("claims").CLAIMS,
+        paper.claims,
         command=lambda scale: command(paper, scale),
         published=_verdicts(paper, False, scales),
         yours=_verdicts(paper, True, scales) if with_yours else None,
@@ -130,8 +113,8 @@ def _shown(paper: Paper) -> list[_Shown]:
     """Scales that have runs; one never stands in for another, nor are two of them drawn into one figure."""
     found = []
     for scale in JUDGED_SCALES:
-        own = _evidence(paper, True, scale)
-        if runs := own or _evidence(paper, False, scale):
+        own = paper.evidence(scale, own=True)
+        if runs := own or paper.evidence(scale, own=False):
             found.append(_Shown(scale, runs, bool(own)))
     return found
 
@@ -139,27 +122,26 @@ def _shown(paper: Paper) -> list[_Shown]:
 def _section(paper: Paper) -> Section:
     rows = rows_of(paper, with_yours=True)
     verdicts = [verdict for row in rows if (verdict := (row.yours or row.published))]
-    claims: Sequence[Claim] = paper.room("claims").CLAIMS
-    room, shown = paper.room("figures"), _shown(paper)
+    report, shown = paper.report, _shown(paper)
     figures: list[Picture] = []
     details: list[Table] = []
     panels: list[Panel] = []
     for one in shown:
         ruled = [verdict for verdict in verdicts if verdict.scale == one.scale]
-        drawn = [Picture("Margins of the claims", to_svg(margin_figure(claims, ruled)))]
-        drawn += [Picture(caption, to_svg(figure)) for caption, figure in room.figures(one.runs)]
+        drawn = [Picture("Margins of the claims", to_svg(margin_figure(paper.claims, ruled)))]
+        drawn += [Picture(caption, to_svg(figure)) for caption, figure in report.figures(one.runs)]
         drawn += _training_figures(paper, one.scale) if one.own else []
-        tables = [*room.tables(one.runs), *room.details(one.runs), results_table(one.runs)]
-        tables += [arithmetic_table(claims, ruled), costs_table(one.runs), provenance_table(one.runs)]
+        tables = [*report.tables(one.runs), *report.details(one.runs), results_table(one.runs)]
+        tables += [arithmetic_table(paper.claims, ruled), costs_table(one.runs), provenance_table(one.runs)]
         where = f" (at {one.scale})" * (len(shown) > 1)
         figures += [replace(picture, caption=picture.caption + where) for picture in drawn]
         details += [replace(table, title=table.title + where) for table in tables]
-        found = room.panels(paper.own(one.scale)) if one.own else ()
+        found = report.panels(paper.own(one.scale)) if one.own else ()
         panels += [replace(panel, title=panel.title + where) for panel in found]
     told = verdict_sentence(verdicts) if verdicts else "Nothing has been run yet"
     return Section(
         slug=paper.slug,
-        title=paper.room("claims").TITLE,
+        title=paper.title,
         summary=f"{told}. {_whose(shown)}" if shown else told,
         tables=verdict_tables(rows),
         figures=figures,
@@ -181,14 +163,14 @@ def _whose(shown: Sequence[_Shown]) -> str:
 
 def _training_figures(paper: Paper, scale: str) -> list[Picture]:
     journals: dict[str, dict[int, list[dict[str, object]]]] = {}
-    for name in paper.recipes(scale):
+    for name in paper.at(scale).recipes:
         for path in sorted((paper.own(scale) / name).glob("seed*/journal.jsonl")):
             rows = [row for row in journal.read(path) if row["event"] == "train"]
             journals.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = rows
     if not journals:
         return []
     figure = training_figure(
-        journals, title="How the runs learned", measures=("loss",), styles=paper.room("figures").STYLES
+        journals, title="How the runs learned", measures=("loss",), styles=paper.report.styles
     )
     return [Picture("Training loss over steps, a line per seed", to_svg(figure))]
 
@@ -202,13 +184,13 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
     for paper in papers:
         rows = rows_of(paper, with_yours=False)
         table = verdict_table_markdown(rows)
-        everything.append(f"`{paper.slug}` — {paper.room('claims').TITLE}\n\n{table}")
+        everything.append(f"`{paper.slug}` — {paper.title}\n\n{table}")
         yield paper.folder / "README.md", "verdicts", table
         scales = [scale for scale in JUDGED_SCALES if paper.published(scale).is_dir()]
         scores = [
             f"At `{scale}`:\n\n{markdown(table)}"
             for scale in scales
-            for table in paper.room("figures").tables(_evidence(paper, False, scale))
+            for table in paper.report.tables(paper.evidence(scale, own=False))
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
     yield README, "verdicts", "\n\n".join(everything)
@@ -217,7 +199,7 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
 def stale_tables(papers: Sequence[Paper]) -> list[str]:
     """A sentence for every committed table that is not what the raw scores say now."""
     return [
-        f"{path.relative_to(ROOT)}: table {name!r} is stale; `make publish-PAPER` or "
+        f"{path}: table {name!r} is stale; `make publish-PAPER` or "
         "`python -m common.run verify --renew` renews it"
         for path, name, text in _generated(papers)
         if is_stale(path.read_text(), name, text)

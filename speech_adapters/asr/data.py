@@ -35,22 +35,25 @@ DRAWN_HOURS, DRAW_SEED = 10.0, 0
 MOST_BAD = 0.05
 
 
-def prepare(scale: str) -> None:
-    """Fetches and decodes what the scale reads; at once when that was done."""
+def prepare(source: str, probes: Sequence[str]) -> None:
+    """Fetches and decodes what is trained on and, where it can be scored here, tested on; at once when that was done.
+
+    A corpus under `DATA_ROOT` is read where it lies.
+    """
     from speech_adapters.data import prepared
 
-    if scale in SOURCES:
-        prepared.prepare(*(SOURCES[scale] if scorable() else PACKED))
+    wanted = (source, *(probes if scorable() else ()))
+    prepared.prepare(*(name for name in wanted if name not in CORPORA.values()))
 
 
-def verify() -> list[Bad]:
-    """Hashes and decodes every clip once; what is bad, by name."""
+def verify(scale: str) -> list[Bad]:
+    """Hashes and decodes every clip of a scale once; what is bad, by name."""
     from speech_adapters.data import prepared
 
-    return prepared.verify(*SOURCES["mini"])
+    return prepared.verify(*SOURCES.get(scale, ()))
 
 
-def pack(path: Path) -> str:
+def pack(path: Path, scale: str) -> str:
     """Writes what training reads, the backbone's included, into one archive; returns its sha256.
 
     Other voices are tested on alone and would not fit. They go into a second archive beside it, "-voices" in its name;
@@ -58,6 +61,10 @@ def pack(path: Path) -> str:
     """
     from speech_adapters.data import prepared
 
+    if scale not in SOURCES:
+        raise ValueError(
+            f"asr-adapters at scale {scale} trains on nothing that a pack could hold; {', '.join(SOURCES)} do"
+        )
     prepared.pack(path.with_stem(f"{path.stem}-voices"), *SCORED)
     return prepared.pack(path, *PACKED)
 

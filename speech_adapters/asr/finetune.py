@@ -94,6 +94,9 @@ class FineTune(Recipe):
 
     # ---- training items
 
+    def prepare(self) -> None:
+        data.prepare(self.source, self.probes)
+
     def _clips(self, split: str) -> tuple[Clip, ...]:
         from speech_adapters.asr.evaluation import feasible
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from common.papers import Scale, Search, WeightsFile
 from common.recipe import Recipe
 from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
 from speech_adapters.asr.finetune import FineTune
 from speech_adapters.model.architecture import BASE, DEEP, SMALL, TINY, Dropout, Masking
 from speech_adapters.model.arm import Arm
 from speech_adapters.pretrain.recipe import FirstStage, Pretrain, Unlabelled
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # ---- the backbone
 
@@ -123,67 +127,75 @@ def _smoke(recipe: FineTune) -> FineTune:
     )  # fmt: skip
 
 
-_FR = PROMPTS["fr"]
-RECIPES: Mapping[str, Mapping[str, FineTune]] = {
-    "paper": {
-        **_both("FULL", FULL, CORPORA["fr"]),
-        **_both("ADAPTERS", ADAPTERS, CORPORA["fr"]),
-        "HEAD_EN": _of(ADAPTERS, "head"),
-        "RANDOM_EN": replace(FULL, backbone="", architecture=BASE, head_only_steps=0, peak_lr=5e-4),
-        **_breadth(FULL, ADAPTERS, BASE.layers),
-    },
-    "gpu": {
-        **_both("FULL", _gpu(FULL_MINI), _FR, OTHER_FR),
-        **_both("ADAPTERS", ADAPTERS_GPU, _FR, OTHER_FR),
-        **_both("HEAD", _gpu(HEAD_MINI), _FR, OTHER_FR),
-        **_both("RANDOM", _gpu(RANDOM_MINI), _FR, OTHER_FR),
-        **_breadth(_gpu(FULL_MINI), ADAPTERS_GPU, DEEP.layers),
-    },
-    "mini": {
-        "RANDOM_EN": RANDOM_MINI,  # the longest first, so that no lane ends late
-        **_both("FULL", FULL_MINI, _FR, OTHER_FR),
-        **_both("ADAPTERS", ADAPTERS_MINI, _FR, OTHER_FR),
-        "HEAD_EN": HEAD_MINI,
-    },
-    "smoke": {
-        "FULL_EN": _smoke(FULL_MINI),
-        "ADAPTERS_EN": _smoke(ADAPTERS_MINI),
-        "HEAD_EN": _smoke(HEAD_MINI),
-        "RANDOM_EN": _smoke(RANDOM_MINI),
-    },
-}
-# Known to `train` and `score`, no part of `reproduce`: its weights are committed.
-BACKBONES: Mapping[str, Mapping[str, Recipe]] = {
-    "mini": {"FIRST_STAGE": FIRST_STAGE, "BACKBONE": BACKBONE},
-    "gpu": {"DEEP_BACKBONE": DEEP_BACKBONE},
-}
-SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
-
-# Name for `transcribe --adapter`, or of a backbone, and the recipe that makes it at a scale.
-PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {
-    "mini": {
-        "small-en-first": "FIRST_STAGE",
-        "small-en": "BACKBONE",
-        "en": "ADAPTERS_EN",
-        "fr": "ADAPTERS_FR",
-    },
-    "gpu": {"deep-en": "DEEP_BACKBONE"},
-}
-
-
 def weights_file(
-    file: str, recipe: Recipe, tensors: Mapping[str, Any], state: Mapping[str, Any]
-) -> tuple[Path, Mapping[str, Any], dict[str, Any]]:
+    folder: Path, file: str, recipe: Recipe, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> WeightsFile:
     """What is committed of a run: a backbone in 16 bits with its quantiser, of an adapter arm the set alone."""
     from speech_adapters.asr import weights
 
     if isinstance(recipe, Unlabelled):
-        return weights.of_backbone(file, recipe, tensors, state)
+        return weights.of_backbone(folder.parent / "weights", file, recipe, tensors, state)
     assert isinstance(recipe, FineTune)
-    return weights.of_adapters(file, recipe, tensors, state)
+    return weights.of_adapters(folder / "weights", file, recipe, tensors, state)
 
 
 # What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.
-ARMS = ("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN")
-SEARCH = {"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2)}
-SEARCH_MEASURE = "dev curve/dev_ctc_nats_per_character/mean"  # of the whole dev part, at the last step
+SEARCH = Search(
+    arms=("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN"),
+    settings={"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2)},
+    measure="dev curve/dev_ctc_nats_per_character/mean",  # of the whole dev part, at the last step
+)
+_FR = PROMPTS["fr"]
+SCALES: Mapping[str, Scale] = {
+    "smoke": Scale(
+        recipes={
+            "FULL_EN": _smoke(FULL_MINI),
+            "ADAPTERS_EN": _smoke(ADAPTERS_MINI),
+            "HEAD_EN": _smoke(HEAD_MINI),
+            "RANDOM_EN": _smoke(RANDOM_MINI),
+        },
+        seeds=1,
+        weights={"en": "ADAPTERS_EN"},
+        search=replace(SEARCH, settings={"peak_lr": (2e-3, 5e-3)}),
+    ),
+    "mini": Scale(
+        recipes={
+            "RANDOM_EN": RANDOM_MINI,  # the longest first, so that no lane ends late
+            **_both("FULL", FULL_MINI, _FR, OTHER_FR),
+            **_both("ADAPTERS", ADAPTERS_MINI, _FR, OTHER_FR),
+            "HEAD_EN": HEAD_MINI,
+        },
+        seeds=3,
+        backbones={"FIRST_STAGE": FIRST_STAGE, "BACKBONE": BACKBONE},
+        weights={  # names for `transcribe --adapter`, or of a backbone
+            "small-en-first": "FIRST_STAGE",
+            "small-en": "BACKBONE",
+            "en": "ADAPTERS_EN",
+            "fr": "ADAPTERS_FR",
+        },
+        search=SEARCH,
+    ),
+    "gpu": Scale(
+        recipes={
+            **_both("FULL", _gpu(FULL_MINI), _FR, OTHER_FR),
+            **_both("ADAPTERS", ADAPTERS_GPU, _FR, OTHER_FR),
+            **_both("HEAD", _gpu(HEAD_MINI), _FR, OTHER_FR),
+            **_both("RANDOM", _gpu(RANDOM_MINI), _FR, OTHER_FR),
+            **_breadth(_gpu(FULL_MINI), ADAPTERS_GPU, DEEP.layers),
+        },
+        seeds=3,
+        backbones={"DEEP_BACKBONE": DEEP_BACKBONE},
+        weights={"deep-en": "DEEP_BACKBONE"},
+        search=SEARCH,
+    ),
+    "paper": Scale(
+        recipes={
+            **_both("FULL", FULL, CORPORA["fr"]),
+            **_both("ADAPTERS", ADAPTERS, CORPORA["fr"]),
+            "HEAD_EN": _of(ADAPTERS, "head"),
+            "RANDOM_EN": replace(FULL, backbone="", architecture=BASE, head_only_steps=0, peak_lr=5e-4),
+            **_breadth(FULL, ADAPTERS, BASE.layers),
+        },
+        seeds=3,
+    ),
+}

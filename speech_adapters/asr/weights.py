@@ -9,19 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
+from common.papers import WeightsFile
 from speech_adapters.asr.finetune import FineTune
 from speech_adapters.checkpoints import by_name
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.pretrain.recipe import Pretrain, Unlabelled
 
-FOLDER = Path(__file__).parent / "weights"
-File = tuple[Path, Mapping[str, Tensor], dict[str, Any]]
-
 
 def of_backbone(
-    file: str, recipe: Unlabelled, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
-) -> File:
+    folder: Path, file: str, recipe: Unlabelled, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> WeightsFile:
     """What the next stage starts from, in half precision and in the form of `model_files.py`.
 
     Of the first stage that is the encoder alone, of pre-training the quantiser as well.
@@ -40,14 +38,16 @@ def of_backbone(
         named = "encoder."
         tensors = {name.removeprefix(named): t for name, t in tensors.items() if name.startswith(named)}
     halves = {name: tensor.half() for name, tensor in tensors.items()}
-    return by_name.WEIGHTS / f"{file}.safetensors", halves, described
+    return folder / f"{file}.safetensors", halves, described
 
 
-def of_adapters(file: str, recipe: FineTune, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> File:
+def of_adapters(
+    folder: Path, file: str, recipe: FineTune, tensors: Mapping[str, Tensor], state: Mapping[str, Any]
+) -> WeightsFile:
     """Adapters, layer norms and head, with vocabulary, normaliser and the hash of the backbone they fit."""
     model: Any = recipe.model()
     model.load_state_dict(tensors)
     origin = state["origin"] | {"source": recipe.source}
     made = AdapterSet.of(model, recipe.arm, recipe.language, by_name.sha256(recipe.backbone), origin)
     assert made.vocabulary == Vocabulary.of(recipe.language)
-    return FOLDER / f"{file}.safetensors", made.tensors, made.state()
+    return folder / f"{file}.safetensors", made.tensors, made.state()

@@ -22,28 +22,25 @@ SOURCES = {
 PACKED = (*LANGUAGES["fr"], *LANGUAGES["es"])
 
 
-def prepare(scale: str) -> None:
-    """Fetches and decodes what the scale reads; at once when that was done."""
+def verify(scale: str) -> list[Bad]:
+    """Hashes and decodes every clip of a scale once; what is bad, by name."""
     from speech_adapters.data import prepared
 
-    if scale in SOURCES:
-        prepared.prepare(*SOURCES[scale])
+    return prepared.verify(*SOURCES.get(scale, ()))
 
 
-def verify() -> list[Bad]:
-    """Hashes and decodes every clip once; what is bad, by name."""
-    from speech_adapters.data import prepared
-
-    return prepared.verify(*SOURCES["mini"])
-
-
-def pack(path: Path) -> str:
+def pack(path: Path, scale: str) -> str:
     """Writes what the French and Spanish arms are trained on into one archive; returns its sha256.
 
     What English arms are asked about would not fit: runs of a packed machine are scored where it can be had.
     """
     from speech_adapters.data import prepared
 
+    if scale not in SOURCES:
+        raise ValueError(
+            f"continual-pretraining at scale {scale} trains on nothing that a pack could hold; "
+            f"{', '.join(SOURCES)} do"
+        )
     return prepared.pack(path, *PACKED)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from common.recipe import Recipe
+from common.papers import Scale, Search
 from speech_adapters.continual.continuing import Continue
 from speech_adapters.continual.cost import Cost
 from speech_adapters.continual.data import FOLDERS, LANGUAGES, SPELLED
@@ -101,43 +101,61 @@ def _smoke(recipe: Continue) -> Continue:
 COST = Cost(steps=0, cost_s=70.0)
 COST_GPU = replace(COST, utterances=6, seconds=15.6, repeats=20, bf16=True)  # BASE's 1.4 million samples
 _ES = {name: _in(recipe, "es") for name, recipe in (("FULL", FULL_MINI), ("ADAPTERS", ADAPTERS_MINI))}
-RECIPES: Mapping[str, Mapping[str, Recipe]] = {
-    "paper": {
-        "FULL_FR": FULL,
-        "ADAPTERS_FR": ADAPTERS,
-        "FULL_ES": replace(FULL, language="es", sources=FOLDERS["es"]),
-        "ADAPTERS_ES": replace(ADAPTERS, language="es", sources=FOLDERS["es"]),
-        "SOURCE": replace(FULL, steps=0, warmup_steps=0, keep_every=0),
-        "COST": COST_GPU,
-    },
-    "gpu": {
-        "FULL_FR": _gpu(FULL_MINI),
-        "ADAPTERS_FR": _gpu(ADAPTERS_MINI),
-        "FULL_ES": _in(_gpu(FULL_MINI), "es"),
-        "ADAPTERS_ES": _in(_gpu(ADAPTERS_MINI), "es"),
-        "SOURCE": replace(SOURCE_MINI, recognition_steps=2000, spelled=tuple(SPELLED.values())),
-        "COST": COST_GPU,
-        **_breadth(_gpu(FULL_MINI), _gpu(ADAPTERS_MINI)),
-    },
-    "mini": {
-        "FULL_FR": FULL_MINI,
-        "ADAPTERS_FR": ADAPTERS_MINI,
-        "FULL_ES": _ES["FULL"],
-        "ADAPTERS_ES": _ES["ADAPTERS"],
-        "SOURCE": SOURCE_MINI,
-        "COST": COST,
-    },
-    "smoke": {
-        "FULL_FR": _smoke(FULL_MINI),
-        "ADAPTERS_FR": _smoke(ADAPTERS_MINI),
-        "SOURCE": replace(_smoke(SOURCE_MINI), steps=0, keep_every=0),
-        "COST": replace(COST, architecture=TINY, bottleneck=8, seconds=1.0, repeats=1, cost_s=2.0),
-    },
-}
-SEEDS = {"smoke": 1, "mini": 3, "gpu": 3, "paper": 3}
-PUBLISHED_WEIGHTS: Mapping[str, Mapping[str, str]] = {}
-
 # What `make tune-continual-pretraining` tries, the same for both arms, judged on dev; French takes the Spanish rates.
-ARMS = ("FULL_ES", "ADAPTERS_ES")
-SEARCH = {"peak_lr": (3e-4, 1e-3, 3e-3)}
-SEARCH_MEASURE = "letters asterisk-es/ctc_nats/mean"
+SEARCH = Search(
+    arms=("FULL_ES", "ADAPTERS_ES"),
+    settings={"peak_lr": (3e-4, 1e-3, 3e-3)},
+    measure="letters asterisk-es/ctc_nats/mean",
+)
+SCALES: Mapping[str, Scale] = {
+    "smoke": Scale(
+        recipes={
+            "FULL_FR": _smoke(FULL_MINI),
+            "ADAPTERS_FR": _smoke(ADAPTERS_MINI),
+            "SOURCE": replace(_smoke(SOURCE_MINI), steps=0, keep_every=0),
+            "COST": replace(COST, architecture=TINY, bottleneck=8, seconds=1.0, repeats=1, cost_s=2.0),
+        },
+        seeds=1,
+        search=Search(
+            arms=("FULL_FR", "ADAPTERS_FR"),
+            settings={"peak_lr": (1e-3,)},
+            measure="letters tones/ctc_nats/mean",
+        ),
+    ),
+    "mini": Scale(
+        recipes={
+            "FULL_FR": FULL_MINI,
+            "ADAPTERS_FR": ADAPTERS_MINI,
+            "FULL_ES": _ES["FULL"],
+            "ADAPTERS_ES": _ES["ADAPTERS"],
+            "SOURCE": SOURCE_MINI,
+            "COST": COST,
+        },
+        seeds=3,
+        search=SEARCH,
+    ),
+    "gpu": Scale(
+        recipes={
+            "FULL_FR": _gpu(FULL_MINI),
+            "ADAPTERS_FR": _gpu(ADAPTERS_MINI),
+            "FULL_ES": _in(_gpu(FULL_MINI), "es"),
+            "ADAPTERS_ES": _in(_gpu(ADAPTERS_MINI), "es"),
+            "SOURCE": replace(SOURCE_MINI, recognition_steps=2000, spelled=tuple(SPELLED.values())),
+            "COST": COST_GPU,
+            **_breadth(_gpu(FULL_MINI), _gpu(ADAPTERS_MINI)),
+        },
+        seeds=3,
+        search=SEARCH,
+    ),
+    "paper": Scale(
+        recipes={
+            "FULL_FR": FULL,
+            "ADAPTERS_FR": ADAPTERS,
+            "FULL_ES": replace(FULL, language="es", sources=FOLDERS["es"]),
+            "ADAPTERS_ES": replace(ADAPTERS, language="es", sources=FOLDERS["es"]),
+            "SOURCE": replace(FULL, steps=0, warmup_steps=0, keep_every=0),
+            "COST": COST_GPU,
+        },
+        seeds=3,
+    ),
+}

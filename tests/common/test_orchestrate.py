@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from patience import HANG_S
 
 from common import orchestrate, papers
 from common.orchestrate import Job, run_all
+from common.papers import Search
 
 PAPER = papers.find("extreme-vsr")
 SAVES = "import signal,sys,time; signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(130))); "
@@ -109,7 +110,7 @@ def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, cap
     monkeypatch.setattr(Job, "finished", lambda self: self.recipe_name == "WIDE" and self.seed == 0)
     monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
     orchestrate.reproduce(PAPER, scale="smoke", seeds=2, device="cpu", jobs=1)
-    names = list(PAPER.recipes("smoke"))
+    names = list(PAPER.at("smoke").recipes)
     expected = [(name, seed) for seed in (0, 1) for name in names if (name, seed) != ("WIDE", 0)]
     assert [(job.recipe_name, job.seed) for job in started] == expected
     assert f"1 of {2 * len(names)} runs are finished and kept" in capsys.readouterr().out
@@ -117,15 +118,19 @@ def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, cap
 
 def test_a_search_tries_the_frozen_settings_of_an_arm_once(monkeypatch):
     started = []
-    room = PAPER.room("recipes")
-    monkeypatch.setattr(room, "ARMS", ("WIDE",))
     frozen = PAPER.recipe("WIDE", "smoke")
-    search = {"peak_lr": (frozen.peak_lr, 0.5), "weight_decay": (frozen.weight_decay, 0.5)}
-    monkeypatch.setattr(room, "SEARCH", search)
+    tried = {"peak_lr": (frozen.peak_lr, 0.5), "weight_decay": (frozen.weight_decay, 0.5)}
+    search = Search(arms=("WIDE",), settings=tried, measure="textures/psnr/mean")
+    paper = replace(PAPER, scales={"smoke": replace(PAPER.at("smoke"), search=search)})
     monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
     with pytest.raises(RuntimeError, match="WIDE seed 0 has no dev result"):
-        orchestrate.tune(PAPER, scale="smoke", device="cpu", jobs=1)
+        orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1)
     assert [job.arguments for job in started] == [(), ("peak_lr=0.5",), ("weight_decay=0.5",)]
+
+
+def test_a_scale_without_a_search_says_so():
+    with pytest.raises(ValueError, match="extreme-vsr searches nothing at scale paper"):
+        orchestrate.tune(PAPER, scale="paper", device="cpu", jobs=1)
 
 
 def test_lanes_are_as_asked_else_what_the_cores_carry(monkeypatch):

@@ -9,7 +9,6 @@ import time
 
 import pytest
 import toy_recipe
-from patience import HANG_S
 from typer.testing import CliRunner
 
 from common import checkpoint, papers, results, run
@@ -35,22 +34,13 @@ def _train(*more):
     return _call("train", "extreme-vsr", "WIDE", "--scale", "smoke", "--device", "cpu", *more)
 
 
-def test_a_paper_without_code_says_so(monkeypatch):
-    kept = papers.papers() | {"a-fifth": papers.Paper("a-fifth", "no_such_folder")}
-    monkeypatch.setattr(papers, "papers", lambda: kept)
-    told = "a-fifth is not built yet; built are: asr-adapters"
-    assert all(told in _call(*line)[1] for line in (("train", "a-fifth", "X"), ("claims", "a-fifth")))
-    assert _call("claims", "a-fifth")[0] == 3
-    assert "not built yet" in _call("list")[1]
-
-
 def test_list_shows_every_paper_recipe_and_scale():
     code, said = _call("list")
     assert code == 0
     for paper in papers.papers().values():
         assert paper.slug in said
     for scale in papers.SCALES:
-        assert all(name in said for name in PAPER.recipes(scale))
+        assert all(name in said for name in PAPER.at(scale).recipes)
 
 
 @pytest.mark.parametrize(
@@ -122,10 +112,10 @@ def test_a_stopped_training_exits_with_130_and_the_same_line_goes_on(tmp_path, n
     line = ("train", "extreme-vsr", "WIDE", "--scale", "smoke", "--device", "cpu", "--set", "steps=100000")
     process = toy_recipe.start_command(tmp_path, *line)
     try:
-        (folder,) = _appears(lambda: list(PAPER.own("smoke").glob("WIDE-set-*/seed0")), process.is_alive)
+        (folder,) = _appears(lambda: list(PAPER.own("smoke").glob("WIDE-set-*/seed0")))
         toy_recipe.wait_for(folder, 2, process.is_alive)
         os.kill(process.pid, number)
-        process.join(HANG_S)
+        process.join(60)
         assert process.exitcode == run.INTERRUPTED == 130, (tmp_path / "said.txt").read_text()
     finally:
         process.kill()
@@ -138,9 +128,10 @@ def test_a_stopped_training_exits_with_130_and_the_same_line_goes_on(tmp_path, n
         again.kill()
 
 
-def _appears(look, alive):
+def _appears(look, limit_s=90.0):
+    deadline = time.monotonic() + limit_s
     while not (found := look()):
-        assert alive()
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     return found
 
@@ -166,16 +157,16 @@ def _reproduce(tmp_path, *more):
 @pytest.mark.slow  # every recipe in a process of its own
 def test_reproduce_runs_all_once_and_keeps_all_the_second_time(tmp_path):
     first = _reproduce(tmp_path)
-    said, _ = first.communicate(timeout=HANG_S)
+    said, _ = first.communicate(timeout=280)
     assert first.returncode == 0, said
-    number = len(PAPER.recipes("smoke"))
+    number = len(PAPER.at("smoke").recipes)
     assert {run.result.recipe for run in results.read(PAPER.own_results("smoke"))} == set(
-        PAPER.recipes("smoke")
+        PAPER.at("smoke").recipes
     )
     written = {path: path.stat().st_mtime_ns for path in PAPER.own_results("smoke").iterdir()}
     assert (tmp_path / "report" / "index.html").stat().st_size > 1000
     second = _reproduce(tmp_path)
-    said, _ = second.communicate(timeout=HANG_S)
+    said, _ = second.communicate(timeout=120)
     assert f"{number} of {number} runs are finished and kept" in said
     assert {path: path.stat().st_mtime_ns for path in PAPER.own_results("smoke").iterdir()} == written
 
@@ -183,15 +174,15 @@ def test_reproduce_runs_all_once_and_keeps_all_the_second_time(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_during_reproduce_leaves_no_process_and_the_same_line_goes_on(tmp_path):
     process = _reproduce(tmp_path, "--jobs", "2")
-    _appears(lambda: list(PAPER.own("smoke").rglob("log.txt")), lambda: process.poll() is None)
+    _appears(lambda: list(PAPER.own("smoke").rglob("log.txt")))
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=HANG_S)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == run.INTERRUPTED, said
     assert "stopping: every run saves a checkpoint" in said
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     again = _reproduce(tmp_path)
-    assert again.wait(HANG_S) == 0
-    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.recipes("smoke"))
+    assert again.wait(280) == 0
+    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
 
 
 def _environments():

@@ -10,11 +10,11 @@ import torch
 from toy_recipe import WIDTH, Toy
 
 from common import checkpoint, papers, results, scoring, trainer
-from common.papers import Paper
+from common.recipe import name_of
 from common.results import Item
 
 TOY = Toy(steps=3)
-PAPER = Paper("toy", "toy")
+PAPER = replace(papers.find("extreme-vsr"), slug="toy")
 
 
 @pytest.fixture
@@ -122,9 +122,9 @@ def test_a_method_without_training_is_scored_as_it_is(tmp_path, monkeypatch):
 
 
 def test_only_registered_settings_bear_a_recipes_name():
-    assert scoring.name_of("TOY", Toy(steps=3), TOY) == "TOY"
+    assert name_of("TOY", Toy(steps=3), TOY) == "TOY"
     other = replace(TOY, peak_lr=0.5)
-    assert scoring.name_of("TOY", other, TOY) == f"TOY-set-{other.settings_hash()}"
+    assert name_of("TOY", other, TOY) == f"TOY-set-{other.settings_hash()}"
 
 
 def test_weights_are_published_of_their_own_scale_alone(monkeypatch):

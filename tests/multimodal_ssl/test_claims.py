@@ -88,7 +88,7 @@ def test_the_matcher_is_worth_what_pooled_vectors_lose():
 def test_what_claims_read_is_run_at_their_scales():
     for claim in claims.CLAIMS:
         for scale in set(claim.scales) - set(claim.not_testable):
-            assert set(claim.reads) <= set(recipes.RECIPES[scale]), (claim.id, scale)
+            assert set(claim.reads) <= set(recipes.SCALES[scale].recipes), (claim.id, scale)
 
 
 def test_every_testable_claim_names_the_parts_that_it_is_about():

@@ -14,11 +14,11 @@ from common.recipe import Interrupted, Shard
 from multimodal_ssl.composed import clips
 from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.contrast import Contrast, noisy
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 
 LOSSES = Path(__file__).with_name("golden_losses_cpu.txt")
 NAMES = ("COARSE_0", "FINE_25", "ATTENTION_25")
-SMOKE = RECIPES["smoke"]
+SMOKE = SCALES["smoke"].recipes
 FINE = SMOKE["FINE_0"]
 COMPOSED = clips.compose(FINE.composition)
 

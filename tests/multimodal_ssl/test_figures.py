@@ -18,7 +18,7 @@ from multimodal_ssl.claims import chance
 from multimodal_ssl.composed import clips
 from multimodal_ssl.evaluation import pictures
 from multimodal_ssl.model.losses import pair_weights
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.report.evidence import (
     ARMS,
     TESTED,
@@ -89,12 +89,12 @@ def test_names_say_arm_rate_kind_and_batch():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scale", list(RECIPES))
+@pytest.mark.parametrize("scale", list(SCALES))
 def test_every_recipe_has_an_arm_with_words_and_a_colour(scale):
-    for name in RECIPES[scale]:
+    for name in SCALES[scale].recipes:
         assert parse(name).arm in ARMS
         assert figures.STYLES[name].colour == figures.STYLES[f"{parse(name).arm}_0"].colour
-    assert sorted(RECIPES["mini"], key=rank_of_arm)[0] == "COARSE_0"
+    assert sorted(SCALES["mini"].recipes, key=rank_of_arm)[0] == "COARSE_0"
 
 
 def test_chance_is_that_of_drawing_without_putting_back():
@@ -235,7 +235,7 @@ def test_other_arms_rates_and_batches_are_details(runs):
 @pytest.fixture
 def kept(tmp_path):
     """Pictures that scoring runs of two arms keep, at smoke."""
-    recipes = RECIPES["smoke"]
+    recipes = SCALES["smoke"].recipes
     composed = clips.compose(recipes["FINE_0"].composition)
     for name in ("FINE_0", "COARSE_0"):
         folder = tmp_path / name / "seed0" / "pictures-test"

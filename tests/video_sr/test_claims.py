@@ -5,7 +5,7 @@ import pytest
 from common.claims import judge
 from common.results import Item
 from video_sr.claims import CLAIMS, PSNR, STRUCTURE, TEMPORAL, group_mean
-from video_sr.recipes import RECIPES
+from video_sr.recipes import SCALES
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -57,11 +57,11 @@ def test_claims_read_recipes_that_exist_where_they_can_be_judged():
         for scale in (
             set(claim.scales) - set(claim.not_testable) - ({"paper"} if claim.id == "trade-off" else set())
         ):
-            assert set(claim.reads) <= set(RECIPES[scale]), claim.id
+            assert set(claim.reads) <= set(SCALES[scale].recipes), claim.id
 
 
 def test_a_scale_without_a_verdict_has_a_reason():
-    for scale in RECIPES:
+    for scale in SCALES:
         for claim, verdict in zip(CLAIMS, judge(CLAIMS, [], scale), strict=True):
             judgeable = scale in claim.scales and scale not in claim.not_testable
             assert verdict.word == ("not run" if judgeable else "not testable at this scale")

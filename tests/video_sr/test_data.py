@@ -124,8 +124,8 @@ def test_a_damaged_photograph_is_reported_with_its_path_and_reason(
 def test_a_pack_holds_photographs_alone_and_fits_40_mb(tmp_path):
     if not sources.file_of(sources.sources("photographs")[0]).exists():
         pytest.skip("photographs are not there; run make data-extreme-vsr")
-    digest = data.pack(tmp_path / "pack.tar")
-    assert digest == data.pack(tmp_path / "again.tar")
+    digest = data.pack(tmp_path / "pack.tar", "gpu")
+    assert digest == data.pack(tmp_path / "again.tar", "gpu")
     with tarfile.open(tmp_path / "pack.tar") as tar:
         names = tar.getnames()
     assert len([name for name in names if name.lower().endswith((".jpg", ".png"))]) == 37

@@ -9,10 +9,10 @@ from PIL import Image
 from common.recipe import Shard
 from video_sr import recipes
 from video_sr.protocol import PSNR
-from video_sr.recipes import RECIPES, build_network
+from video_sr.recipes import SCALES, build_network
 from video_sr.textures import texture
 
-PAPER = RECIPES["paper"]["EVESRNET"]
+PAPER = SCALES["paper"].recipes["EVESRNET"]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_every_frame_of_the_test_footage_is_scored_after_the_crop(vid3oc, small,
     (item,) = small.score(build_network(small.settings()), seed=0, split="test", pictures=tmp_path)
     assert (item.id, item.part) == ("vid3oc-test-000", "vid3oc")
     # A new network is bicubic, so the scores of both are one.
-    bicubic = RECIPES["paper"]["BICUBIC"]
+    bicubic = SCALES["paper"].recipes["BICUBIC"]
     (other,) = bicubic.score(bicubic.model(), seed=0, split="test", pictures=tmp_path)
     assert item.scores[PSNR] == pytest.approx(other.scores[PSNR])
 

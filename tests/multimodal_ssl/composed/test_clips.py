@@ -70,7 +70,7 @@ def sound_of(root, name):
 
 def test_made_up_clips_need_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    data.prepare("smoke")
+    clips.prepare(data.COMPOSITIONS["smoke"])
     made = clips.compose(SMOKE)
     assert made.num_train == 48 + 42
     clip = made.train_clip(0)
@@ -211,16 +211,16 @@ def test_more_objects_than_there_are_is_an_error_with_both_numbers(root):
 
 def test_verify_names_what_changed_since(root):
     clips.prepare(SMALL)
-    assert data.verify() == []
+    assert data.verify("mini") == []
     folder = material.folder_of(root)
     next((folder / "sounds").iterdir()).write_bytes(b"other")
     next((folder / "pictures").iterdir()).write_bytes(b"other")
-    assert sorted(fault.path.rpartition(".")[2] for fault in data.verify()) == ["ogg", "png"]
+    assert sorted(fault.path.rpartition(".")[2] for fault in data.verify("mini")) == ["ogg", "png"]
 
 
 def test_a_pack_gives_the_same_clips_and_hash_without_any_package(root, tmp_path, monkeypatch):
-    digest = data.pack(tmp_path / "pack.tar")
-    assert digest == data.pack(tmp_path / "again.tar")
+    digest = data.pack(tmp_path / "pack.tar", "mini")
+    assert digest == data.pack(tmp_path / "again.tar", "gpu")
     clips.prepare(SMALL)
     here, sha256 = clips.compose(SMALL), clips.manifest_sha256(SMALL)
     elsewhere = tmp_path / "elsewhere"

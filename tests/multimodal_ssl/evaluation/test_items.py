@@ -22,10 +22,10 @@ from multimodal_ssl.evaluation.items import (
     size_item,
 )
 from multimodal_ssl.model.units import Units
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.report.evidence import TESTED
 
-SMOKE = RECIPES["smoke"]
+SMOKE = SCALES["smoke"].recipes
 COMPOSED = clips.compose(SMOKE["FINE_0"].composition)
 NUM_FRAMES = COMPOSED.composition.num_frames
 

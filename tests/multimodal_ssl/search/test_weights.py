@@ -11,10 +11,10 @@ import torch
 from common import checkpoint
 from common.data.packages import FetchError
 from multimodal_ssl.model.vocabulary import Vocabulary
-from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search import weights
 
-FINE = RECIPES["smoke"]["FINE_0"]
+FINE = SCALES["smoke"].recipes["FINE_0"]
 OWN = Vocabulary(("a", "dog"), np.arange(150, dtype=np.float32).reshape(3, 50))
 
 

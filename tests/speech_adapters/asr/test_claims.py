@@ -57,7 +57,7 @@ def test_a_loss_that_falls_from_layer_to_layer_is_a_positive_slope():
 def test_what_claims_read_is_run_at_their_scales():
     for claim in claims.CLAIMS:
         for scale in set(claim.scales) - set(claim.not_testable):
-            assert set(claim.reads) <= set(recipes.RECIPES[scale]), (claim.id, scale)
+            assert set(claim.reads) <= set(recipes.SCALES[scale].recipes), (claim.id, scale)
 
 
 def test_judging_needs_no_torch():

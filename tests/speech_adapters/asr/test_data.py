@@ -66,9 +66,9 @@ def test_a_packed_machine_scores_once_it_has_the_second_archive_too(tmp_path, mo
         (tmp_path / "speech" / "packed" / f"{source}.json.xz").write_bytes(listed)
     fetched = []
     monkeypatch.setattr(prepared, "prepare", lambda *names: fetched.extend(names))
-    data.prepare("gpu")
+    data.prepare(data.PROMPTS["fr"], (data.OTHER_VOICES["fr"],))
     assert data.scorable() is scorable
-    assert set(fetched) == set(data.SOURCES["gpu"] if scorable else data.PACKED)
+    assert fetched == ["asterisk-fr", "tuxpaint-fr"] if scorable else ["asterisk-fr"]
 
 
 def test_packing_writes_what_is_scored_into_an_archive_of_its_own(tmp_path, monkeypatch):
@@ -76,7 +76,7 @@ def test_packing_writes_what_is_scored_into_an_archive_of_its_own(tmp_path, monk
     monkeypatch.setattr(
         prepared, "pack", lambda path, *names: written.update({path.name: names}) or path.name
     )
-    assert data.pack(tmp_path / "pack.tar") == "pack.tar"
+    assert data.pack(tmp_path / "pack.tar", "gpu") == "pack.tar"
     assert written == {"pack.tar": data.PACKED, "pack-voices.tar": data.SCORED}
 
 
@@ -107,7 +107,7 @@ def test_too_many_broken_recordings_stop_with_the_list(corpora):
 
 def test_the_recipe_of_the_paper_trains_on_them(corpora):
     recipe = replace(
-        recipes.RECIPES["smoke"]["ADAPTERS_EN"],
+        recipes.SCALES["smoke"].recipes["ADAPTERS_EN"],
         source=data.CORPORA["en"],
         batch_s=4.0,
         time_masking=recipes.FULL.time_masking,

@@ -16,7 +16,7 @@ from speech_adapters.data import synthetic
 from speech_adapters.model.architecture import TINY, Masking
 from speech_adapters.model.arm import Arm
 
-ADAPTERS = recipes.RECIPES["smoke"]["ADAPTERS_EN"]
+ADAPTERS = recipes.SCALES["smoke"].recipes["ADAPTERS_EN"]
 ARMS = [
     Arm(kind="full"),
     Arm(kind="adapters", bottleneck=8),
@@ -75,11 +75,11 @@ def test_the_prefix_ends_where_something_is_trained_or_masked():
     assert depths["adapters-1"] == TINY.layers
     assert depths["head-0"] == TINY.layers + 1
     assert replace(ADAPTERS, arm=ARMS[3], time_masking=Masking(start=0.1, span=3))._depth() == 0
-    assert recipes.RECIPES["smoke"]["RANDOM_EN"]._depth() == -1
+    assert recipes.SCALES["smoke"].recipes["RANDOM_EN"]._depth() == -1
 
 
 def test_everything_is_trained_from_nothing():
-    model = recipes.RECIPES["smoke"]["RANDOM_EN"].model()
+    model = recipes.SCALES["smoke"].recipes["RANDOM_EN"].model()
     assert all(weight.requires_grad for weight in model.parameters())
 
 

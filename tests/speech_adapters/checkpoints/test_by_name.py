@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from common import checkpoint
-from speech_adapters.asr import weights
-from speech_adapters.asr.recipes import BACKBONE, BACKBONES, PUBLISHED_WEIGHTS, RECIPES
+from common import checkpoint, papers
+from speech_adapters.asr.recipes import BACKBONE, SCALES
 from speech_adapters.checkpoints import by_name
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
 
-SETS = sorted(weights.FOLDER.glob("*.safetensors"))
+SETS = sorted((papers.find("asr-adapters").folder / "weights").glob("*.safetensors"))
 
 
 def test_a_made_up_encoder_is_always_the_same_and_draws_nothing():
@@ -53,12 +52,12 @@ def test_the_committed_encoder_is_what_its_recipe_makes_in_sixteen_bits():
 
 
 def test_the_encoder_of_the_gpu_scale_is_of_its_recipe_and_every_arm_starts_from_it():
-    name, recipe = "deep-en", BACKBONES["gpu"]["DEEP_BACKBONE"]
+    name, recipe = "deep-en", SCALES["gpu"].backbones["DEEP_BACKBONE"]
     origin = checkpoint.load(by_name.find(name)).state["origin"]
     assert by_name.architecture(name) == recipe.architecture
     assert origin["settings"] == recipe.settings()
     assert origin["provenance"]["dirty"] is False
-    assert {arm.backbone for arm in RECIPES["gpu"].values()} == {name, ""}
+    assert {arm.backbone for arm in SCALES["gpu"].recipes.values()} == {name, ""}
 
 
 def test_pre_training_can_go_on_from_the_committed_weights():
@@ -73,7 +72,7 @@ def test_every_committed_adapter_set_fits_the_committed_encoder(path: Path):
     adapters = AdapterSet.load(path)
     bank = AdapterBank(by_name.load("small-en"))
     bank.add("one", adapters)
-    recipe = RECIPES["mini"][PUBLISHED_WEIGHTS["mini"][path.stem]]
+    recipe = SCALES["mini"].recipes[SCALES["mini"].weights[path.stem]]
     assert (adapters.language, adapters.arm) == (recipe.language, recipe.arm)
     waveform = torch.randn(1, 8000) * 0.1
     (log_probs,) = bank.log_probs(waveform, torch.tensor([8000]), ["one"])

@@ -15,14 +15,14 @@ from common.recipe import Shard
 from speech_adapters.checkpoints import by_name
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
 from speech_adapters.continual import forgetting
-from speech_adapters.continual.recipes import RECIPES
+from speech_adapters.continual.recipes import SCALES
 from speech_adapters.data import crops
 from speech_adapters.model.arm import Arm
 
 # In full precision and of four short crops, so that shards are of different numbers of masked frames.
 SHORT = {"crop_s": 1.0, "batch_s": 4.0, "cpu_bf16": False, "keep_every": 0}
-FULL = replace(RECIPES["smoke"]["FULL_FR"], **SHORT)
-ADAPTERS = replace(RECIPES["smoke"]["ADAPTERS_FR"], **SHORT)
+FULL = replace(SCALES["smoke"].recipes["FULL_FR"], **SHORT)
+ADAPTERS = replace(SCALES["smoke"].recipes["ADAPTERS_FR"], **SHORT)
 ARMS = {
     "everything": FULL,
     "all but the extractor": replace(FULL, extractor_trained=False),

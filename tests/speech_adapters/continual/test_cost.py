@@ -7,9 +7,9 @@ import pytest
 
 from common.recipe import Shard
 from speech_adapters.continual.cost import CELLS
-from speech_adapters.continual.recipes import RECIPES
+from speech_adapters.continual.recipes import SCALES
 
-COST = replace(RECIPES["smoke"]["COST"], repeats=2)
+COST = replace(SCALES["smoke"].recipes["COST"], repeats=2)
 
 
 def test_every_cell_is_timed_in_every_repeat_the_step_included(tmp_path):

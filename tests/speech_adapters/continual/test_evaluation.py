@@ -10,10 +10,10 @@ import torch
 
 from common import checkpoint, trainer
 from speech_adapters.continual import evaluation, forgetting
-from speech_adapters.continual.recipes import RECIPES
+from speech_adapters.continual.recipes import SCALES
 from speech_adapters.data import synthetic
 
-SMOKE = {name: RECIPES["smoke"][name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
+SMOKE = {name: SCALES["smoke"].recipes[name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
 PIECE = 16_000
 
 

@@ -123,9 +123,9 @@ def test_names_say_method_language_and_what_came_before():
 
 
 def test_every_recipe_of_every_scale_has_a_name_in_words():
-    from speech_adapters.continual.recipes import RECIPES
+    from speech_adapters.continual.recipes import SCALES
 
-    names = {parse(name) for recipes in RECIPES.values() for name in recipes} - {Name("COST")}
+    names = {parse(name) for scale in SCALES.values() for name in scale.recipes} - {Name("COST")}
     assert {name.method for name in names} <= set(evidence.METHODS)
     assert {name.language for name in names} <= {*evidence.LANGUAGES, ""}
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import golden
 import pytest
 
-from speech_adapters.continual.recipes import RECIPES as ALL
+from speech_adapters.continual.recipes import SCALES
 
 LOSSES = Path(__file__).with_name("golden_losses_cpu.txt")
 # In full precision: sixteen bits come out differently on every kind of CPU.
-RECIPES = {name: replace(ALL["smoke"][name], cpu_bf16=False) for name in ("FULL_FR", "ADAPTERS_FR")}
+RECIPES = {
+    name: replace(SCALES["smoke"].recipes[name], cpu_bf16=False) for name in ("FULL_FR", "ADAPTERS_FR")
+}
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,0 +1,24 @@
+"""Adapter transfer to recognition as `common/` sees it: what is run, claimed and shown."""
+
+from pathlib import Path
+
+from common.papers import Data, Paper, Report
+from speech_adapters.asr import data, figures, recipes
+from speech_adapters.asr.claims import CLAIMS, TITLE
+
+PAPER = Paper(
+    slug="asr-adapters",
+    title=TITLE,
+    folder=Path(__file__).parent,
+    scales=recipes.SCALES,
+    data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
+    claims=CLAIMS,
+    report=Report(
+        styles=figures.STYLES,
+        figures=figures.figures,
+        tables=figures.tables,
+        details=figures.details,
+        panels=figures.panels,
+    ),
+    weights_file=recipes.weights_file,
+)

@@ -1,0 +1,127 @@
+"""Every paper through every command at `smoke`, and what a `Paper` must have at every scale."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from common import orchestrate, papers, results, run
+from common.papers import Paper, Scale, Search
+from common.recipe import Experiment, Recipe
+from common.report import build
+
+SLUGS = ("asr-adapters", "continual-pretraining", "fine-grained-ssl", "extreme-vsr")
+EVERY = [(slug, scale) for slug in SLUGS for scale in papers.SCALES]
+
+
+def test_the_papers_are_those_of_pyproject():
+    assert tuple(papers.papers()) == SLUGS
+
+
+@pytest.mark.parametrize(("slug", "scale"), EVERY)
+def test_a_scale_has_recipes_or_says_which_scales_have(slug, scale):
+    paper = papers.find(slug)
+    if scale not in paper.scales:
+        with pytest.raises(ValueError, match=f"{slug} has no recipes at scale {scale}; it has smoke"):
+            paper.at(scale)
+        return
+    preset = paper.at(scale)
+    assert preset.seeds >= (1 if scale == "smoke" else 3)
+    assert all(isinstance(recipe, Experiment) for recipe in preset.every_recipe.values())
+    assert len({(type(r), r.settings_hash()) for r in preset.recipes.values()}) == len(preset.recipes)
+    for claim in paper.claims:
+        if scale in claim.scales and scale not in claim.not_testable and claim.id != "trade-off":
+            assert set(claim.reads) <= set(preset.recipes), claim.id
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_an_unknown_scale_or_recipe_is_one_sentence_everywhere(slug):
+    for line in (("train", slug, "X"), ("score", slug, "X"), ("reproduce", slug), ("data", slug), ("pack", slug),
+                 ("tune", slug), ("publish", slug), ("claims", slug)):  # fmt: skip
+        code, said = _call(*line, "--scale", "big")
+        assert (code, said) == (2, "scale must be one of smoke, mini, gpu, paper, got 'big'\n"), line
+    for verb in ("train", "score"):
+        code, said = _call(verb, slug, "X", "--scale", "smoke")
+        assert (code, f"{slug} has no recipe 'X' at scale smoke; known: " in said) == (2, True)
+
+
+def test_a_scale_may_only_name_recipes_that_it_has():
+    with pytest.raises(ValueError, match="lacks NONE"):
+        Scale(recipes={}, seeds=1, weights={"a": "NONE"})
+    with pytest.raises(ValueError, match="lacks WIDE"):
+        Scale(recipes={}, seeds=1, search=Search(arms=("WIDE",), settings={}, measure=""))
+
+
+# ---- every command, in the order in which a person meets them
+
+
+@pytest.fixture
+def paper(request, tmp_path, monkeypatch) -> Paper:
+    """The paper, with a folder of its own to publish into, whose runs go on in this process and are of a clean tree."""
+    found = papers.find(request.param)
+    shutil.copy(found.folder / "README.md", tmp_path)
+    shutil.copy(papers.ROOT / "README.md", tmp_path / "all.md")
+    monkeypatch.setattr(build, "README", tmp_path / "all.md")
+    moved = replace(found, folder=tmp_path)
+    monkeypatch.setattr(papers, "papers", lambda: {found.slug: moved})
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "runs"))
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setattr(orchestrate, "run_all", _run_all_here)
+    clean = results.provenance(papers.ROOT) | {"dirty": False}
+    for module in ("common.scoring.results", "common.trainer"):
+        monkeypatch.setattr(f"{module}.provenance", lambda *arguments, **more: clean)
+    return moved
+
+
+def _call(*arguments):
+    done = CliRunner().invoke(run.cli, list(arguments))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def _run_all_here(left, lanes, device):
+    for job in left:
+        line = ["train", job.paper.slug, job.recipe_name, "--scale", job.scale, "--seed", str(job.seed)]
+        line += ["--device", "cpu", "--score", "--split", job.split]
+        for assignment in job.arguments:
+            line += ["--set", assignment]
+        code, said = _call(*line)
+        assert code == 0, said
+
+
+@pytest.mark.parametrize("paper", SLUGS, indirect=True)
+def test_every_command_runs_at_smoke(paper, tmp_path):
+    slug, smoke = paper.slug, ("--scale", "smoke")
+    code, said = _call("data", slug, *smoke, "--verify")
+    assert (code, f"{slug}: data of scale smoke are ready in " in said, "0 bad items" in said) == (
+        0,
+        True,
+        True,
+    )
+    code, said = _call("pack", slug, *smoke)
+    assert (code, "at scale smoke trains on nothing that a pack could hold" in said) == (2, True)
+    recipes = paper.at("smoke").recipes
+    first = next(name for name, one in recipes.items() if isinstance(one, Recipe) and one.steps)
+    assert _call("train", slug, first, *smoke, "--device", "cpu")[0] == 0
+    assert _call("score", slug, first, *smoke, "--device", "cpu")[0] == 0
+    code, said = _call("reproduce", slug, *smoke, "--device", "cpu")
+    assert (code, f"0 of {len(recipes)} runs are finished" in said) == (0, False), said
+    assert {found.result.recipe for found in paper.evidence("smoke", own=True)} == set(recipes)
+    code, said = _call("tune", slug, *smoke, "--device", "cpu")
+    assert code == 0, said
+    tried = json.loads((paper.own("smoke") / "tuning-smoke.json").read_text())["tried"]
+    search = paper.at("smoke").search
+    assert {row["arm"] for row in tried} == set(search.arms)
+    code, said = _call("publish", slug, *smoke)
+    assert code == 0, said
+    assert len(paper.evidence("smoke", own=False)) == len(recipes)
+    code, said = _call("claims", slug, *smoke, "--json")
+    assert (code, len(json.loads(said)[slug]["published"])) == (0, len(paper.claims)), said
+    assert _call("report")[0] == 0
+    assert _call("list")[0] == 0
+    assert _call("verify") == (0, "every committed table follows from its raw scores\n")
+    (tmp_path / "README.md").write_text((tmp_path / "README.md").read_text().replace("not run", "upheld"))
+    code, said = _call("verify")
+    assert (code, "table 'verdicts' is stale" in said) == (1, True)

@@ -1,0 +1,24 @@
+"""The challenge on x16 video super-resolution as `common/` sees it: what is run, claimed and shown."""
+
+from pathlib import Path
+
+from common.papers import Data, Paper, Report
+from video_sr import data, figures
+from video_sr.claims import CLAIMS, TITLE
+from video_sr.recipes import SCALES
+
+PAPER = Paper(
+    slug="extreme-vsr",
+    title=TITLE,
+    folder=Path(__file__).parent,
+    scales=SCALES,
+    data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
+    claims=CLAIMS,
+    report=Report(
+        styles=figures.STYLES,
+        figures=figures.figures,
+        tables=figures.tables,
+        details=figures.details,
+        panels=figures.panels,
+    ),
+)
