@@ -59,9 +59,7 @@ def index(
         trained, found = weights.load(model), find_device(device)
         if found.notice:
             typer.echo(found.notice, err=True)
-        cut = Cut(
-            num_frames=trained.composition.num_frames, size_px=trained.composition.size_px, rate_hz=rate
-        )
+        cut = Cut(num_frames=trained.clips.num_frames, size_px=trained.clips.size_px, rate_hz=rate)
         wanted = indexing.Index(out, videos.resolve(), _anywhere(model), trained.sha256, cut)
         index = indexing.Index.begin(wanted)
         encode = indexing.encoder(trained.matcher().to(found.kind))
@@ -131,7 +129,7 @@ def search(
         hits, num_windows = searching.search(held, matcher, question, top)
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
-        report = _report(held, trained.similarity, question, hits, num_windows)
+        report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)
         typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
         if explain:
             from multimodal_ssl.search import explain as explaining

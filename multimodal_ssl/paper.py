@@ -5,6 +5,7 @@ from pathlib import Path
 from common.papers import Data, Paper, Report
 from multimodal_ssl import data, figures, recipes
 from multimodal_ssl.claims import CLAIMS, TITLE
+from multimodal_ssl.former import former_settings
 from multimodal_ssl.report.styles import STYLES
 
 PAPER = Paper(
@@ -22,4 +23,5 @@ PAPER = Paper(
         panels=figures.panels,
     ),
     weights_file=recipes.weights_file,
+    former_settings=former_settings,
 )

@@ -259,34 +259,45 @@ def fits(told: Scene, seen: Scene) -> bool:
 # ---- wrong captions
 
 
-def wrong_captions(
-    scenes: Sequence[Scene], seed: int, rate: float, kind: str
+@dataclass(frozen=True, kw_only=True)
+class WrongCaptions:
+    """How many training clips are told with the caption of another one, and of which.
+
+    Args:
+        rate: share of clips, in 0..1.
+        near: the nearest clip of the same film, as speech drifts against the picture; else any other clip.
+    """
+
+    rate: float = 0.0
+    near: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate must be in 0..1, got {self.rate}")
+
+
+def given_captions(
+    scenes: Sequence[Scene], seed: int, wrong: WrongCaptions
 ) -> tuple[Int64[ndarray, " clip"], Bool[ndarray, " clip"]]:
     """Whose caption every training clip gets, and for which clips that is wrong.
 
-    A fixed share of clips, the same ones at a lower rate and more at a higher, gets the caption of any other clip
-    ("random") or of the nearest one of its film ("near"), as speech drifts against the picture. A caption that happens
-    to be true of the clip, of a thing in its background too, is never given to it as a wrong one.
-
-    Args:
-        rate: share of clips with a wrong caption, in 0..1.
+    The clips that are wrong at a lower rate are so at a higher one, with the same captions. A caption that happens to
+    be true of the clip, of a thing in its background too, is never given to it as a wrong one.
 
     Raises:
-        ValueError: another rate or kind.
+        ValueError: a film holds no caption that is wrong of one of its clips.
     """
-    if not 0 <= rate <= 1 or kind not in ("random", "near"):
-        raise ValueError(f'rate must be in 0..1 and kind "random" or "near", got {rate} and {kind!r}')
-    source, wrong = np.arange(len(scenes)), np.zeros(len(scenes), bool)
+    source, is_wrong = np.arange(len(scenes)), np.zeros(len(scenes), bool)
     order = generator("wrong", seed).permutation(len(scenes))
-    for i in map(int, order[: round(rate * len(scenes))]):
-        candidates = _nearest(scenes, i) if kind == "near" else _others(scenes, i, seed)
+    for i in map(int, order[: round(wrong.rate * len(scenes))]):
+        candidates = _nearest(scenes, i) if wrong.near else _others(scenes, i, seed)
         found = next((j for j in candidates if not fits(scenes[j], scenes[i])), None)
         if found is None:
             raise ValueError(
                 f"no caption of film {scenes[i].film} is wrong of {scenes[i].id}; fill films by more views"
             )
-        source[i], wrong[i] = found, True
-    return source, wrong
+        source[i], is_wrong[i] = found, True
+    return source, is_wrong
 
 
 def _others(scenes: Sequence[Scene], i: int, seed: int) -> Iterator[int]:

@@ -12,32 +12,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy import ndarray
 from torch import Tensor, nn
 
 from common.results import Item
-from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.composed.plan import gallery_names
+from multimodal_ssl.evaluation.encoding import AT_ONCE, clip_units, device_of, scores_of, text_units
 from multimodal_ssl.evaluation.retrieval import ranks
-from multimodal_ssl.model.encoders.text import Phrases
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
-from multimodal_ssl.model.units import Units
-from multimodal_ssl.model.vocabulary import tokenise
 
 if TYPE_CHECKING:
     from multimodal_ssl.composed.clips import Clip, Composed
     from multimodal_ssl.model.matcher import Matcher
 
-AT_ONCE = 48  # clips
 PROBED = ("object", "motion")
-ATTENTION_G = 0.1  # of what is drawn
 
 
 def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
@@ -48,11 +42,11 @@ def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[
         asked = [query for query in queries if query.gallery == name]
         places = {clip.id: place for place, clip in enumerate(clips)}
         right = [{places[id_] for id_ in query.right} for query in asked]
-        seen = _units(model, clips, composed.composition.num_frames)
-        told = _told(model, composed, [query.caption for query in asked])
+        seen = clip_units(model, clips, composed.composition.num_frames)
+        told = text_units(model, composed, [query.caption for query in asked])
         own, pooled = (
             ranks(found.T.double().cpu().numpy(), right)
-            for found in (_scores(model, seen, told), mean_and_max_pooled(seen, told))
+            for found in (scores_of(model, seen, told), mean_and_max_pooled(seen, told))
         )
         for query, by_own, by_pooled in zip(asked, own.tolist(), pooled.tolist(), strict=True):
             scores = {
@@ -74,7 +68,7 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
     tested = list(composed.gallery(split, "clean/0"))
     frames = composed.composition.num_frames
     vectors = {
-        id(clips): mean(_units(model, clips, frames)).double().cpu().numpy() for clips in (train, tested)
+        id(clips): mean(clip_units(model, clips, frames)).double().cpu().numpy() for clips in (train, tested)
     }
     for what in PROBED:
         held = [
@@ -108,9 +102,9 @@ def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count
     for first in range(0, min(count, composed.num_train), AT_ONCE):
         places = range(first, min(first + AT_ONCE, count, composed.num_train))
         clips = [composed.train_clip(place) for place in places]
-        seen = _units(model, clips, composed.composition.num_frames)
+        seen = clip_units(model, clips, composed.composition.num_frames)
         captions = [scenes[int(captioned_as[place])].caption for place in places]
-        own = _scores(model, seen, _told(model, composed, captions)).diagonal()
+        own = scores_of(model, seen, text_units(model, composed, captions)).diagonal()
         for place, score in zip(places, own.tolist(), strict=True):
             values = {"score": round(score, 5), "wrong": float(is_wrong[place])}
             yield Item(f"pairs/{scenes[place].id}", scenes[place].film, "pairs", values)
@@ -120,7 +114,7 @@ def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count
 def size_item(model: Matcher, composed: Composed) -> Item:
     """Weights, multiply-adds of one clip through encoder and head, and seconds that AT_ONCE clips take."""
     clip = composed.train_clip(0)
-    video = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(_device(model))
+    video = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(device_of(model))
     multiply_adds = _multiply_adds(model, video)
     batch = video.expand(AT_ONCE, -1, -1, -1, -1)
     model.clips(batch).own.cpu()  # waits for a GPU, and warms up
@@ -149,55 +143,3 @@ def _multiply_adds(model: Matcher, video: Float[Tensor, "clip time 3 height widt
     for hook in hooks:
         hook.remove()
     return sum(counts)
-
-
-@torch.inference_mode()
-def attention(
-    model: Matcher, composed: Composed, clip: Clip
-) -> list[tuple[str, Float[ndarray, "time height width"]]]:
-    """Where each phrase of a clip's caption looks, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
-
-    The same for every arm, whatever its own similarity makes of a_k · b_l, so that arms can be looked at side by side.
-    Each sums to 1. Empty where the network has no places (one vector a clip) or no phrases (one a sentence).
-    """
-    frames = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(_device(model))
-    seen, told = model.clips(frames), model.texts(encode(composed, [clip.caption]).to(frames.device))
-    video, text = model.encoders.video, model.encoders.text
-    grid = video.grid(*(frames.shape[axis] for axis in (1, 3, 4)))
-    if math.prod(grid) != seen.own.shape[1] or not isinstance(text, Phrases):
-        return []
-    shares = (seen.vectors[0] @ told.vectors[0].T / ATTENTION_G).softmax(dim=0)
-    words = [word for word in tokenise(clip.caption) if word in composed.words]
-    looks = shares.T.double().cpu().numpy().reshape(-1, *grid)
-    spans = text.spans(len(words))
-    return [(" ".join(words[first:stop]), look) for (first, stop), look in zip(spans, looks, strict=True)]
-
-
-# Not on the generators: what runs between two of their items is none of it.
-@torch.inference_mode()
-def _units(model: Matcher, clips: Sequence[Clip], num_frames: int) -> Units:
-    """Units of clips; a still is shown for as many frames as a clip has, since encoders expect one."""
-    device, found = _device(model), []
-    for first in range(0, len(clips), AT_ONCE):
-        frames = [_lasting(np.array(clip.frames), num_frames) for clip in clips[first : first + AT_ONCE]]
-        found.append(model.clips(as_video(torch.from_numpy(np.stack(frames)).to(device))))
-    return Units(torch.cat([units.vectors for units in found]), torch.cat([units.own for units in found]))
-
-
-@torch.inference_mode()
-def _told(model: Matcher, composed: Composed, captions: Sequence[str]) -> Units:
-    return model.texts(encode(composed, captions).to(_device(model)))
-
-
-@torch.inference_mode()
-def _scores(model: Matcher, clips: Units, texts: Units) -> Float[Tensor, "clip text"]:
-    return model.scores(clips, texts)
-
-
-def _lasting(frames: ndarray, count: int) -> ndarray:
-    return np.repeat(frames, count, axis=0) if len(frames) == 1 else frames
-
-
-def _device(model: Matcher) -> torch.device:
-    weight: Tensor = next(model.parameters())
-    return weight.device

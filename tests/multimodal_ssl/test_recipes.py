@@ -7,9 +7,9 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
+from multimodal_ssl.model.sizes import Network
 
 from multimodal_ssl import recipes
-from multimodal_ssl.model.sizes import Network
 from multimodal_ssl.report.evidence import ARMS, BATCH_RATE, parse
 
 SCALES = recipes.SCALES
