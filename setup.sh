@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Finds or makes the environment: Python 3.11 or 3.12 with every package as requirements.lock pins it.
+# Finds or makes the environment: Python 3.11 or 3.12 with every package as requirements.lock pins it, and in .venv/bin
+# the commands of pyproject.toml, which run the code of this clone.
 #
 #   ./setup.sh              find or make it, say which one it is
 #   ./setup.sh --python     the same; standard output holds nothing but the interpreter's path
@@ -15,6 +16,7 @@ readonly lock=requirements.lock
 readonly own=.venv
 readonly own_python=$PWD/$own/bin/python
 readonly stamp=$own/.installed.lock   # a copy of the lock, written last: no stamp, no finished installation
+readonly commands=$own/.installed.pyproject.toml # a copy of it, written once its commands are in .venv/bin
 readonly unfinished=$own/.unfinished  # there while packages are being written
 readonly disk_gb=${SETUP_FREE_GB:-7}  # .venv takes 5.8 GB, through pip 6.1; the rest is room for unpacking
 scratch=
@@ -114,6 +116,12 @@ install_packages() {
 
 make_own() {
     local python uv needed=venv
+    rm -rf "$own.old"
+    if [ -e "$own" ] && { [ -e "$unfinished" ] || ! "$own_python" -c '' 2>/dev/null; }; then
+        say "$own is unfinished or broken and is made anew"
+        mv "$own" "$own.old" # renamed first, so that a half-deleted one is never taken for a whole one
+        rm -rf "$own.old"
+    fi
     uv --version >/dev/null 2>&1 || needed=venv,ensurepip
     python=$(find_python "$needed")
     if [ -z "$python" ]; then
@@ -140,7 +148,23 @@ make_own() {
     rm "$unfinished"
 }
 
+# `video-sr` and the others of pyproject.toml, beside the interpreter; without a network, and nothing depends on them.
+install_commands() {
+    local options=(--quiet --no-deps --no-build-isolation --no-index --editable .)
+    if uv --version >/dev/null 2>&1; then
+        uv pip install --python "$own_python" "${options[@]}" >&2
+    else
+        "$own_python" -m ensurepip >/dev/null &&
+            "$own_python" -m pip install --disable-pip-version-check "${options[@]}" >&2
+    fi && cp pyproject.toml "$commands" ||
+        say "video-sr and the other commands could not be put into $own/bin, see above; python -m video_sr works as well"
+}
+
 own_is_ready() {
+    own_has_packages && cmp -s pyproject.toml "$commands"
+}
+
+own_has_packages() {
     [ ! -e "$unfinished" ] && cmp -s "$lock" "$stamp" && "$own_python" -c '' 2>/dev/null
 }
 
@@ -155,17 +179,14 @@ ensure_own() {
             return
         fi
     fi
-    if [ -e "$own" ] && [ ! -e "$unfinished" ] && fits "$own_python" 2>/dev/null; then
-        cp "$lock" "$stamp"
-        return
+    if ! own_has_packages; then
+        if [ -e "$own" ] && [ ! -e "$unfinished" ] && fits "$own_python" 2>/dev/null; then
+            cp "$lock" "$stamp"
+        else
+            make_own
+        fi
     fi
-    rm -rf "$own.old"
-    if [ -e "$own" ] && { [ -e "$unfinished" ] || ! "$own_python" -c '' 2>/dev/null; }; then
-        say "$own is unfinished or broken and is made anew"
-        mv "$own" "$own.old" # renamed first, so that a half-deleted one is never taken for a whole one
-        rm -rf "$own.old"
-    fi
-    make_own
+    cmp -s pyproject.toml "$commands" || install_commands
 }
 
 main() {

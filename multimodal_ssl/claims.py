@@ -6,11 +6,15 @@ No number of the paper could be read: rows carry directions. Ranks are turned in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
-from common.claims import Arms, Claim
-from common.results import Item
+import numpy as np
+
+from common.bootstrap import Arms
+from common.claims import Claim
+from common.kinds import Superior
+from common.sample import Drawn, Sample, ratio
 
 TITLE = "Fine-grained multi-modal self-supervision (arXiv 2112.12182)"
 JUDGED = ("mini", "gpu")
@@ -19,76 +23,64 @@ NOT_AT_SMOKE = {"smoke": "made-up shapes prove the path from file to verdict and
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
 FOUND = ("clean", "distractors")  # pairs that training showed, over photographs that it did not
 NEW = ("clean, new pair", "distractors, new pair")
+RANK, RANK_POOLED, CLIPS, RIGHT = "rank", "rank/pooled", "clips", "right"
+SCORE, WRONG = "score", "wrong"
 CHANCE_AUROC = 0.5
 WELL_ABOVE = 5  # times chance
 
 
-def recall(items: Sequence[Item], k: int, rank: str = "rank") -> float:
+def recall(sample: Sample, k: int, rank: str = RANK) -> Drawn:
     """Per cent of queries whose right clip is among the first k."""
-    return 100 * sum(item.scores[rank] <= k for item in items) / len(items)
+    return 100 * sample.mean(sample[rank] <= k)
 
 
-def chance(items: Sequence[Item], k: int) -> float:
+def chance(sample: Sample, k: int) -> Drawn:
     """Recall at k, in per cent, of an order drawn at random: mean of `1 - C(n - r, k) / C(n, k)`.
 
     n clips of which r are right. With one right clip it is k / n; where a gallery shows a pair several times, more.
     """
-    if not items:
-        return math.nan
-    missed = []
-    for item in items:
-        clips, right = int(item.scores["clips"]), int(item.scores["right"])
-        missed.append(math.comb(clips - right, k) / math.comb(clips, min(k, clips)))
-    return 100 * (1 - math.fsum(missed) / len(missed))
+    sizes = np.stack([sample[CLIPS], sample[RIGHT]], axis=1).astype(int)
+    kinds, kind = np.unique(sizes, axis=0, return_inverse=True)
+    missed = [math.comb(n - r, k) / math.comb(n, min(k, n)) for n, r in kinds.tolist()]
+    return 100 * (1 - sample.mean(np.array(missed)[kind.ravel()]))
 
 
-def higher(arm: str, than: str, k: int, rank: str = "rank") -> Callable[[Arms], float]:
+def higher(arm: str, than: str, k: int) -> Callable[[Arms], Drawn]:
     """Margin: points of recall at k."""
-    return lambda arms: recall(arms[arm], k, rank) - recall(arms[than], k, rank)
+    return lambda arms: recall(arms[arm], k) - recall(arms[than], k)
 
 
-def above_chance(arm: str, k: int) -> Callable[[Arms], float]:
+def above_chance(arm: str, k: int) -> Callable[[Arms], Drawn]:
     """Margin: recall at k less five times that of a random order, in points."""
-
-    def margin(arms: Arms) -> float:
-        return recall(arms[arm], k) - WELL_ABOVE * chance(arms[arm], k)
-
-    return margin
+    return lambda arms: recall(arms[arm], k) - WELL_ABOVE * chance(arms[arm], k)
 
 
-def lost(arm: str, than: str, k: int, rate: int = 25) -> Callable[[Arms], float]:
+def lost(arm: str, than: str, k: int, rate: int = 25) -> Callable[[Arms], Drawn]:
     """Margin: by how many points more the second arm's recall falls from no wrong captions to some."""
-
-    def margin(arms: Arms) -> float:
-        fall = {
-            name: recall(arms[f"{name}_0"], k) - recall(arms[f"{name}_{rate}"], k) for name in (arm, than)
-        }
-        return fall[than] - fall[arm]
-
-    return margin
+    falls = {name: higher(f"{name}_0", f"{name}_{rate}", k) for name in (arm, than)}
+    return lambda arms: falls[than](arms) - falls[arm](arms)
 
 
-def auroc(items: Sequence[Item]) -> float:
-    """How often a right pair's score is above a wrong one's; ties count half."""
-    right, wrong = (
-        sorted(i.scores["score"] for i in items if i.scores["wrong"] == flag) for flag in (0.0, 1.0)
+def auroc(sample: Sample) -> Drawn:
+    """How often a right pair's score is above a wrong one's; ties count half; nan where there are not both."""
+    order = np.argsort(sample[SCORE])
+    starts = np.unique(sample[SCORE][order], return_index=True)[1]
+    right, wrong = (  # how many of each draw have each score, from the lowest
+        np.add.reduceat(sample.weights[:, order] * (sample[WRONG][order] == flag), starts, axis=1)
+        for flag in (0, 1)
     )
-    if not right or not wrong:
-        return math.nan
-    from bisect import bisect_left, bisect_right
-
-    above = sum((bisect_left(wrong, score) + bisect_right(wrong, score)) / 2 for score in right)
-    return above / (len(right) * len(wrong))
+    below = wrong.cumsum(axis=1) - wrong / 2
+    return ratio((right * below).sum(axis=1), right.sum(axis=1) * wrong.sum(axis=1))
 
 
 _paper = partial(Claim, where="abstract", paper="no number", scales=JUDGED, not_testable=NOT_AT_SMOKE)
 _question = partial(
-    Claim, where="our question", paper="no number", kind="superior", scales=JUDGED, not_testable=NOT_AT_SMOKE,
+    Claim, where="our question", paper="no number", kind=Superior(), scales=JUDGED, not_testable=NOT_AT_SMOKE,
     question=True,
 )  # fmt: skip
-_points = partial(_paper, kind="superior", unit="points of R@5")
+_points = partial(_paper, kind=Superior(), unit="points of R@5")
 _untestable = partial(
-    _paper, kind="superior", unit="points", scales=(), reads=("FINE_0",), margin=lambda arms: math.nan
+    _paper, kind=Superior(), unit="points", scales=(), reads=("FINE_0",), margin=lambda arms: np.array([math.nan])
 )  # fmt: skip
 
 CLAIMS = (
@@ -135,7 +127,7 @@ CLAIMS = (
         says="The attention over pairs tells noisy pairs from right ones (its ordering of training pairs, area under "
         "the curve above one half).",
         reads=("ATTENTION_25",),
-        kind="superior",
+        kind=Superior(),
         margin=lambda arms: auroc(arms["ATTENTION_25"]) - CHANCE_AUROC,
         unit="AUROC above 1/2",
         parts=("pairs",),
@@ -208,7 +200,7 @@ CLAIMS = (
         id="matcher-not-vector",
         says="The gain lies in the matcher: the same fine model loses when it is scored by pooled vectors.",
         reads=("FINE_0",),
-        margin=lambda arms: recall(arms["FINE_0"], 5) - recall(arms["FINE_0"], 5, "rank/pooled"),
+        margin=lambda arms: recall(arms["FINE_0"], 5) - recall(arms["FINE_0"], 5, RANK_POOLED),
         unit="points of R@5",
         parts=FOUND,
     ),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -240,6 +241,35 @@ def test_no_test_waits_by_a_number_of_its_own():
         if SHORT_WAIT.search(line) and path != Path(__file__)
     ]
     assert found == []
+
+
+# ---- what is installed
+
+
+@pytest.mark.parametrize("command", PYPROJECT["project"]["scripts"])
+def test_every_command_answers_help(command):
+    module, _, name = PYPROJECT["project"]["scripts"][command].partition(":")
+    code = f"import sys; from {module} import {name} as tool; sys.argv = [{command!r}, '--help']; tool()"
+    done = run(sys.executable, "-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[:2] == ["Usage:", command]
+
+
+def test_a_wheel_holds_every_module_and_what_modules_read(tmp_path, tracked):
+    """All that git tracks in the packages but pages and results; `pip install .` is enough for the tools."""
+    for path in tracked:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(path)
+    wanted = {path.relative_to(ROOT).as_posix() for path in tracked if path.suffix != ".md"}
+    wanted = {name for name in wanted if name.split("/")[0] in PACKAGES and "/results/" not in name}
+    code = "from setuptools.build_meta import build_wheel; build_wheel('.')"
+    done = run(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == wanted
+    assert {f"{package}/py.typed" for package in PACKAGES} <= held
 
 
 # ---- tracked files

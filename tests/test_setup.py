@@ -16,8 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A folder with setup.sh and a lock of one package, which the running interpreter has."""
+    """A folder with setup.sh, a project and a lock of one package, which the running interpreter has."""
     shutil.copy(ROOT / "setup.sh", tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'nothing'\n")
     (tmp_path / "requirements.lock").write_text(
         f"packaging=={metadata.version('packaging')} \\\n    --hash=sha256:0\n"
     )
@@ -80,15 +81,55 @@ def test_no_suitable_python_is_said_with_the_way_out(clone):
     assert "python3.12-venv" in done.stderr
 
 
-def test_a_finished_environment_is_recognised_by_its_copy_of_the_lock(clone):
+def test_a_finished_environment_is_recognised_by_its_copies_of_lock_and_project(clone):
     (clone / ".venv" / "bin").mkdir(parents=True)
     (clone / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    shutil.copy(clone / "requirements.lock", clone / ".venv" / ".installed.lock")
+    for name, copy in (
+        ("requirements.lock", ".installed.lock"),
+        ("pyproject.toml", ".installed.pyproject.toml"),
+    ):
+        shutil.copy(clone / name, clone / ".venv" / copy)
     assert run_setup(clone, "--python").stdout == f"{clone}/.venv/bin/python\n"
 
 
+def a_stub(clone: Path, code: str) -> None:
+    """In place of .venv's interpreter, with every package in place and no commands yet."""
+    test_a_finished_environment_is_recognised_by_its_copies_of_lock_and_project(clone)
+    (clone / ".venv" / ".installed.pyproject.toml").unlink()
+    (clone / ".venv" / "bin" / "python").unlink()
+    (clone / ".venv" / "bin" / "python").write_text(f"#!/bin/sh\n{code}\n")
+    (clone / ".venv" / "bin" / "python").chmod(0o755)
+
+
+def without_uv(clone: Path) -> str:
+    tools = clone / "tools"
+    tools.mkdir()
+    for tool in ("dirname", "rm", "cp", "cmp", "flock"):
+        if found := shutil.which(tool):
+            (tools / tool).symlink_to(found)
+    return str(tools)
+
+
+def test_commands_are_installed_once_without_a_network(clone):
+    a_stub(clone, f'echo "$@" >> {clone}/asked')
+    path = without_uv(clone)
+    for _ in range(2):
+        done = run_setup(clone, "--python", PATH=path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{clone}/.venv/bin/python\n", "")
+    (line,) = [line for line in (clone / "asked").read_text().splitlines() if "pip install" in line]
+    assert "--no-deps --no-build-isolation --no-index --editable ." in line
+
+
+def test_commands_that_cannot_be_installed_cost_a_sentence_and_no_more(clone):
+    a_stub(clone, '[ "$1" = -c ]')
+    done = run_setup(clone, "--python", PATH=without_uv(clone))
+    assert (done.returncode, done.stdout) == (0, f"{clone}/.venv/bin/python\n")
+    assert done.stderr.count("\n") == 1
+    assert "python -m video_sr works as well" in done.stderr
+
+
 def test_an_interrupted_installation_is_not_taken_for_a_whole_one(clone):
-    test_a_finished_environment_is_recognised_by_its_copy_of_the_lock(clone)
+    test_a_finished_environment_is_recognised_by_its_copies_of_lock_and_project(clone)
     (clone / ".venv" / ".unfinished").touch()
     done = run_setup(clone, "--python", SETUP_FREE_GB="999999")  # stops before anything is fetched
     assert done.returncode == 1

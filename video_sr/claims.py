@@ -6,16 +6,18 @@ in the `paper` column as remembered and unverified, and decide nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
-from common.claims import Arms, Claim
-from common.results import Item
+from common.bootstrap import Arms
+from common.claims import Claim
+from common.kinds import Superior
+from common.sample import Drawn
 
 PSNR, SSIM = "psnr[rgb,crop0,u8]", "ssim[rgb,crop0,u8,gauss11]"
 STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"
 TEMPORAL, CONSISTENCY = "tdiff[rgb,u8]", "lr-psnr[rgb,crop0,u8]"
+PSNR_OF_COPIES = f"copies/{PSNR}"  # with copies of the middle frame in place of its neighbours
 JUDGED = ("mini", "gpu", "paper")
 UNSEEN = ("photographs", "vid3oc")  # what stands for the challenge's test set: at `paper` the set itself
 NOT_AT_PAPER = {
@@ -27,43 +29,26 @@ STRUCTURE_BAR = 0.9
 CONSISTENT_DB = 40.0
 
 
-def group_mean(items: Sequence[Item], value: Callable[[int], float]) -> float:
-    """Mean over groups of the mean over their items; a group drawn twice counts twice.
-
-    Args:
-        value: of the item at that place of the list.
-    """
-    members = defaultdict(set)
-    for item in items:
-        members[item.group].add(item.id)
-    weights = [1 / len(members[item.group]) for item in items]
-    return sum(weight * value(place) for place, weight in enumerate(weights)) / sum(weights)
+# Every margin is a mean over groups (pictures, recordings) of the mean over their clips.
 
 
-def gain(arm: str, over: str, measure: str, sign: float = 1.0) -> Callable[[Arms], float]:
+def gain(arm: str, over: str, measure: str, sign: float = 1.0) -> Callable[[Arms], Drawn]:
     """Margin: how much more of a measure one arm has than another on the same items; -1 for how much less."""
-
-    def margin(arms: Arms) -> float:
-        first, second = arms[arm], arms[over]
-        return group_mean(first, lambda i: sign * (first[i].scores[measure] - second[i].scores[measure]))
-
-    return margin
+    return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure] - arms[over][measure]))
 
 
-def own_gain(arm: str, measure: str, other: str) -> Callable[[Arms], float]:
+def own_gain(arm: str, measure: str, other: str) -> Callable[[Arms], Drawn]:
     """Margin: how much more of a measure an arm has than of another measure of its own."""
-    return lambda arms: group_mean(
-        arms[arm], lambda i: arms[arm][i].scores[measure] - arms[arm][i].scores[other]
-    )
+    return lambda arms: arms[arm].group_mean(arms[arm][measure] - arms[arm][other])
 
 
-def bar(arm: str, measure: str, height: float, sign: float = 1.0) -> Callable[[Arms], float]:
+def bar(arm: str, measure: str, height: float, sign: float = 1.0) -> Callable[[Arms], Drawn]:
     """Margin: how far a measure is above a bar; with sign -1, below it."""
-    return lambda arms: group_mean(arms[arm], lambda i: sign * (arms[arm][i].scores[measure] - height))
+    return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure] - height))
 
 
 _question = partial(
-    Claim, where="our question", paper="no number", kind="superior", scales=JUDGED, not_testable=NOT_AT_SMOKE,
+    Claim, where="our question", paper="no number", kind=Superior(), scales=JUDGED, not_testable=NOT_AT_SMOKE,
     question=True, parts=UNSEEN,
 )  # fmt: skip
 
@@ -77,7 +62,7 @@ CLAIMS = (
         where="abstract",
         paper="no number",
         reads=("BICUBIC",),
-        kind="superior",
+        kind=Superior(),
         margin=bar("BICUBIC", STRUCTURE, STRUCTURE_BAR, -1),
         unit="SSIM",
         parts=UNSEEN,
@@ -92,7 +77,7 @@ CLAIMS = (
         where="abstract",
         paper="no number",
         reads=("PERCEPTUAL", "WIDE"),
-        kind="superior",
+        kind=Superior(),
         margin=gain("WIDE", "PERCEPTUAL", PSNR),
         unit="dB",
         parts=UNSEEN,
@@ -151,7 +136,7 @@ CLAIMS = (
         says="The gain comes from the neighbours: the trained EVESRNet loses PSNR when its window holds "
         "copies of the middle frame.",
         reads=("EVESRNET",),
-        margin=own_gain("EVESRNET", PSNR, f"copies/{PSNR}"),
+        margin=own_gain("EVESRNET", PSNR, PSNR_OF_COPIES),
         unit="dB",
     ),
     _question(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import journal, results
-from common.claims import Verdict, judge
+from common.claims import judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
@@ -26,6 +26,7 @@ from common.report.tables import (
     verdict_tables,
 )
 from common.results import Run
+from common.verdicts import Verdict
 
 README = ROOT / "README.md"
 JUDGED_SCALES = tuple(scale for scale in SCALES if scale != "smoke")

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common.claims import Claim, Verdict
+from common.claims import Claim
 from common.results import Run
+from common.verdicts import Verdict
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -89,13 +90,13 @@ def margin_figure(
 ) -> "matplotlib.figure.Figure":
     """Forest plot: a dot per seed, the interval, and the shaded region where the claim would be upheld.
 
-    One panel per unit, because margins of different units share no axis. "exact" claims and those without
-    a point are left out. The title is `verdict_sentence` of all verdicts unless given.
+    One panel per unit, because margins of different units share no axis. Claims that ask no number and those
+    without a point are left out. The title is `verdict_sentence` of all verdicts unless given.
     """
     by_id = {claim.id: claim for claim in claims}
     units: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:
-        if by_id[verdict.claim].kind != "exact" and math.isfinite(verdict.point):
+        if by_id[verdict.claim].kind.region and math.isfinite(verdict.point):
             units[by_id[verdict.claim].unit].append(verdict)
     num_rows = [len(rows) for rows in units.values()] or [1]
     figure = new_figure(8.5, 0.9 + 0.62 * sum(num_rows) + 0.75 * len(num_rows))
@@ -120,9 +121,9 @@ def margin_figure(
 
 def _draw_margin(axes: Any, y: int, claim: Claim, verdict: Verdict) -> None:
     colour = WORD_COLOURS.get(verdict.word, "#666666")
-    if claim.bound is not None:
-        low = -claim.bound if claim.kind == "equivalent" else 0
-        axes.fill_betweenx([y - 0.32, y + 0.32], low, claim.bound, color="#0072B2", alpha=0.12, linewidth=0)
+    low, high = claim.kind.region or (0.0, math.inf)
+    if math.isfinite(high):
+        axes.fill_betweenx([y - 0.32, y + 0.32], low, high, color="#0072B2", alpha=0.12, linewidth=0)
     if math.isfinite(verdict.low):
         axes.plot([verdict.low, verdict.high], [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
         for end in (verdict.low, verdict.high):

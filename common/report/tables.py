@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.claims import Claim, Verdict
+from common.claims import Claim
+from common.digits import number, signed
 from common.results import Run
+from common.verdicts import Verdict
 
 SCALE_ORDER = ("smoke", "mini", "gpu", "paper")
 Verdicts = Mapping[str, Sequence[Verdict]]  # scale -> verdicts
@@ -111,33 +113,10 @@ def _scale_rank(scale: str) -> tuple[int, str]:
     return SCALE_ORDER.index(scale) if scale in SCALE_ORDER else len(SCALE_ORDER), scale
 
 
-def number(value: float | int) -> str:
-    """Three significant digits with a true minus sign; thousands stay whole."""
-    if not math.isfinite(value):
-        return {"inf": "∞", "-inf": "−∞"}.get(str(float(value)), "–")
-    digits = 0 if abs(value) >= 100 else max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:,.{min(digits, 6)}f}".replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + number(value)
-
-
-def verdict_text(verdict: Verdict, unit: str) -> str:
-    """Point, unit and interval, e.g. "+0.42 dB [+0.31, +0.53]"; empty where there is no point."""
-    if math.isnan(verdict.point):
-        return ""
-    interval = "" if math.isnan(verdict.low) else f" [{_signed(verdict.low)}, {_signed(verdict.high)}]"
-    return f"{_signed(verdict.point)} {unit}{interval}"
-
-
 def _verdict_cell(row: ClaimRow, verdict: Verdict | None, note: str = "") -> Cell:
     if verdict is None:
         return Cell("not run", "not run")
-    if row.claim.kind == "exact" and not math.isnan(verdict.point):
-        text = f"true in {round(verdict.point * verdict.num_seeds)} of {verdict.num_seeds}"
-    else:
-        text = verdict_text(verdict, row.claim.unit)
+    text = row.claim.kind.told(verdict, row.claim.unit)
     word = "by design, verified" if row.claim.by_design and verdict.word == "upheld" else verdict.word
     return Cell(word, verdict.word, "; ".join(filter(None, [text, verdict.reason, note])))
 
@@ -146,9 +125,7 @@ def _sentence_cell(claim: Claim) -> Cell:
     labels = ["headline"] * claim.headline + [
         "consistent with our reading of the paper"
     ] * claim.consistent_with
-    if claim.bound is not None:
-        labels.append(f"d = {number(claim.bound)} {claim.unit}, set {claim.bound_set_on}")
-    return Cell(claim.says, "", "; ".join(labels))
+    return Cell(claim.says, "", "; ".join(filter(None, [*labels, claim.kind.bound_words(claim.unit)])))
 
 
 def verdict_table(rows: Sequence[ClaimRow], *, title: str, with_yours: bool = True) -> Table:
@@ -211,7 +188,7 @@ def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Ta
     for verdict in verdicts:
         if not verdict.per_seed:
             continue
-        seeds = ", ".join(f"{seed}: {_signed(margin)}" for seed, margin in verdict.per_seed.items())
+        seeds = ", ".join(f"{seed}: {signed(margin)}" for seed, margin in verdict.per_seed.items())
         parts = (
             verdict.between_seed_variance,
             verdict.group_variance,

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from common.results import Item, Run
-from multimodal_ssl.claims import FOUND, NEW, auroc, recall
+from common.sample import Sample
+from multimodal_ssl.claims import FOUND, NEW, auroc, chance, recall
 
 ARMS = {  # in the order in which figures and tables show them
     "COARSE": "coarse",
@@ -108,7 +109,12 @@ def queries(run: Run, parts: Sequence[str] = TESTED) -> list[Item]:
 
 def found_at(items: Sequence[Item], k: int, scoring: str = "rank") -> float:
     """Recall at k in per cent; nan without queries."""
-    return recall(items, k, scoring) if items else math.nan
+    return recall(Sample.of(items), k, scoring).item() if items else math.nan
+
+
+def chance_at(items: Sequence[Item], k: int) -> float:
+    """Recall at k of an order drawn at random, in per cent; nan without queries."""
+    return chance(Sample.of(items), k).item() if items else math.nan
 
 
 def median_rank(items: Sequence[Item], scoring: str = "rank") -> float:
@@ -130,7 +136,8 @@ def pairs(run: Run) -> tuple[list[float], list[float]]:
 
 def auroc_of(run: Run) -> float:
     """How often a right pair's score is above a wrong one's; nan where there are not both."""
-    return auroc([item for item in run.items if item.part == PAIRS])
+    scored = [item for item in run.items if item.part == PAIRS]
+    return auroc(Sample.of(scored)).item() if scored else math.nan
 
 
 def weights_of(scores: Sequence[float], h: float, cap: float) -> list[float]:

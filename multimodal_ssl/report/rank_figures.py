@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from common.report.figures import FAINT, INK, headline, new_figure
 from common.report.tables import number
 from common.results import Item, Run
-from multimodal_ssl.claims import FOUND, chance
+from multimodal_ssl.claims import FOUND
 from multimodal_ssl.report.evidence import (
     ARMS,
     BATCH_RATE,
@@ -23,6 +23,7 @@ from multimodal_ssl.report.evidence import (
     arms_of,
     at_rate,
     batch_of,
+    chance_at,
     compared,
     found_at,
     median_rank,
@@ -96,7 +97,7 @@ def _parts_figure(runs: Sequence[Run], rates: Sequence[int], scoring: str) -> ma
             for at, part in enumerate(parts):
                 _draw_part(axes, at, part, arms, measure)
                 if words in RECALLS:
-                    level = chance(_some(chosen, (part,)), RECALLS[words])
+                    level = chance_at(_some(chosen, (part,)), RECALLS[words])
                     axes.plot([at - 0.42, at + 0.42], [level] * 2, color=FAINT, linewidth=2.5, zorder=1)
             tidy(axes)
             axes.set_xlim(-0.55, len(parts) - 0.45)
@@ -217,7 +218,7 @@ def _draw_lines(axes: Any, runs: Sequence[Run], place: Place, parts: Sequence[st
         axes.plot(*zip(*means, strict=True), alpha=0.7, **line)
         axes.plot(*zip(*means, strict=True), linestyle="none", zorder=3, **look(arm, hollow=near))
         axes.plot(*zip(*seeds, strict=True), ".", color=line["color"], markersize=4, zorder=4)
-    axes.axhline(chance(_some(runs, parts), k), color=FAINT, linewidth=2, zorder=1)
+    axes.axhline(chance_at(_some(runs, parts), k), color=FAINT, linewidth=2, zorder=1)
 
 
 # ---- how deep one must look
@@ -235,7 +236,7 @@ def _depth_figure(runs: Sequence[Run], rate: int) -> matplotlib.figure.Figure:
                 marks = look(arm, 6) if scoring == "rank" else {"color": look(arm)["color"]}
                 found = [found_at(items, k, scoring) for k in depths]
                 axes.plot(depths, found, linestyle=line, linewidth=1.4, **marks)
-        axes.plot(depths, [chance(asked, k) for k in depths], color=FAINT, linewidth=2, zorder=1)
+        axes.plot(depths, [chance_at(asked, k) for k in depths], color=FAINT, linewidth=2, zorder=1)
         axes.set_xscale("log")
         plain_ticks(axes.xaxis)
         tidy(axes)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from common.report.tables import Cell, Table, number
 from common.results import Item, Run
-from multimodal_ssl.claims import chance
 from multimodal_ssl.report.evidence import (
     SCORINGS,
     TESTED,
     auroc_of,
+    chance_at,
     found_at,
     median_rank,
     named_right,
@@ -116,7 +116,7 @@ def _who(recipe: str) -> Cell:
 
 def _part(part: str, items: Sequence[Item]) -> Cell:
     clips = number(statistics.fmean(item.scores["clips"] for item in items))
-    return Cell(part, "", f"{len(items):,} queries, {clips} clips, chance {number(chance(items, 1))} %")
+    return Cell(part, "", f"{len(items):,} queries, {clips} clips, chance {number(chance_at(items, 1))} %")
 
 
 def _over_seeds(values: Sequence[float]) -> Cell:

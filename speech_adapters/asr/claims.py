@@ -7,11 +7,15 @@ given way; character and word errors stand beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
-from common.claims import Arms, Claim
-from common.results import Item
+import numpy as np
+
+from common.bootstrap import Arms
+from common.claims import Claim
+from common.kinds import BestOf, Equivalent, Exact, SlightlyBetter, SlightlyWorse, Superior, Trend
+from common.sample import Drawn, Sample
 
 JUDGED = ("mini", "gpu", "paper")
 BROAD = ("gpu", "paper")
@@ -21,6 +25,8 @@ OTHER_ENGLISH = ("drascula-en",)
 TITLE = "Adapter transfer of wav2vec 2.0 to speech recognition (arXiv 2202.03218)"
 NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = {"mini": "its arms are run at gpu and paper"}
+NATS, CHARACTER_ERRORS, CHARACTERS = "ctc_nats", "character_errors", "characters"
+TRAINED, TOTAL = "trained_at_base", "total_at_base"
 BOUND, SET_ON = 0.1, "2026-11-22, before the first run on these data"  # nats a character
 GIVEN = "given this backbone"
 BASE_SHARES = {  # trained, total of BASE with 32 symbols: what the printed 95.6 % and 9.2 % come to
@@ -29,54 +35,42 @@ BASE_SHARES = {  # trained, total of BASE with 32 symbols: what the printed 95.6
 }
 
 
-def corpus_rate(items: Sequence[Item], counted: str, per: str) -> float:
-    """A count summed over items per another; an item drawn twice counts twice."""
-    return sum(item.scores[counted] for item in items) / sum(item.scores[per] for item in items)
+def nats(sample: Sample, counted: str = NATS) -> Drawn:
+    """What is counted a character, over all characters of a draw."""
+    return sample.rate(counted, CHARACTERS)
 
 
-nats = partial(corpus_rate, counted="ctc_nats", per="characters")
-cer = partial(corpus_rate, counted="character_errors", per="characters")
-Rate = Callable[[Sequence[Item]], float]
-
-
-def lower(arm: str, than: str, rate: Rate = nats) -> Callable[[Arms], float]:
+def lower(arm: str, than: str, counted: str = NATS) -> Callable[[Arms], Drawn]:
     """Margin: how much lower an arm's rate is than another's on the same items."""
-    return lambda arms: rate(arms[than]) - rate(arms[arm])
+    return lambda arms: nats(arms[than], counted) - nats(arms[arm], counted)
+
+
+def lowest(arms: Arms) -> dict[str, Drawn]:
+    """Margin: scores of all arms, the best of which has the lowest loss."""
+    return {arm: -nats(sample) for arm, sample in arms.items()}
 
 
 def _shares_as_printed(arms: Arms) -> bool:
-    found = {arm: arms[arm][0].scores for arm in BASE_SHARES}
-    exact = {
-        arm: (int(found[arm]["trained_at_base"]), int(found[arm]["total_at_base"])) for arm in BASE_SHARES
-    }
-    return exact == BASE_SHARES
+    shares = {arm: np.stack([arms[arm][TRAINED], arms[arm][TOTAL]], axis=1) for arm in BASE_SHARES}
+    return all(bool((found == BASE_SHARES[arm]).all()) for arm, found in shares.items())
 
 
-def _slope(template: str, layers: int) -> Callable[[Arms], float]:
+def _slope(template: str, layers: int) -> Callable[[Arms], Drawn]:
     """Margin: by how much the loss falls from one layer to the next above it, by least squares over all layers."""
-
-    def margin(arms: Arms) -> float:
-        losses = [nats(arms[template.format(n)]) for n in range(1, layers + 1)]
-        mean, middle = sum(losses) / layers, (layers + 1) / 2
-        spread = sum((n - middle) ** 2 for n in range(1, layers + 1))
-        return -sum((n - middle) * (loss - mean) for n, loss in enumerate(losses, 1)) / spread
-
-    return margin
+    numbers = np.arange(1, layers + 1)
+    weights = (numbers - numbers.mean()) / ((numbers - numbers.mean()) ** 2).sum()
+    return lambda arms: -(weights @ np.stack([nats(arms[template.format(n)]) for n in numbers]))
 
 
-def _singles(layers: int) -> Callable[[Arms], float]:
+def _singles(layers: int) -> Callable[[Arms], Drawn]:
     """Margin: how much lower adapters in one layer are than fine-tuning that layer, mean over layers."""
-
-    def margin(arms: Arms) -> float:
-        pairs = [(arms[f"FINETUNE_LAYER{n}_EN"], arms[f"ADAPTER_LAYER{n}_EN"]) for n in range(1, layers + 1)]
-        return sum(nats(tuned) - nats(adapted) for tuned, adapted in pairs) / layers
-
-    return margin
+    margins = [lower(f"ADAPTER_LAYER{n}_EN", f"FINETUNE_LAYER{n}_EN") for n in range(1, layers + 1)]
+    return lambda arms: np.mean([margin(arms) for margin in margins], axis=0)
 
 
 _paper = partial(Claim, where="abstract and a reader's notes", scales=JUDGED, unit="nats a character")
 _question = partial(
-    Claim, where="our question", paper="no number", kind="superior", scales=JUDGED, not_testable=NOT_AT_SMOKE,
+    Claim, where="our question", paper="no number", kind=Superior(), scales=JUDGED, not_testable=NOT_AT_SMOKE,
     question=True, unit="nats a character",
 )  # fmt: skip
 LAYERS = 12  # of the encoders at gpu and paper
@@ -90,7 +84,7 @@ CLAIMS = (
         where="abstract and a reader's notes",
         paper="9.2 % and 95.6 %",
         reads=("ADAPTERS_EN", "FULL_EN"),
-        kind="exact",
+        kind=Exact(),
         margin=_shares_as_printed,
         unit="share",
         parts=("parameters",),
@@ -104,10 +98,8 @@ CLAIMS = (
         says=f"English: adapters are slightly worse than full fine-tuning (our bar: by up to {BOUND} nats; {GIVEN}).",
         paper="direction only",
         reads=("ADAPTERS_EN", "FULL_EN"),
-        kind="slightly worse",
+        kind=SlightlyWorse(BOUND, SET_ON),
         margin=lower("FULL_EN", "ADAPTERS_EN"),
-        bound=BOUND,
-        bound_set_on=SET_ON,
         parts=ENGLISH,
         not_testable=NOT_AT_SMOKE,
         headline=True,
@@ -118,10 +110,8 @@ CLAIMS = (
         f"{BOUND} nats; {GIVEN}).",
         paper="direction only",
         reads=("ADAPTERS_FR", "FULL_FR"),
-        kind="slightly better",
+        kind=SlightlyBetter(BOUND, SET_ON),
         margin=lower("ADAPTERS_FR", "FULL_FR"),
-        bound=BOUND,
-        bound_set_on=SET_ON,
         parts=FRENCH,
         not_testable=NOT_AT_SMOKE,
     ),
@@ -130,10 +120,8 @@ CLAIMS = (
         says="Adapters in the top four layers come close to adapters in all twelve.",
         paper="direction only",
         reads=("ADAPTERS_TOP4_EN", "ADAPTERS_EN"),
-        kind="equivalent",
+        kind=Equivalent(BOUND, SET_ON),
         margin=lower("ADAPTERS_TOP4_EN", "ADAPTERS_EN"),
-        bound=BOUND,
-        bound_set_on=SET_ON,
         parts=ENGLISH,
         scales=BROAD,
         not_testable=NOT_AT_SMOKE | FOUR_LAYERS,
@@ -143,9 +131,8 @@ CLAIMS = (
         says="Of adapters in the top N layers, N = 6 is best.",
         paper="4.85 % trained",
         reads=tuple(f"ADAPTERS_TOP{n}_EN" for n in (1, 2, 4, 6, 8, 10)),
-        kind="best of",
-        best="ADAPTERS_TOP6_EN",
-        margin=lambda arms: {arm: -nats(items) for arm, items in arms.items()},
+        kind=BestOf("ADAPTERS_TOP6_EN"),
+        margin=lowest,
         parts=ENGLISH,
         scales=BROAD,
         not_testable=NOT_AT_SMOKE | FOUR_LAYERS,
@@ -155,9 +142,8 @@ CLAIMS = (
         says="Of fine-tuning the top N layers, N = 8 is best.",
         paper="65.5 % trained",
         reads=tuple(f"FINETUNE_TOP{n}_EN" for n in (1, 2, 4, 6, 8, 10)),
-        kind="best of",
-        best="FINETUNE_TOP8_EN",
-        margin=lambda arms: {arm: -nats(items) for arm, items in arms.items()},
+        kind=BestOf("FINETUNE_TOP8_EN"),
+        margin=lowest,
         parts=ENGLISH,
         scales=BROAD,
         not_testable=NOT_AT_SMOKE | FOUR_LAYERS,
@@ -167,7 +153,7 @@ CLAIMS = (
         says="With one single layer to train, adapters beat fine-tuning that layer.",
         paper="direction only",
         reads=tuple(f"{kind}_LAYER{n}_EN" for kind in ("ADAPTER", "FINETUNE") for n in range(1, LAYERS + 1)),
-        kind="superior",
+        kind=Superior(),
         margin=_singles(LAYERS),
         parts=ENGLISH,
         scales=BROAD,
@@ -178,7 +164,7 @@ CLAIMS = (
         says="Upper layers matter more than lower ones: an adapted layer serves better the higher it lies.",
         paper="direction only; doubted by the reader whose notes we have",
         reads=tuple(f"ADAPTER_LAYER{n}_EN" for n in range(1, LAYERS + 1)),
-        kind="trend",
+        kind=Trend(),
         margin=_slope("ADAPTER_LAYER{}_EN", LAYERS),
         parts=ENGLISH,
         scales=BROAD,
@@ -189,7 +175,7 @@ CLAIMS = (
         says="Two adapters a layer are better than one, after the feed-forward.",
         paper="direction only",
         reads=("ADAPTERS_EN", "ONE_ADAPTER_EN"),
-        kind="superior",
+        kind=Superior(),
         margin=lower("ADAPTERS_EN", "ONE_ADAPTER_EN"),
         parts=ENGLISH,
         scales=BROAD,
@@ -200,7 +186,7 @@ CLAIMS = (
         says="Adapters finish sooner: their best number of steps is smaller, and the encoder needs no rest at first.",
         paper="direction only",
         reads=("ADAPTERS_EN", "FULL_EN"),
-        kind="superior",
+        kind=Superior(),
         margin=lower("ADAPTERS_EN", "FULL_EN"),
         parts=ENGLISH,
         scales=("paper",),
@@ -215,7 +201,7 @@ CLAIMS = (
         says="A bilingual encoder was tried as well.",
         paper="heading only",
         reads=("ADAPTERS_EN",),
-        kind="superior",
+        kind=Superior(),
         margin=lower("ADAPTERS_EN", "ADAPTERS_EN"),
         parts=ENGLISH,
         scales=(),
@@ -249,7 +235,7 @@ CLAIMS = (
         id="english-errors",
         says="English, in character errors: adapters make more of them than full fine-tuning.",
         reads=("ADAPTERS_EN", "FULL_EN"),
-        margin=lower("FULL_EN", "ADAPTERS_EN", cer),
+        margin=lower("FULL_EN", "ADAPTERS_EN", CHARACTER_ERRORS),
         unit="CER",
         parts=ENGLISH,
     ),
@@ -257,7 +243,7 @@ CLAIMS = (
         id="french-errors",
         says="French, in character errors: adapters make fewer of them than full fine-tuning.",
         reads=("ADAPTERS_FR", "FULL_FR"),
-        margin=lower("ADAPTERS_FR", "FULL_FR", cer),
+        margin=lower("ADAPTERS_FR", "FULL_FR", CHARACTER_ERRORS),
         unit="CER",
         parts=FRENCH,
     ),

@@ -7,15 +7,17 @@ so time is asked in three ways: per update, to equal quality, in total.
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from common.claims import Arms, Claim
-from common.results import Item
-from speech_adapters.continual.evidence import rate
+import numpy as np
+
+from common.bootstrap import Arms
+from common.claims import Claim
+from common.kinds import Equivalent, Exact, Superior
+from common.sample import Drawn, Sample, ratio
 
 TITLE = "Adapters inside continued pre-training of wav2vec 2.0 (arXiv 2107.13530)"
 JUDGED = ("mini", "gpu", "paper")
@@ -29,87 +31,79 @@ GIVEN = "given this backbone"
 FULL_CELL, FULL_FROZEN = "full, extractor trained", "full, extractor frozen"
 ADAPTED, ADAPTED_TRAINED = "adapters, extractor frozen", "adapters, extractor trained"
 ENGLISH = ("contrast fotaq-en", "contrast folder:unlabelled/en")
+UPDATE, SECONDS, CONTRASTIVE = "update_s", "seconds", "contrastive"
+NATS, CHARACTERS = "ctc_nats", "characters"
+OFF, ON = "off", "on"  # largest differences of outputs to the source's
 
 
 # ---- margins
 
 
-def _mean(items: Sequence[Item], part: str, score: str) -> float:
-    values = [item.scores[score] for item in items if item.part == part]
-    return math.fsum(values) / len(values)
-
-
-def saved(cell: str, than: str, score: str = "update_s") -> Callable[[Arms], float]:
+def saved(cell: str, than: str) -> Callable[[Arms], Drawn]:
     """Margin: % of an update's seconds that one cell saves over another."""
 
-    def margin(arms: Arms) -> float:
-        items = arms["COST"]
-        return 100 * (1 - _mean(items, cell, score) / _mean(items, than, score))
+    def margin(arms: Arms) -> Drawn:
+        taken = {name: arms["COST"].part(name).mean(UPDATE) for name in (cell, than)}
+        return 100 * (1 - ratio(taken[cell], taken[than]))
 
     return margin
 
 
-def saved_in_all(arm: str, than: str) -> Callable[[Arms], float]:
+def saved_in_all(arm: str, than: str) -> Callable[[Arms], Drawn]:
     """Margin: % of the seconds of a whole training, with the same updates, that an arm saves."""
-
-    def margin(arms: Arms) -> float:
-        taken = {name: sum(item.scores["seconds"] for item in arms[name]) for name in (arm, than)}
-        return 100 * (1 - taken[arm] / taken[than])
-
-    return margin
+    return lambda arms: 100 * (1 - ratio(arms[arm].sum(SECONDS), arms[than].sum(SECONDS)))
 
 
-def higher(arm: str, than: str, score: str = "contrastive") -> Callable[[Arms], float]:
+def higher(arm: str, than: str, score: str = CONTRASTIVE) -> Callable[[Arms], Drawn]:
     """Margin: how much higher the mean of a loss is in an arm."""
-
-    def mean(items: Sequence[Item]) -> float:
-        return math.fsum(item.scores[score] for item in items) / len(items)
-
-    return lambda arms: mean(arms[arm]) - mean(arms[than])
+    return lambda arms: arms[arm].mean(score) - arms[than].mean(score)
 
 
-def lower(arm: str, than: str) -> Callable[[Arms], float]:
+def nats(sample: Sample, counted: str = NATS) -> Drawn:
+    """Nats a character, over all characters of a draw."""
+    return sample.rate(counted, CHARACTERS)
+
+
+def lower(arm: str, than: str) -> Callable[[Arms], Drawn]:
     """Margin: how many nats a character fewer an arm needs."""
-    return lambda arms: rate(arms[than]) - rate(arms[arm])
+    return lambda arms: nats(arms[than]) - nats(arms[arm])
 
 
-def curve(items: Sequence[Item]) -> list[tuple[float, float]]:
+def curve(sample: Sample) -> list[tuple[float, Drawn]]:
     """(seconds of training, nats a character) of the snapshots on the way, in order of time."""
-    steps = sorted(
-        {int(found[1]) for key in items[0].scores if (found := re.fullmatch(r"ctc_nats@(\d+)", key))}
-    )
-    return [(items[0].scores[f"train_s@{step}"], rate(items, f"ctc_nats@{step}")) for step in steps]
+    keys = sample.items[0].scores
+    steps = sorted({int(found[1]) for key in keys if (found := re.fullmatch(rf"{NATS}@(\d+)", key))})
+    return [(float(sample[f"train_s@{step}"][0]), nats(sample, f"{NATS}@{step}")) for step in steps]
 
 
-def seconds_to(points: Sequence[tuple[float, float]], level: float) -> float:
+def seconds_to(points: Sequence[tuple[float, Drawn]], level: Drawn) -> Drawn:
     """When a curve first comes down to a level, on straight lines between its points; infinite when it never does."""
-    for (begin, high), (end, low) in itertools.pairwise(points):
-        if high <= level:
-            return begin
-        if low <= level:
-            return begin + (end - begin) * (high - level) / (high - low)
-    return math.inf
+    reached: Drawn = np.full_like(level, np.inf)
+    for (begin, high), (end, low) in reversed([*itertools.pairwise(points)]):
+        between = begin + (end - begin) * (high - level) / (high - low)
+        reached = np.where(high <= level, begin, np.where(low <= level, between, reached))
+    return reached
 
 
-def saved_to_equal_quality(arm: str, than: str) -> Callable[[Arms], float]:
+def saved_to_equal_quality(arm: str, than: str) -> Callable[[Arms], Drawn]:
     """Margin: % of the seconds that an arm saves until its letters are as good as the other arm can get, or it itself.
 
     The level is the worse of the two arms' best, so both reach it; no number comes out where that is the source itself.
     """
 
-    def margin(arms: Arms) -> float:
-        start = (0.0, rate(arms["SOURCE"]))
+    def margin(arms: Arms) -> Drawn:
+        start = (0.0, nats(arms["SOURCE"]))
         curves = {name: [start, *curve(arms[name])] for name in (arm, than)}
-        level = max(min(nats for _, nats in points) for points in curves.values())
-        taken = {name: seconds_to(points, level) for name, points in curves.items()}
-        return 100 * (1 - taken[arm] / taken[than]) if taken[than] else math.nan
+        best = [np.min([nats for _, nats in points], axis=0) for points in curves.values()]
+        taken = {name: seconds_to(points, np.maximum(*best)) for name, points in curves.items()}
+        return 100 * (1 - ratio(taken[arm], taken[than]))
 
     return margin
 
 
 def _off_is_source(arm: str) -> Callable[[Arms], bool]:
     """Whether the output with the set switched off is the source's to the bit, and the set does something."""
-    return lambda arms: all(item.scores["off"] == 0 and item.scores["on"] > 0 for item in arms[arm])
+    return lambda arms: bool((arms[arm][OFF] == 0).all() and (arms[arm][ON] > 0).all())
 
 
 # ---- claims
@@ -123,9 +117,9 @@ LANGUAGES = {"FR": "French", "ES": "Spanish"}
 
 def _costs() -> list[Claim]:
     per_update = partial(_paper, paper="32 % less", unit="%", reads=("COST",))
-    near = {"kind": "equivalent", "bound": BOUND_PERCENT, "bound_set_on": SET_ON}
+    near = Equivalent(BOUND_PERCENT, SET_ON)
 
-    def off(cell: str, than: str) -> Callable[[Arms], float]:
+    def off(cell: str, than: str) -> Callable[[Arms], Drawn]:
         return lambda arms: saved(cell, than)(arms) - PRINTED
 
     return [
@@ -133,7 +127,7 @@ def _costs() -> list[Claim]:
             id="update",
             says="Adapters cut the time of an update of pre-training (here: BASE's size, everything trained against "
             "adapters, norms, quantiser and projections over a frozen encoder).",
-            kind="superior",
+            kind=Superior(),
             margin=saved(ADAPTED, FULL_CELL),
             parts=(ADAPTED, FULL_CELL),
             headline=True,
@@ -141,24 +135,24 @@ def _costs() -> list[Claim]:
         per_update(
             id="update-32",
             says="The cut of an update is the printed 32 %, to within 5 points (the extractor frozen with adapters).",
+            kind=near,
             margin=off(ADAPTED, FULL_CELL),
             parts=(ADAPTED, FULL_CELL),
             consistent_with=True,
-            **near,
         ),
         per_update(
             id="update-32-extractor",
             says="The cut of an update is the printed 32 %, to within 5 points (the extractor trained in both).",
+            kind=near,
             margin=off(ADAPTED_TRAINED, FULL_CELL),
             parts=(ADAPTED_TRAINED, FULL_CELL),
             consistent_with=True,
-            **near,
         ),
         per_update(
             id="adapters-alone",
             says="Adapters are what gives the cut: with the extractor frozen in both, an update still takes less time.",
             paper="stated, no ablation read",
-            kind="superior",
+            kind=Superior(),
             margin=saved(ADAPTED, FULL_FROZEN),
             parts=(ADAPTED, FULL_FROZEN),
         ),
@@ -176,7 +170,7 @@ def _of_language(code: str) -> list[Claim]:
             f"letters apart equally well ({GIVEN}).",
             paper="32 % less",
             reads=(adapters, full, "SOURCE"),
-            kind="superior",
+            kind=Superior(),
             margin=saved_to_equal_quality(adapters, full),
             unit="%",
             parts=letters,
@@ -186,7 +180,7 @@ def _of_language(code: str) -> list[Claim]:
             says=f"{name}: with the same number of updates the whole pre-training takes less time.",
             paper="32 % less",
             reads=(adapters, full),
-            kind="superior",
+            kind=Superior(),
             margin=saved_in_all(adapters, full),
             unit="%",
             parts=("training",),
@@ -197,7 +191,7 @@ def _of_language(code: str) -> list[Claim]:
             "the encoder is the source to the bit.",
             paper="yes",
             reads=(adapters,),
-            kind="exact",
+            kind=Exact(),
             margin=_off_is_source(adapters),
             unit="share",
             parts=("switched off",),
@@ -208,7 +202,7 @@ def _of_language(code: str) -> list[Claim]:
             says=f"Full continued pre-training on {name} forgets: its contrast on English game lines is worse than the "
             f"source's ({GIVEN}).",
             reads=(full, "SOURCE"),
-            kind="superior",
+            kind=Superior(),
             margin=higher(full, "SOURCE"),
             unit="nats",
             parts=ENGLISH,
@@ -218,7 +212,7 @@ def _of_language(code: str) -> list[Claim]:
             says=f"Full continued pre-training on {name} forgets what counts: a linear probe tells English letters "
             "apart worse than on the source.",
             reads=(full, "SOURCE"),
-            kind="superior",
+            kind=Superior(),
             margin=lower("SOURCE", full),
             unit="nats a character",
             parts=("letters fotaq-en",),
@@ -229,7 +223,7 @@ def _of_language(code: str) -> list[Claim]:
             f"tells its letters apart better than on the source ({GIVEN}).",
             paper="stated, no number read",
             reads=(adapters, "SOURCE"),
-            kind="superior",
+            kind=Superior(),
             margin=lower(adapters, "SOURCE"),
             unit="nats a character",
             parts=letters,
@@ -239,10 +233,8 @@ def _of_language(code: str) -> list[Claim]:
             says=f"{name}: after the same updates, letters by adapters are as good as by full continued pre-training "
             f"(our bar: within {BOUND_NATS} nats).",
             reads=(adapters, full),
-            kind="equivalent",
+            kind=Equivalent(BOUND_NATS, SET_ON),
             margin=lower(adapters, full),
-            bound=BOUND_NATS,
-            bound_set_on=SET_ON,
             unit="nats a character",
             parts=letters,
         ),
@@ -250,7 +242,7 @@ def _of_language(code: str) -> list[Claim]:
 
 
 def _recognition() -> list[Claim]:
-    recognised = partial(_question, kind="superior", unit="nats a character")
+    recognised = partial(_question, kind=Superior(), unit="nats a character")
     return [
         recognised(
             id="recognition",
@@ -274,7 +266,7 @@ def _recognition() -> list[Claim]:
             where="abstract of the first version",
             paper="stated, no number read",
             reads=("ADAPTERS_FR_THEN_ES", "ADAPTERS_ES"),
-            kind="superior",
+            kind=Superior(),
             margin=lower("ADAPTERS_FR_THEN_ES", "ADAPTERS_ES"),
             unit="nats a character",
             parts=("letters asterisk-es",),
@@ -285,7 +277,7 @@ def _recognition() -> list[Claim]:
             id="replay",
             says="A twentieth of English among the French pieces halves what full continued pre-training forgets.",
             reads=("REPLAY_FR", "FULL_FR", "SOURCE"),
-            kind="superior",
+            kind=Superior(),
             margin=lambda arms: 0.5 * higher("FULL_FR", "SOURCE")(arms) - higher("REPLAY_FR", "SOURCE")(arms),
             unit="nats",
             parts=ENGLISH,

@@ -2,49 +2,25 @@
 
 import json
 import math
-import statistics
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_runs import made_run
 
 from common.claims import Claim, judge
-from common.results import Item, Result, Run
+from common.kinds import BestOf, Equivalent, Exact, SlightlyBetter, SlightlyWorse, Superior, Trend
+from common.results import Item, Run
 
-RESULT = Result(
-    paper="a",
-    recipe="A",
-    scale="mini",
-    seed=0,
-    split="test",
-    settings={},
-    settings_hash="h",
-    totals={},
-    wall_s={},
-    peak_memory_bytes=0,
-    items_per_s=0.0,
-    commit="c",
-    dirty=False,
-    lock_sha256="l",
-    manifest_sha256="m",
-    hardware={},
-    threads=1,
-    versions={},
-    test_opened=1,
-    finished_at="",
-)
-
-
-def mean(items):
-    return statistics.fmean(item.scores["x"] for item in items)
+SUPERIOR = Superior()
+WITHIN = (1.0, "2024-01-01, c0ffee")
 
 
 def gain(arms):
-    return mean(arms["A"]) - mean(arms["B"])
+    return arms["A"].mean("x") - arms["B"].mean("x")
 
 
-def claim(kind="superior", **changes):
-    bound = {"bound": 1.0, "bound_set_on": "2024-01-01, c0ffee"} if kind[:5] in ("equiv", "sligh") else {}
+def claim(kind=SUPERIOR, **changes):
     defaults = {
         "id": "c",
         "says": "A is better than B.",
@@ -56,7 +32,7 @@ def claim(kind="superior", **changes):
         "unit": "dB",
         "scales": ("mini",),
     }
-    return Claim(**defaults | bound | changes)
+    return Claim(**defaults | changes)
 
 
 def run(recipe, seed, values, groups=None, **changes):
@@ -66,7 +42,7 @@ def run(recipe, seed, values, groups=None, **changes):
         Item(f"{group}/{i}", group, "photographs", {"x": float(v)})
         for i, (group, v) in enumerate(zip(groups, values, strict=True))
     ]
-    return Run(replace(RESULT, recipe=recipe, seed=seed, **changes), items)
+    return made_run(recipe, items, seed=seed, **changes)
 
 
 def arms(margin, num_seeds=3, num_groups=12, spread=0.1, rng_seed=0, **others):
@@ -88,22 +64,22 @@ def word(a_claim, runs):
 @pytest.mark.parametrize(
     ("kind", "margin", "expected"),
     [
-        ("superior", 1.0, "upheld"),
-        ("superior", -1.0, "refuted"),
-        ("superior", 0.0, "undecided"),
-        ("trend", 1.0, "upheld"),
-        ("trend", -1.0, "refuted"),
-        ("equivalent", 0.0, "upheld"),
-        ("equivalent", 0.5, "upheld"),
-        ("equivalent", 2.0, "refuted"),
-        ("equivalent", -2.0, "refuted"),
-        ("equivalent", 1.0, "undecided"),
-        ("slightly better", 0.5, "upheld"),
-        ("slightly better", -0.5, "refuted"),
-        ("slightly better", 2.0, "refuted"),
-        ("slightly better", 0.0, "undecided"),
-        ("slightly worse", 0.5, "upheld"),
-        ("slightly worse", 2.0, "refuted"),
+        (Superior(), 1.0, "upheld"),
+        (Superior(), -1.0, "refuted"),
+        (Superior(), 0.0, "undecided"),
+        (Trend(), 1.0, "upheld"),
+        (Trend(), -1.0, "refuted"),
+        (Equivalent(*WITHIN), 0.0, "upheld"),
+        (Equivalent(*WITHIN), 0.5, "upheld"),
+        (Equivalent(*WITHIN), 2.0, "refuted"),
+        (Equivalent(*WITHIN), -2.0, "refuted"),
+        (Equivalent(*WITHIN), 1.0, "undecided"),
+        (SlightlyBetter(*WITHIN), 0.5, "upheld"),
+        (SlightlyBetter(*WITHIN), -0.5, "refuted"),
+        (SlightlyBetter(*WITHIN), 2.0, "refuted"),
+        (SlightlyBetter(*WITHIN), 0.0, "undecided"),
+        (SlightlyWorse(*WITHIN), 0.5, "upheld"),
+        (SlightlyWorse(*WITHIN), 2.0, "refuted"),
     ],
 )
 def test_known_margins_get_their_verdict(kind, margin, expected):
@@ -111,40 +87,40 @@ def test_known_margins_get_their_verdict(kind, margin, expected):
 
 
 def all_scores(arms):
-    return {name: mean(items) for name, items in arms.items()}
+    return {name: sample.mean("x") for name, sample in arms.items()}
 
 
 @pytest.mark.parametrize(
     ("others", "expected"), [({"C": 0.2}, "upheld"), ({"C": 2.0}, "refuted"), ({"C": 1.0}, "undecided")]
 )
 def test_best_of_needs_95_percent_of_the_draws(others, expected):
-    best = claim("best of", reads=("A", "B", "C"), best="A", margin=all_scores)
+    best = claim(BestOf("A"), reads=("A", "B", "C"), margin=all_scores)
     assert word(best, arms(1.0, **others)) == expected
 
 
 def test_many_equal_arms_refute_no_best_arm():
     """Each of nine equal arms wins seldom, which says nothing against any one of them."""
     others = {f"C{i}": 1.0 for i in range(8)}
-    best = claim("best of", reads=("A", *others), best="A", margin=all_scores)
+    best = claim(BestOf("A"), reads=("A", *others), margin=all_scores)
     words = [word(best, arms(1.0, rng_seed=i, **others)) for i in range(5)]
     assert words.count("refuted") <= 1
 
 
 def test_a_tie_is_won_by_nobody():
-    best = claim("best of", reads=("A", "B"), best="A", margin=all_scores)
+    best = claim(BestOf("A"), margin=all_scores)
     assert word(best, arms(0.0, spread=0.0)) == "undecided"
 
 
 @pytest.mark.parametrize(("truth", "expected"), [((True, True), "upheld"), ((True, False), "refuted")])
 def test_exact_needs_one_seed_and_every_seed(truth, expected):
-    exact = claim("exact", margin=lambda arms: truth[int(mean(arms["A"]))], reads=("A",))
+    exact = claim(Exact(), margin=lambda arms: truth[int(arms["A"]["x"][0])], reads=("A",))
     assert word(exact, [run("A", seed, [seed]) for seed in range(2)]) == expected
     assert word(exact, [run("A", 0, [0])]) == "upheld"
 
 
 def test_exact_margins_are_not_shares():
     with pytest.raises(ValueError, match=r"True or False, got \{0: 0\.3\}"):
-        judge([claim("exact", margin=lambda arms: 0.3)], arms(1.0, num_seeds=1), "mini")
+        judge([claim(Exact(), margin=lambda arms: 0.3)], arms(1.0, num_seeds=1), "mini")
 
 
 def test_interval_by_hand():
@@ -249,9 +225,7 @@ def test_unpaired_items_are_an_error_that_names_them():
 def test_order_of_items_is_irrelevant():
     runs = arms(1.0)
     shuffled = [Run(r.result, list(r.items)[:: (-1) ** i]) for i, r in enumerate(runs)]
-    paired = claim(
-        margin=lambda arms: mean(arms["A"]) - mean(arms["B"]) + (arms["A"][0].id != arms["B"][0].id)
-    )
+    paired = claim(margin=lambda arms: gain(arms) + (arms["A"].items[0].id != arms["B"].items[0].id))
     assert judge([paired], runs, "mini") == judge([paired], shuffled, "mini")
 
 
@@ -264,7 +238,7 @@ def test_seeds_with_different_settings_are_not_mixed():
 
 
 @pytest.mark.parametrize("margin", [0.0, 1.0])
-@pytest.mark.parametrize("kind", ["superior", "equivalent", "slightly better"])
+@pytest.mark.parametrize("kind", [Superior(), Equivalent(*WITHIN), SlightlyBetter(*WITHIN)])
 def test_no_spread_rules_nothing(kind, margin):
     runs = [run(name, seed, [30 + margin * (name == "A")] * 9) for seed in range(3) for name in "AB"]
     (verdict,) = judge([claim(kind)], runs, "mini")
@@ -273,21 +247,21 @@ def test_no_spread_rules_nothing(kind, margin):
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-@pytest.mark.parametrize("kind", ["superior", "equivalent", "best of"])
+@pytest.mark.parametrize("kind", [Superior(), Equivalent(*WITHIN), BestOf("A")])
 def test_infinite_margins_rule_nothing(kind, value):
     runs = arms(1.0)
     for i, r in enumerate(runs):
         if r.result.recipe == "A":
             runs[i] = Run(r.result, [*r.items[:-1], replace(r.items[-1], scores={"x": value})])
-    best = {"best": "A", "margin": all_scores} if kind == "best of" else {}
-    (verdict,) = judge([claim(kind, **best)], runs, "mini")
+    margin = all_scores if kind == BestOf("A") else gain
+    (verdict,) = judge([claim(kind, margin=margin)], runs, "mini")
     assert verdict.word == "undecided"
     assert "not finite" in verdict.reason
     json.loads(json.dumps(verdict.json(), allow_nan=False))
 
 
-def rate(items):
-    return 100 * sum(item.scores["edits"] for item in items) / sum(item.scores["words"] for item in items)
+def more_errors(arms):
+    return 100 * (arms["A"].rate("edits", "words") - arms["B"].rate("edits", "words"))
 
 
 def speech(name, seed, edits_per_word, words):
@@ -295,7 +269,7 @@ def speech(name, seed, edits_per_word, words):
         Item(f"u{i}", f"u{i}", "p", {"edits": round(w * edits_per_word), "words": w})
         for i, w in enumerate(words)
     ]
-    return Run(replace(RESULT, recipe=name, seed=seed), items)
+    return made_run(name, items, seed=seed)
 
 
 def test_pooled_rates_divide_once():
@@ -306,7 +280,7 @@ def test_pooled_rates_divide_once():
             speech("A", seed, 0.5 + seed / 100, [2] * 9 + [1000]),
             speech("B", seed, 0.3, [2] * 9 + [1000]),
         ]
-    (verdict,) = judge([claim(margin=lambda arms: rate(arms["A"]) - rate(arms["B"]))], runs, "mini")
+    (verdict,) = judge([claim(margin=more_errors)], runs, "mini")
     assert verdict.per_seed[0] == pytest.approx(100 * (9 + 500 - 9 - 300) / 1018)
 
 
@@ -314,7 +288,7 @@ def test_division_by_zero_in_a_draw_rules_nothing():
     runs = [
         speech(name, seed, 0.1 * seed + (name == "A"), [0] * 7 + [10]) for seed in range(3) for name in "AB"
     ]
-    (verdict,) = judge([claim(margin=lambda arms: rate(arms["A"]) - rate(arms["B"]))], runs, "mini")
+    (verdict,) = judge([claim(margin=more_errors)], runs, "mini")
     assert (verdict.word, verdict.reason) == ("undecided", "the margin is not finite in some bootstrap draws")
 
 
@@ -336,7 +310,7 @@ def test_p_is_the_level_at_which_the_interval_rules():
     words = {}
     for i in range(60):
         (verdict,) = judge(
-            [claim("slightly better", headline=True)], arms(0.1, spread=0.2, rng_seed=i), "mini"
+            [claim(SlightlyBetter(*WITHIN), headline=True)], arms(0.1, spread=0.2, rng_seed=i), "mini"
         )
         words[verdict.word] = words.get(verdict.word, 0) + 1
         assert (verdict.p <= 0.05) == (verdict.word != "undecided")
@@ -352,26 +326,30 @@ def test_equal_evidence_gives_equal_verdicts():
     assert judge([claim()], arms(0.2), "mini") == judge([claim()], arms(0.2), "mini")
 
 
+def test_a_claim_must_read_something():
+    with pytest.raises(ValueError, match="got none"):
+        claim(reads=())
+
+
+@pytest.mark.parametrize("kind", [Equivalent, SlightlyBetter, SlightlyWorse])
 @pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"kind": "equivalent", "bound": None}, "got None"),
-        ({"kind": "equivalent", "bound": -1.0, "bound_set_on": "today"}, "got -1.0"),
-        ({"kind": "equivalent", "bound_set_on": ""}, "dated"),
-        ({"kind": "superior", "bound": 1.0}, "got 1.0"),
-        ({"kind": "best of"}, "names the arm"),
-        ({"reads": ()}, "got none"),
-    ],
+    ("bound", "set_on"), [(-1.0, "today"), (0.0, "today"), (math.inf, "today"), (1.0, "")]
 )
-def test_claims_that_cannot_be_judged_are_refused(changes, message):
-    with pytest.raises(ValueError, match=message):
-        claim(**changes)
+def test_bounds_are_above_zero_and_dated(kind, bound, set_on):
+    with pytest.raises(ValueError, match="above 0 and dated"):
+        kind(bound, set_on)
+
+
+def test_the_best_arm_must_be_scored_and_have_rivals():
+    for kind, margin in ((BestOf("C"), all_scores), (BestOf("A"), lambda arms: {"A": arms["A"].mean("x")})):
+        with pytest.raises(ValueError, match=r"c: a 'best of' margin gives scores of . and rivals"):
+            judge([claim(kind, margin=margin)], arms(1.0), "mini")
 
 
 @pytest.mark.parametrize("design", ["shared pictures", "folds"])
 def test_null_experiments_are_rarely_ruled(design, monkeypatch):
     """5 % nominal; pictures and seeds both have effects of their own, as in real experiments."""
-    monkeypatch.setattr("common.claims.NUM_DRAWS", 200)
+    monkeypatch.setattr("common.bootstrap.NUM_DRAWS", 200)
     false_rulings = 0
     for trial in range(200):
         rng = np.random.default_rng(trial)

@@ -14,7 +14,6 @@ from PIL import Image
 from common.report.page import Section, render
 from common.results import Item, Result, Run
 from multimodal_ssl import figures
-from multimodal_ssl.claims import chance
 from multimodal_ssl.composed import clips
 from multimodal_ssl.evaluation import pictures
 from multimodal_ssl.model.losses import pair_weights
@@ -24,6 +23,7 @@ from multimodal_ssl.report.evidence import (
     TESTED,
     Name,
     batch_of,
+    chance_at,
     median_rank,
     parse,
     probed,
@@ -99,10 +99,10 @@ def test_every_recipe_has_an_arm_with_words_and_a_colour(scale):
 
 def test_chance_is_that_of_drawing_without_putting_back():
     items = [query(0, clips=4, right=2)]
-    assert chance(items, 1) == pytest.approx(50.0)
-    assert chance(items, 2) == pytest.approx(100 * (1 - 1 / 6))
-    assert chance(items, 3) == chance(items, 99) == pytest.approx(100.0)
-    assert math.isnan(chance([], 1))
+    assert chance_at(items, 1) == pytest.approx(50.0)
+    assert chance_at(items, 2) == pytest.approx(100 * (1 - 1 / 6))
+    assert chance_at(items, 3) == chance_at(items, 99) == pytest.approx(100.0)
+    assert math.isnan(chance_at([], 1))
 
 
 @pytest.mark.parametrize(("h", "cap"), [(0.1, 4.0), (0.02, 2.0), (0.01, 1.0), (10.0, 4.0)])

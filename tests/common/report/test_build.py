@@ -17,7 +17,7 @@ def _no_runs_yet(tmp_path, monkeypatch):
 
 
 def test_scales_are_shown_apart_and_their_runs_are_not_mixed(monkeypatch):
-    # Judging and drawing take half a minute, and have tests of their own.
+    # Judging and drawing have tests of their own.
     monkeypatch.setattr(build, "rows_of", lambda paper, with_yours: [])
     monkeypatch.setattr(build, "to_svg", lambda figure: b"<svg/>")
     paper = replace(PAPER, report=replace(PAPER.report, figures=lambda runs: [("Bars", None)]))

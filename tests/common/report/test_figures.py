@@ -4,9 +4,11 @@ import math
 
 import pytest
 
-from common.claims import Claim, Verdict
+from common.claims import Claim
+from common.kinds import Superior
 from common.report import figures
 from common.results import Item, Result, Run
+from common.verdicts import Verdict
 
 
 def claim(id, unit="dB", **changes):
@@ -15,7 +17,7 @@ def claim(id, unit="dB", **changes):
         "where": "",
         "paper": "",
         "reads": ("A",),
-        "kind": "superior",
+        "kind": Superior(),
         "scales": ("mini",),
     }
     return Claim(id=id, unit=unit, margin=lambda arms: 0.0, **defaults | changes)

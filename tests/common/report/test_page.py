@@ -5,6 +5,7 @@ import re
 import pytest
 
 from common.claims import Claim
+from common.kinds import Superior
 from common.report import page, tables
 from common.report.page import Panel, Picture, Section, Sound
 from common.report.tables import Cell, Table
@@ -19,7 +20,7 @@ def claims(num):
         "where": "",
         "paper": "",
         "reads": ("A",),
-        "kind": "superior",
+        "kind": Superior(),
         "unit": "dB",
         "scales": ("mini",),
     }

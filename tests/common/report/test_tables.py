@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from common.claims import Claim, Verdict
+from common.claims import Claim
+from common.kinds import Superior
 from common.report import tables
 from common.report.page import costs_table, per_group_table, provenance_table
 from common.report.tables import Cell, Table, claim_rows
 from common.results import Item, Result, Run
+from common.verdicts import Verdict
 
 CLAIM = Claim(
     id="more-frames",
@@ -17,7 +19,7 @@ CLAIM = Claim(
     where="abstract",
     paper="not readable",
     reads=("A", "B"),
-    kind="superior",
+    kind=Superior(),
     margin=lambda arms: 0.0,
     unit="dB",
     scales=("mini", "gpu"),

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from multimodal_ssl.claims import auroc, chance
+from common.sample import Sample
+from multimodal_ssl.claims import auroc
 from multimodal_ssl.composed import clips, plan
 from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.evaluation.items import (
@@ -23,7 +24,7 @@ from multimodal_ssl.evaluation.items import (
 )
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
-from multimodal_ssl.report.evidence import TESTED
+from multimodal_ssl.report.evidence import TESTED, chance_at
 
 SMOKE = SCALES["smoke"].recipes
 COMPOSED = clips.compose(SMOKE["FINE_0"].composition)
@@ -99,8 +100,8 @@ def test_chance_counts_every_right_clip():
     for item in items:
         clips, right = item.scores["clips"], item.scores["right"]
         drawn += [(rng.permutation(clips)[:5] < right).any() for _ in range(400)]
-    assert chance(items, 5) == pytest.approx(100 * np.mean(drawn), abs=1.5)
-    assert chance(items, 5) > 100 * 5 / items[0].scores["clips"]
+    assert chance_at(items, 5) == pytest.approx(100 * np.mean(drawn), abs=1.5)
+    assert chance_at(items, 5) > 100 * 5 / items[0].scores["clips"]
 
 
 def test_arms_are_scored_on_the_same_items_and_groups():
@@ -137,7 +138,7 @@ def test_wrong_pairs_are_named_and_scored_with_the_caption_they_were_trained_wit
     assert len(items) == 48
     assert [item.scores["score"] == 0.0 for item in items] == [bool(item.scores["wrong"]) for item in items]
     assert [bool(item.scores["wrong"]) for item in items] == wrong[1][:48].tolist()
-    assert auroc(items) == 1.0
+    assert auroc(Sample.of(items)).item() == 1.0
 
 
 def test_pairs_beyond_the_training_clips_are_not_asked_for():

@@ -1,63 +1,129 @@
-"""Margins of the paper's claims on made scores."""
+"""Every claim is upheld by made-up scores of which its sentence is true, and not by others."""
 
 import subprocess
 import sys
 
 import pytest
+from made_runs import check_that_draws_repeat_groups, holds, one_seed
 
 from common.results import Item
-from speech_adapters.asr import claims, recipes
+from common.sample import Sample
+from speech_adapters.asr import claims
+from speech_adapters.asr.recipes import SCALES
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
+JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
+TRAINED_AND_TOTAL = {"ADAPTERS_EN": (9_560_096, 103_894_944), "FULL_EN": (90_195_872, 94_396_320)}
 
 
-def _said(nats, errors=0, group="g"):
-    scores = {"ctc_nats": nats, "characters": 10, "character_errors": errors}
-    return Item(f"{group}-{nats}", group, "asterisk-en", scores)
+def said(level, part, counted=claims.NATS):
+    """Two utterances a speaker, with a level of nats or errors a character that differs alike in every arm."""
+    items = []
+    for n, characters in enumerate(range(10, 16)):
+        scores = {claims.NATS: 0.0, claims.CHARACTER_ERRORS: 0.0, claims.CHARACTERS: characters}
+        scores[counted] = (level + n) * characters
+        items.append(Item(f"{part}/{n}", f"speaker {n // 2}", part, scores))
+    return items
+
+
+def counted(trained, total):
+    return [Item("p", "p", "parameters", {claims.TRAINED: trained, claims.TOTAL: total})]
+
+
+def two(arm, than):
+    """True of the first arm's level below the second's."""
+    return [{arm: 1.0, than: 1.2}], [{arm: 1.2, than: 1.0}, {arm: 1.0, than: 1.0}]
+
+
+def slightly(arm, than):
+    """True of the first arm's level a little below the second's."""
+    true, false = {arm: 1.0, than: 1.05}, [{arm: 1.0, than: 1.2}, {arm: 1.05, than: 1.0}]
+    return [true], false
+
+
+def lowest(template, best):
+    depths = (1, 2, 4, 6, 8, 10)
+    levels = [{template.format(n): abs(n - middle) / 10 for n in depths} for middle in (best, 2)]
+    return [levels[0]], [levels[1]]
+
+
+LAYERS = range(1, claims.LAYERS + 1)
+SINGLES = {
+    beats: {f"{arm}_LAYER{n}_EN": level for n in LAYERS for arm, level in (("ADAPTER", 1.0), ("FINETUNE", 1 + beats))}
+    for beats in (0.1, -0.1)
+}  # fmt: skip
+CASES = {  # claim: levels of the arms for which it is true, and for which it is not
+    "shares": (
+        [TRAINED_AND_TOTAL],
+        [TRAINED_AND_TOTAL | {"ADAPTERS_EN": (9_560_097, 103_894_944)}, TRAINED_AND_TOTAL | {"FULL_EN": (1, 2)}],
+    ),
+    "english": slightly("FULL_EN", "ADAPTERS_EN"),
+    "french": slightly("ADAPTERS_FR", "FULL_FR"),
+    "top-4": (
+        [{"ADAPTERS_TOP4_EN": level, "ADAPTERS_EN": 1.0} for level in (0.95, 1.05)],
+        [{"ADAPTERS_TOP4_EN": level, "ADAPTERS_EN": 1.0} for level in (0.8, 1.2)],
+    ),
+    "best-adapters": lowest("ADAPTERS_TOP{}_EN", 6),
+    "best-finetuning": lowest("FINETUNE_TOP{}_EN", 8),
+    "single-layer": ([SINGLES[0.1]], [SINGLES[-0.1]]),
+    "upper-layers": tuple([{f"ADAPTER_LAYER{n}_EN": 2 - slope * n for n in LAYERS}] for slope in (0.1, -0.1)),
+    "two-a-layer": two("ADAPTERS_EN", "ONE_ADAPTER_EN"),
+    "sooner": two("ADAPTERS_EN", "FULL_EN"),
+    "pre-training": two("FULL_EN", "RANDOM_EN"),
+    "adapters-over-nothing": two("ADAPTERS_EN", "RANDOM_EN"),
+    "adapters-over-head": two("ADAPTERS_EN", "HEAD_EN"),
+    "english-errors": two("FULL_EN", "ADAPTERS_EN"),
+    "french-errors": two("ADAPTERS_FR", "FULL_FR"),
+    "other-voices": two("ADAPTERS_EN", "FULL_EN"),
+}  # fmt: skip
+
+
+def made(claim, levels):
+    if claim.id == "shares":
+        return {arm: counted(*found) for arm, found in levels.items()}
+    measure = claims.CHARACTER_ERRORS if claim.unit == "CER" else claims.NATS
+    elsewhere = [Item("other", "other", "another part", {claims.NATS: 1e6, claims.CHARACTERS: 1})]
+    return {arm: [*said(level, claim.parts[0], measure), *elsewhere] for arm, level in levels.items()}
+
+
+@pytest.mark.parametrize("claim", JUDGED, ids=lambda claim: claim.id)
+def test_a_claim_holds_where_its_sentence_is_true(claim):
+    true, false = CASES[claim.id]
+    assert [holds(claim, made(claim, levels)) for levels in true] == [True] * len(true)
+    assert [holds(claim, made(claim, levels)) for levels in false] == [False] * len(false)
+
+
+@pytest.mark.parametrize("claim", JUDGED, ids=lambda claim: claim.id)
+def test_draws_repeat_groups(claim):
+    check_that_draws_repeat_groups(claim, made(claim, CASES[claim.id][0][0]))
 
 
 def test_rates_are_of_the_corpus():
     items = [
-        Item("a", "a", "p", {"ctc_nats": 10, "characters": 5}),
-        Item("b", "b", "p", {"ctc_nats": 3, "characters": 15}),
+        Item("a", "a", "p", {claims.NATS: 10, claims.CHARACTERS: 5}),
+        Item("b", "b", "p", {claims.NATS: 3, claims.CHARACTERS: 15}),
     ]
-    assert claims.nats(items) == 13 / 20
+    assert claims.nats(Sample.of(items)).tolist() == [13 / 20]
 
 
-def test_worse_adapters_give_a_positive_amount_of_being_worse():
-    arms = {"ADAPTERS_EN": [_said(21)], "FULL_EN": [_said(20)]}
-    assert BY_ID["english"].margin(arms) == pytest.approx(0.1)
-
-
-def test_better_adapters_give_a_positive_amount_of_being_better():
-    arms = {"ADAPTERS_FR": [_said(19)], "FULL_FR": [_said(20)]}
-    assert BY_ID["french"].margin(arms) == pytest.approx(0.1)
-
-
-def test_pre_training_helps_when_nothing_is_worse():
-    assert BY_ID["pre-training"].margin({"FULL_EN": [_said(20)], "RANDOM_EN": [_said(25)]}) == pytest.approx(
-        0.5
-    )
-
-
-@pytest.mark.parametrize(("trained", "upheld"), [(9_560_096, True), (9_560_097, False)])
-def test_the_shares_must_be_exact(trained, upheld):
-    def counted(trained, total):
-        return [Item("p", "p", "parameters", {"trained_at_base": trained, "total_at_base": total})]
-
-    arms = {"ADAPTERS_EN": counted(trained, 103_894_944), "FULL_EN": counted(90_195_872, 94_396_320)}
-    assert BY_ID["shares"].margin(arms) is upheld
-
-
-def test_a_loss_that_falls_from_layer_to_layer_is_a_positive_slope():
-    arms = {f"ADAPTER_LAYER{n}_EN": [_said(40 - 2 * n)] for n in range(1, 13)}
-    assert BY_ID["upper-layers"].margin(arms) == pytest.approx(0.2)
+@pytest.mark.parametrize(
+    ("claim", "levels", "margin"),
+    [
+        ("english", {"ADAPTERS_EN": 2.1, "FULL_EN": 2.0}, 0.1),
+        ("french", {"ADAPTERS_FR": 1.9, "FULL_FR": 2.0}, 0.1),
+        ("upper-layers", {f"ADAPTER_LAYER{n}_EN": 4 - 0.2 * n for n in LAYERS}, 0.2),
+        ("single-layer", SINGLES[0.1], 0.1),
+        ("best-adapters", CASES["best-adapters"][0][0], 0.2),
+    ],
+)
+def test_margins_are_in_nats_a_character(claim, levels, margin):
+    assert one_seed(BY_ID[claim], made(BY_ID[claim], levels)).point == pytest.approx(margin)
 
 
 def test_what_claims_read_is_run_at_their_scales():
     for claim in claims.CLAIMS:
         for scale in set(claim.scales) - set(claim.not_testable):
-            assert set(claim.reads) <= set(recipes.SCALES[scale].recipes), (claim.id, scale)
+            assert set(claim.reads) <= set(SCALES[scale].recipes), (claim.id, scale)
 
 
 def test_judging_needs_no_torch():

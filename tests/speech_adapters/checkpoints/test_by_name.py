@@ -38,6 +38,13 @@ def test_a_path_is_an_encoder_too(tmp_path):
     assert by_name.sha256(str(path)) == by_name.sha256("random-tiny")
 
 
+@pytest.mark.parametrize("path", sorted(by_name.WEIGHTS.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_the_hash_of_a_committed_file_is_that_of_the_encoder_in_it(path):
+    from speech_adapters.checkpoints.model_files import backbone_sha256
+
+    assert by_name.sha256(path.stem) == backbone_sha256(by_name.load(path.stem))
+
+
 def test_the_committed_encoder_is_what_its_recipe_makes_in_sixteen_bits():
     path = by_name.find("small-en")
     found = checkpoint.load(path)
