@@ -1,13 +1,9 @@
-"""Rules about the repository itself: imports, tracked files, pins, and what `make` offers."""
+"""Rules about the repository itself: imports, lengths, tracked files and pins."""
 
 import ast
 import itertools
-import os
 import re
-import subprocess
 import sys
-import tomllib
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +11,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from patience import HANG_S
+from repository import PACKAGES, PAPERS, PYPROJECT, ROOT, run, tracked_files
 
-ROOT = Path(__file__).parents[1]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PAPERS: dict[str, str] = PYPROJECT["tool"]["reproductions"]["papers"]
-PACKAGES = ("common", "video_sr", "speech_adapters", "multimodal_ssl", "benchmarks")
 # Each may import those before it.
 CLIPS_ROOMS = (
     *("model", "composed", "corpora", "evaluation", "contrast", "former", "search", "data", "arms", "claims"),
@@ -109,14 +101,6 @@ def wrong_imports(root: Path) -> list[str]:
     return wrong
 
 
-def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    # Under `make -n` or `make -j` the outer make's flags must not reach the make that a test starts.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    return subprocess.run(
-        command, cwd=cwd, env=clean, capture_output=True, text=True, timeout=HANG_S, check=False
-    )
-
-
 def loaded_by(modules: list[str], suspects: set[str]) -> set[str]:
     """Which of the suspects a fresh interpreter has loaded after importing the modules."""
     done = run(sys.executable, "-c", f"import sys, {', '.join(modules)}\nprint(*sys.modules)")
@@ -126,12 +110,9 @@ def loaded_by(modules: list[str], suspects: set[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
-    # The clone of a continuous integration machine often belongs to another user.
-    done = run("git", "-c", "safe.directory=*", "ls-files", "-z")
-    files = [ROOT / name for name in done.stdout.split("\0") if name]
-    if not files:
+    if not (files := tracked_files()):
         pytest.skip("git tracks no file here: not a clone")
-    return [path for path in files if path.is_file()]
+    return files
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +210,59 @@ def test_every_module_says_why_it_exists():
     assert [str(path.relative_to(ROOT)) for path in mute] == []
 
 
+LONGEST_FILE, LONGEST_TESTS, LONGEST_FUNCTION = 400, 450, 50  # lines; CONTRIBUTING.md names them
+EMPTY_NAMES = {"utils", "util", "helpers", "helper", "manager", "base", "misc", "tools"}
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of the body; a docstring is none, a table that is returned as written is one."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    tables = [
+        node for node in body if isinstance(node, ast.Return) and isinstance(node.value, ast.List | ast.Dict)
+    ]
+    whole = function.end_lineno - body[0].lineno + 1 if body else 0
+    return whole - sum(node.end_lineno - node.lineno for node in tables)
+
+
+def too_long(path: Path, root: Path) -> list[str]:
+    text, name = path.read_text(encoding="utf-8"), path.relative_to(root)
+    limit = LONGEST_TESTS if name.parts[0] == "tests" else LONGEST_FILE
+    found = [f"{name}: {lines} lines"] if (lines := len(text.splitlines())) > limit else []
+    functions = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return found + [
+        f"{name}: {function.name} has {length(function)} lines"
+        for function in functions
+        if length(function) > LONGEST_FUNCTION
+    ]
+
+
+def test_files_and_functions_stay_short():
+    files = [*python_files(ROOT), *(ROOT / "tests").rglob("*.py")]
+    assert list(itertools.chain.from_iterable(too_long(path, ROOT) for path in files)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("x = 1\n" * 400, 0),
+        ("x = 1\n" * 401, 1),
+        ("def f():\n" + "    x = 1\n" * 51, 1),
+        ('def f():\n    """It\n' + "    says.\n" * 60 + '    """\n' + "    x = 1\n" * 50, 0),
+        ("def f():\n    return [\n" + "        1,\n" * 60 + "    ]\n", 0),
+    ],
+)
+def test_what_is_too_long_is_found(tmp_path, text, number):
+    (tmp_path / "a.py").write_text(text)
+    assert len(too_long(tmp_path / "a.py", tmp_path)) == number
+
+
+def test_no_file_has_a_name_that_says_nothing():
+    files = [*python_files(ROOT), *(ROOT / "tests").rglob("*.py")]
+    assert [path for path in files if EMPTY_NAMES & {path.stem, path.parent.name}] == []
+
+
 SHORT_WAIT = re.compile(r"\btimeout=\d|\b(join|wait|poll)\(\d|mark\.timeout|\bsleep\(\d{2}")
 
 
@@ -241,35 +275,6 @@ def test_no_test_waits_by_a_number_of_its_own():
         if SHORT_WAIT.search(line) and path != Path(__file__)
     ]
     assert found == []
-
-
-# ---- what is installed
-
-
-@pytest.mark.parametrize("command", PYPROJECT["project"]["scripts"])
-def test_every_command_answers_help(command):
-    module, _, name = PYPROJECT["project"]["scripts"][command].partition(":")
-    code = f"import sys; from {module} import {name} as tool; sys.argv = [{command!r}, '--help']; tool()"
-    done = run(sys.executable, "-c", code)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split()[:2] == ["Usage:", command]
-
-
-def test_a_wheel_holds_every_module_and_what_modules_read(tmp_path, tracked):
-    """All that git tracks in the packages but pages and results; `pip install .` is enough for the tools."""
-    for path in tracked:
-        copy = tmp_path / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.symlink_to(path)
-    wanted = {path.relative_to(ROOT).as_posix() for path in tracked if path.suffix != ".md"}
-    wanted = {name for name in wanted if name.split("/")[0] in PACKAGES and "/results/" not in name}
-    code = "from setuptools.build_meta import build_wheel; build_wheel('.')"
-    done = run(sys.executable, "-c", code, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == wanted
-    assert {f"{package}/py.typed" for package in PACKAGES} <= held
 
 
 # ---- tracked files
@@ -305,33 +310,3 @@ def test_no_machine_paths_addresses_or_unfinished_notes(tracked):
 @pytest.mark.parametrize("text", ["at /ho" + "me/ann/x", "TO" + "DO later", "https://py" + "pi.org/simple"])
 def test_an_unwanted_text_is_found(text):
     assert len(unwanted(text)) == 1
-
-
-# ---- make
-
-
-def make_targets() -> set[str]:
-    database = run("make", "-pnRr", "help").stdout
-    phony = re.search(r"^\.PHONY: (.*)$", database, re.MULTILINE)
-    assert phony, "the Makefile declares no phony targets"
-    return set(phony[1].split())
-
-
-def test_bare_make_lists_every_target():
-    shown = {line.split()[0] for line in run("make").stdout.splitlines() if line.strip()}
-    shown |= {name.replace("<paper>", paper) for name, paper in itertools.product(shown, PAPERS)}
-    shown |= {name.replace("<folder>", folder) for name, folder in itertools.product(shown, PACKAGES)}
-    shown |= {f"data-{paper}" for paper in PAPERS}  # shares the line of `data`
-    targets = make_targets()
-    assert {"reproduce-extreme-vsr", "pack-asr-adapters", "test-video_sr"} <= targets
-    assert targets - shown == set()
-
-
-def test_every_paper_has_its_targets():
-    verbs = ("reproduce", "data", "pack", "tune", "publish")
-    assert {f"{verb}-{paper}" for verb, paper in itertools.product(verbs, PAPERS)} <= make_targets()
-
-
-def test_variables_reach_the_command_line():
-    shown = run("make", "-n", "reproduce-extreme-vsr", "SCALE=gpu", "DEVICE=cuda", "SEEDS=2").stdout
-    assert "-m common.run reproduce extreme-vsr --scale gpu --device cuda --seeds 2" in shown
