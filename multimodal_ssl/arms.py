@@ -70,3 +70,57 @@ VARIED = (  # each asks a question of its own
 ARMS = (*COMPARED, *VARIED)
 # Of an arm at a scale; other sizes of a batch are a question of their own.
 BATCH_SIZES: Mapping[str, int] = {"smoke": 6, "mini": COARSE.batch_size, "gpu": 128}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a run is: an arm, with some of its captions wrong, in batches of some size."""
+
+    arm: Arm
+    recipe: Contrast
+    scale: str
+
+    @property
+    def rate_percent(self) -> int:
+        """Of training captions that are wrong."""
+        return round(100 * self.recipe.wrong.rate)
+
+    @property
+    def near(self) -> bool:
+        """Whether wrong captions are those of a neighbour in the film."""
+        return self.recipe.wrong.near
+
+    @property
+    def other_batch(self) -> int | None:
+        """Size of the batch where it is not that of its scale."""
+        size = self.recipe.batch_size
+        return None if size == BATCH_SIZES[self.scale] else size
+
+    @property
+    def usual(self) -> bool:
+        """Whether it stands for its arm at its rate: captions of any other clip, the batch of its scale."""
+        return not self.near and self.other_batch is None
+
+    @property
+    def order(self) -> tuple[int, int, bool, int]:
+        """Sorts as tables do: by arm, then rate, then batch."""
+        return ARMS.index(self.arm), self.rate_percent, self.near, self.other_batch or 0
+
+    @property
+    def words(self) -> str:
+        told = [self.arm.words, f"{self.rate_percent} % wrong" + " (neighbours')" * self.near]
+        return ", ".join(told if self.other_batch is None else [*told, f"batch {self.other_batch}"])
+
+
+def condition(recipe: Contrast, scale: str) -> Condition:
+    """What a recipe of some scale is.
+
+    Raises:
+        ValueError: no arm matches as it does.
+    """
+    found = next((arm for arm in ARMS if arm.trained(recipe)), None)
+    if found is None:
+        raise ValueError(
+            f"no arm matches by {recipe.similarity}, with {recipe.pair_weights}; arms.py lists them"
+        )
+    return Condition(found, recipe, scale)

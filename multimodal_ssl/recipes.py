@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.measures import mean_of
 from common.papers import Scale, Search, WeightsFile
 from multimodal_ssl.arms import BATCH_SIZES, COMPARED, VARIED, Arm
 from multimodal_ssl.composed.plan import WrongCaptions
 from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.data import COMPOSITIONS
+from multimodal_ssl.measures import CLEAN, LOG_RANK
 from multimodal_ssl.model import networks
 from multimodal_ssl.model.networks import SharedSpace
 
@@ -86,17 +88,20 @@ def weights_file(
 SEARCH = Search(
     arms=("COARSE_0", "FINE_0", "ATTENTION_0"),
     settings={"peak_lr": (1e-3, 2e-3, 4e-3), "tau": (0.03, 0.05, 0.1)},
-    measure="clean/log_rank/mean",
+    measure=mean_of(CLEAN.name, LOG_RANK.name),
 )
+RECIPES: Mapping[str, Mapping[str, Contrast]] = {
+    "smoke": {**_at(0, _SMALL), **_at(25, _SMALL)},
+    "mini": {**_at(0, COMPARED), **_at(25, COMPARED)},
+    "gpu": _breadth(),
+}
 SCALES: Mapping[str, Scale] = {
     "smoke": Scale(
-        recipes={**_at(0, _SMALL), **_at(25, _SMALL)},
+        recipes=RECIPES["smoke"],
         seeds=1,
         weights={"fine": "FINE_0"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
-    "mini": Scale(
-        recipes={**_at(0, COMPARED), **_at(25, COMPARED)}, seeds=3, weights={"fine": "FINE_0"}, search=SEARCH
-    ),
-    "gpu": Scale(recipes=_breadth(), seeds=3, search=SEARCH),
+    "mini": Scale(recipes=RECIPES["mini"], seeds=3, weights={"fine": "FINE_0"}, search=SEARCH),
+    "gpu": Scale(recipes=RECIPES["gpu"], seeds=3, search=SEARCH),
 }

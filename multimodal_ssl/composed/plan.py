@@ -20,6 +20,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
+from common.measures import Part
+from multimodal_ssl.measures import CLEAN, CLEAN_NEW, DISTRACTORS, DISTRACTORS_NEW, GLOBAL, STILL
+
 MOTIONS = (
     "moving left", "moving right", "moving up", "moving down", "growing", "shrinking", "standing still",
 )  # fmt: skip
@@ -27,8 +30,9 @@ TINTS = ("red", "green", "blue", "yellow", "purple", "grey")
 FILM_CLIPS = 8
 STILL_VIEWS = 7  # galleries of stills
 SPLITS = ("train", "dev", "test")
-NEW = ", new pair"  # ends the name of a part whose (object, motion) pairs training never shows
 SALT = "composed-0"
+GALLERIES = {part.name: part for part in (CLEAN, DISTRACTORS, STILL, GLOBAL)}  # kinds, by their names
+NEW_PAIRS = {CLEAN: CLEAN_NEW, DISTRACTORS: DISTRACTORS_NEW}  # of a gallery, apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ class Query:
 
     id: str
     group: str  # the object, or what the scene is said to be: resampled together
-    part: str  # "clean", "distractors" (each also with `NEW`), "still", "global"
+    part: Part  # one of `measures.RETRIEVED`
     caption: str
     gallery: str
     right: tuple[str, ...]  # ids of all clips that show it, as target or beside one
@@ -196,8 +200,7 @@ def wide_caption(tint: str, motion: str) -> str:
 
 def gallery_names(composition: Composition) -> tuple[str, ...]:
     """ "clean/0", "distractors/0", ..., "still/0", ..., "global/0", ..."""
-    counts = dict.fromkeys(("clean", "distractors"), composition.renditions)
-    counts |= {"still": STILL_VIEWS, "global": composition.renditions}
+    counts = dict.fromkeys(GALLERIES, composition.renditions) | {STILL.name: STILL_VIEWS}
     return tuple(f"{kind}/{number}" for kind, count in counts.items() for number in range(count))
 
 
@@ -217,17 +220,17 @@ def gallery(composition: Composition, cast: Cast, split: str, name: str) -> tupl
         id_ = f"{split}/{name}/{number:04d}"
         return id_, id_, pictures[int(rng.integers(len(pictures)))]
 
-    if kind == "global":
+    if kind == GLOBAL.name:
         return tuple(_wide(*place(i), *look) for i, look in enumerate(product(TINTS, MOTIONS)))
     num = len(cast.phrases)
-    if kind == "still":
+    if kind == STILL.name:
         return tuple(
             Scene(*place(i), cast.phrases[i], (Shown(i, MOTIONS[-1]),), still=True) for i in range(num)
         )
     trained = trained_pairs(composition, num)
     scenes = []
     for i, target in enumerate(Shown(number, motion) for number, motion in product(range(num), MOTIONS)):
-        wanted = composition.test_distractors if kind == "distractors" else 0
+        wanted = composition.test_distractors if kind == DISTRACTORS.name else 0
         beside = rng.permutation([one for one in range(num) if one != target.object])[:wanted]
         behind = tuple(_any([pair for pair in trained if pair.object == one], rng) for one in beside)
         sound = _sound(cast, split, target.object, rng)
@@ -243,8 +246,10 @@ def queries(composition: Composition, cast: Cast, split: str) -> Iterator[Query]
         for clip in clips:
             right = tuple(other.id for other in clips if fits(clip, other))
             group = cast.phrases[clip.target.object] if clip.target else clip.caption
-            tested = kind + (NEW if clip.target in new and not clip.still else "")
-            yield Query(f"query/{clip.id}", group, tested, clip.caption, name, right)
+            part = GALLERIES[kind]
+            if clip.target in new and not clip.still:
+                part = NEW_PAIRS[part]
+            yield Query(f"query/{clip.id}", group, part, clip.caption, name, right)
 
 
 def fits(told: Scene, seen: Scene) -> bool:

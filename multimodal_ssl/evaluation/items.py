@@ -1,11 +1,7 @@
-"""What is scored of every arm on composed clips: retrieval both ways of scoring, a linear probe, weights of pairs.
+"""What is scored of every arm on composed clips, as items of a result; `measures.py` says what each number is.
 
-PART                rank of each query's best right clip in its gallery, 1 is first: by the model's own similarity
-                    (`rank`) and by one pooled vector a side (`rank/pooled`); never to be mixed. Of how many `clips`
-                    how many are `right`, which is what chance depends on
-probe WHAT          whether a linear classifier on pooled clip vectors names it right, and what it said
-pairs               own score of training pairs, and which captions are wrong
-size                parameters, multiply-adds of a clip and seconds of a pass
+Of each query the rank of its best right clip, 1 is first: by the model's own similarity, and by one pooled vector a
+side. Then what a linear probe says of pooled clip vectors, own scores of training pairs, and the size of the model.
 """
 
 from __future__ import annotations
@@ -24,14 +20,28 @@ from common.results import Item
 from multimodal_ssl.composed.plan import gallery_names
 from multimodal_ssl.evaluation.encoding import AT_ONCE, clip_units, device_of, scores_of, text_units
 from multimodal_ssl.evaluation.retrieval import ranks
+from multimodal_ssl.measures import (
+    CLIPS,
+    LOG_RANK,
+    MULTIPLY_ADDS,
+    NAMED_RIGHT,
+    PAIRS,
+    PARAMETERS,
+    PROBED,
+    RANK,
+    RANK_POOLED,
+    RIGHT,
+    SCORE,
+    SECONDS,
+    SIZE,
+    WRONG,
+)  # fmt: skip
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 
 if TYPE_CHECKING:
     from multimodal_ssl.composed.clips import Clip, Composed
     from multimodal_ssl.model.matcher import Matcher
-
-PROBED = ("object", "motion")
 
 
 def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
@@ -50,13 +60,13 @@ def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[
         )
         for query, by_own, by_pooled in zip(asked, own.tolist(), pooled.tolist(), strict=True):
             scores = {
-                "rank": by_own,
-                "rank/pooled": by_pooled,
-                "clips": len(clips),
-                "right": len(query.right),
-                "log_rank": round(math.log(by_own), 4),
+                RANK.name: by_own,
+                RANK_POOLED.name: by_pooled,
+                CLIPS.name: len(clips),
+                RIGHT.name: len(query.right),
+                LOG_RANK.name: round(math.log(by_own), 4),
             }
-            yield Item(query.id, query.group, query.part, scores)
+            yield Item(query.id, query.group, query.part.name, scores)
 
 
 def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
@@ -70,7 +80,7 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
     vectors = {
         id(clips): mean(clip_units(model, clips, frames)).double().cpu().numpy() for clips in (train, tested)
     }
-    for what in PROBED:
+    for what, part in PROBED.items():
         held = [
             Features(
                 ids=tuple(clip.id for clip in clips),
@@ -82,11 +92,9 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
         ]
         outcome = run_probe(held[0], held[1], chosen(MMV))
         for clip, said in zip(tested, outcome.predicted, strict=True):
-            part, true = f"probe {what}", _label(clip, what)
-            texts = {"true": true, "said": said}
-            yield Item(
-                f"{part}/{clip.id}", _label(clip, "object"), part, {"right": float(said == true)}, texts
-            )
+            true, group = _label(clip, what), _label(clip, "object")
+            scores, texts = {NAMED_RIGHT.name: float(said == true)}, {"true": true, "said": said}
+            yield Item(f"{part.name}/{clip.id}", group, part.name, scores, texts)
 
 
 def _label(clip: Clip, what: str) -> str:
@@ -106,8 +114,8 @@ def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count
         captions = [scenes[int(captioned_as[place])].caption for place in places]
         own = scores_of(model, seen, text_units(model, composed, captions)).diagonal()
         for place, score in zip(places, own.tolist(), strict=True):
-            values = {"score": round(score, 5), "wrong": float(is_wrong[place])}
-            yield Item(f"pairs/{scenes[place].id}", scenes[place].film, "pairs", values)
+            values = {SCORE.name: round(score, 5), WRONG.name: float(is_wrong[place])}
+            yield Item(f"{PAIRS.name}/{scenes[place].id}", scenes[place].film, PAIRS.name, values)
 
 
 @torch.inference_mode()
@@ -122,11 +130,11 @@ def size_item(model: Matcher, composed: Composed) -> Item:
     model.clips(batch).vectors.cpu()
     seconds = time.perf_counter() - begun
     scores = {
-        "parameters": sum(weight.numel() for weight in model.parameters()),
-        "multiply_adds": multiply_adds,
-        "seconds": round(seconds, 4),
+        PARAMETERS.name: sum(weight.numel() for weight in model.parameters()),
+        MULTIPLY_ADDS.name: multiply_adds,
+        SECONDS.name: round(seconds, 4),
     }
-    return Item("size", "size", "size", scores)
+    return Item(SIZE.name, SIZE.name, SIZE.name, scores)
 
 
 def _multiply_adds(model: Matcher, video: Float[Tensor, "clip time 3 height width"]) -> int:

@@ -26,7 +26,7 @@ from multimodal_ssl.former import former_settings, is_former
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary
 
-PUBLISHED = Path(__file__).parent / "weights"
+PUBLISHED = Path(__file__).parents[1] / "weights"
 VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
 
 

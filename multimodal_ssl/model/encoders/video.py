@@ -56,8 +56,9 @@ class VideoEncoder(nn.Module, ABC):
         """
         time, _, height, width = video.shape[1:]
         if min(self.grid(time, height, width)) < 1:
+            name = type(self).__name__.removesuffix("Encoder")
             raise ValueError(
-                f"{type(self).__name__.removesuffix('Encoder')} leaves no place of {time} frames of {height}x{width} pixels; "
+                f"{name} leaves no place of {time} frames of {height}x{width} pixels; "
                 "give it more or larger frames"
             )
         x = video.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)

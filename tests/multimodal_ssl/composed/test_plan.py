@@ -10,6 +10,7 @@ import pytest
 
 from multimodal_ssl.composed import plan
 from multimodal_ssl.composed.plan import MOTIONS, TINTS, Cast, Composition, WrongCaptions
+from multimodal_ssl.measures import CLEAN
 
 MINI = Composition()
 CAST = Cast(
@@ -89,13 +90,13 @@ def test_every_query_has_its_own_clip_and_every_clip_that_shows_the_same():
 def test_parts_tell_new_pairs_from_trained_ones():
     queries = list(plan.queries(MINI, CAST, "test"))
     counts = {
-        part: sum(query.part == part for query in queries) for part in {query.part for query in queries}
+        part.name: sum(query.part == part for query in queries) for part in {query.part for query in queries}
     }
     assert counts == {
         "clean": 288, "clean, new pair": 48, "distractors": 288, "distractors, new pair": 48,
         "still": 168, "global": 84,
     }  # fmt: skip
-    assert len({query.group for query in queries if query.part == "clean"}) == 24
+    assert len({query.group for query in queries if query.part == CLEAN}) == 24
 
 
 def test_an_unknown_gallery_lists_the_known_ones():

@@ -113,4 +113,4 @@ def test_a_still_has_one_frame():
     (still, *_) = plan.gallery(MINI, CAST, "dev", "still/0")
     frames, boxes = render.render_clip(still, MINI, SPRITES, PICTURE)
     assert (len(frames), len(boxes)) == (1, 1)
-    assert still.caption == "a thing0"
+    assert still.caption == "a dog"

@@ -22,9 +22,10 @@ from multimodal_ssl.evaluation.items import (
     retrieval_items,
     size_item,
 )
+from multimodal_ssl.measures import RETRIEVED, names
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
-from multimodal_ssl.report.evidence import TESTED, chance_at
+from multimodal_ssl.report.evidence import chance_at
 
 SMOKE = SCALES["smoke"].recipes
 COMPOSED = clips.compose(SMOKE["FINE_0"].composition)
@@ -84,7 +85,7 @@ def small():
 def test_a_matcher_that_knows_the_answers_is_first_in_every_part():
     items = list(retrieval_items(Knowing(), COMPOSED, "test"))
     assert {item.scores["rank"] for item in items} == {item.scores["rank/pooled"] for item in items} == {1}
-    assert {item.part for item in items} == set(TESTED)
+    assert {item.part for item in items} == set(names(RETRIEVED))
 
 
 def test_a_blind_matcher_is_behind_every_wrong_clip():

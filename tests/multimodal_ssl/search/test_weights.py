@@ -149,7 +149,7 @@ def of_another_network(path):
         (altered, "checksum does not match"),
         (of_a_run_under_way, "names no settings"),
         (of_another_paper, r"no model of this paper \(unknown setting 'width'"),
-        (of_another_version, "made by another version, .*'colour'"),
+        (of_another_version, "made by another version, .*composition.colour"),
         (of_another_network, "does not fit the network"),
     ],
 )
