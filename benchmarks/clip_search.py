@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
-from common.data.video import VideoWriter
+from common.data.video_writer import VideoWriter
 from common.recipe import Shard
 from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.model.encoders.video import as_video

@@ -15,7 +15,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from common.files import write_atomically
+from common.files import sweep, write_atomically
 
 
 class CheckpointError(ValueError):
@@ -104,8 +104,7 @@ def forget_after(folder: Path, last: Path) -> None:
         if path.name > last.name:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-    for part in folder.glob(".step-*"):
-        part.unlink(missing_ok=True)
+    sweep(folder)
 
 
 # ---- what a training run puts inside

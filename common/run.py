@@ -12,15 +12,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common import papers
 
 if TYPE_CHECKING:
-    from common.recipe import Experiment
+    from common.journal import Mirror
+    from common.recipe import Experiment, Recipe
 
 PROJECT = "speech-video-reproductions"
 USER_ERROR, DIVERGED, INTERRUPTED = 2, 4, 130
@@ -50,6 +52,9 @@ Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds; default
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
+]
+PrintSettings = Annotated[
+    bool, typer.Option("--print-settings", help="Show every setting as --set takes it, and do nothing.")
 ]
 
 
@@ -95,6 +100,12 @@ class _Chosen:
         chosen = override(registered, settings or ())
         return cls(found, name_of(recipe, chosen, registered), chosen)
 
+    def print_settings(self) -> None:
+        """Every setting as `--set` takes it, the name of the run first."""
+        from common.settings import assignments
+
+        typer.echo("\n".join([f"# {self.name}", *assignments(self.recipe)]))
+
 
 @cli.command("list")
 def list_recipes() -> None:
@@ -139,6 +150,7 @@ def train(
     ] = "auto",
     score: Annotated[bool, typer.Option("--score", help="Score on the test items right after.")] = False,
     split: Annotated[str, typer.Option(help="With --score: test, or dev for choosing settings.")] = "test",
+    print_settings: PrintSettings = False,
 ) -> None:
     """Train one recipe with one seed; stopping and running the same line again goes on.
 
@@ -148,26 +160,22 @@ def train(
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
     with _plain_errors():
-        from common import journal, trainer
+        from common import trainer
         from common.recipe import Recipe
 
         chosen = _Chosen.of(paper, recipe, scale, settings)
+        if print_settings:
+            chosen.print_settings()
+            return
         if not isinstance(chosen.recipe, Recipe) and not score:
             raise ValueError(f"{recipe} measures and trains nothing; `score` it, or add --score here")
         chosen.recipe.prepare()
         folder = chosen.paper.run_folder(scale, chosen.name, seed)
-        described: dict[str, Any] = {"paper": paper, "scale": scale, "seed": seed, **chosen.recipe.settings()}
-
-        def mirrors(first_step: int) -> list[journal.Mirror]:
-            label = f"{chosen.name}-seed{seed}"
-            wandb = journal.Wandb(
-                project=PROJECT, group=f"{paper}-{scale}", name=label, config=described, folder=folder
-            )
-            return [journal.Progress(label, first_step, training.steps), wandb]
-
         if isinstance(chosen.recipe, Recipe) and chosen.recipe.steps:
-            training = chosen.recipe
-            trainer.train(training, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors)
+            mirrors = partial(_mirrors, chosen, chosen.recipe, scale, seed)
+            trainer.train(
+                chosen.recipe, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors
+            )
         if not score or int(os.environ.get("RANK", "0")) > 0:
             return
         if not chosen.paper.data.scorable():
@@ -177,6 +185,19 @@ def train(
             )
         else:
             typer.echo(f"result: {_score(chosen, scale, seed, split, device)}")
+
+
+def _mirrors(chosen: _Chosen, recipe: Recipe, scale: str, seed: int, first_step: int) -> list[Mirror]:
+    """The progress bar and W&B, from the step on that a run starts with."""
+    from common import journal
+
+    slug, label = chosen.paper.slug, f"{chosen.name}-seed{seed}"
+    described = {"paper": slug, "scale": scale, "seed": seed, **recipe.settings()}
+    folder = chosen.paper.run_folder(scale, chosen.name, seed)
+    wandb = journal.Wandb(
+        project=PROJECT, group=f"{slug}-{scale}", name=label, config=described, folder=folder
+    )
+    return [journal.Progress(label, first_step, recipe.steps), wandb]
 
 
 def _score(chosen: _Chosen, scale: str, seed: int, split: str, device: str) -> Path:
@@ -196,6 +217,7 @@ def score(
     device: DeviceOption = "auto",
     settings: Set = None,
     split: Annotated[str, typer.Option(help="test or dev.")] = "test",
+    print_settings: PrintSettings = False,
 ) -> None:
     """Score a trained run item by item and write its result.
 
@@ -204,6 +226,9 @@ def score(
     """
     with _plain_errors():
         chosen = _Chosen.of(paper, recipe, scale, settings)
+        if print_settings:
+            chosen.print_settings()
+            return
         chosen.recipe.prepare()
         typer.echo(str(_score(chosen, scale, seed, split, device)))
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.command import TOOL_SETTINGS, complain, plain_errors, progress
+from common.command import TOOL_SETTINGS, complain, plain_errors
+from common.progress import progress
 
 if TYPE_CHECKING:
     from speech_adapters.inference.transcribe import Transcript
@@ -94,8 +95,8 @@ def transcribe(
             )
         outputs = targets(files, [v.label for v in recogniser.decoders], formats, out, overwrite=overwrite)
         failed = 0
-        with progress(transcribing.count_windows(files, recogniser), "window") as advance:
-            for done in transcribing.transcribe(files, recogniser, batch_s=batch_s, advance=advance):
+        with progress("transcribing", transcribing.count_windows(files, recogniser), "window") as bar:
+            for done in transcribing.transcribe(files, recogniser, batch_s=batch_s, advance=bar.advance):
                 if isinstance(done, transcribing.Failure):
                     failed += 1
                     complain(done.reason)
@@ -188,9 +189,9 @@ def encode(
         encoder = encoding.load(model, layer, torch.device(find_device(device).kind))
         encoding.prepare_folder(encoder, list(targets.values()), out, overwrite=overwrite)
         failed = 0
-        with progress(len(files), "file") as advance:
+        with progress("encoding", len(files), "file") as bar:
             for done in encoding.encode(targets, encoder, overwrite=overwrite, whole_s=whole_s):
-                advance()
+                bar.advance()
                 if isinstance(done, encoding.Failure):
                     failed += 1
                     complain(done.reason)

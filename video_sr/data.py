@@ -9,11 +9,9 @@ recordings too small to stand for video serve for development. `paper` trains on
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import sys
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,11 +23,14 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from common.data.arrays import save_array
 from common.data.manifest import Bad, check_bad_share
+from common.data.media import MediaError
 from common.data.packages import data_root, file_sha256
+from common.data.packs import open_pack, write_pack
 from common.data.splits import check_disjoint, components, even_folds
-from common.data.video import MediaError
 from common.files import only_writer, write_atomically
+from common.progress import tracked
 from video_sr import corpora, sources
 from video_sr.motion import Motion, clip
 from video_sr.sources import Source
@@ -115,9 +116,8 @@ def manifest_sha256() -> str:
 
 # ---- preparation
 
-MOST_PACK_BYTES = 40_000_000
 MOST_BAD = 0.1  # share of sources that may be bad before preparation stops
-PACK_NOTE = "pack.json"  # in the data root of a machine that got its data from `make pack-extreme-vsr`
+PACK = "extreme-vsr"
 _POOL_VERSION = 2  # raise when `motion.py` changes what a seed gives
 
 
@@ -147,17 +147,14 @@ def prepare(clips: int) -> None:
         parts = sources.PARTS if scorable() else ("photographs",)
         sources.fetch_sources(None, *parts)
         check_splits(0)
-        _say("decoding photographs and making training clips")
         listed = sources.sources(*parts)
         todo = [source for source in listed if source.part == "photographs"]
         bad = [fault for source in listed if source not in todo and (fault := _altered(source))]
         marker.parent.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             made = pool.map(partial(_prepare_photograph, marker.parent, clips), todo)
-            for number, fault in enumerate(made, 1):
+            for fault in tracked(made, "making training clips", len(todo), "photograph"):
                 bad += [fault] if fault else []
-                if number % 10 == 0 or number == len(todo):
-                    _say(f"{number} of {len(todo)} photographs, {len(bad)} sources bad")
         for fault in bad:
             _say(f"bad, left out: {fault}")
         check_bad_share(bad, len(listed), MOST_BAD)
@@ -206,7 +203,7 @@ def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
     with threadpool_limits(1):
         reduced = [reduce_to(picture, side) for side in SHORT_SIDES if side <= min(picture.shape[:2])]
         for side, array in zip(SHORT_SIDES, reduced, strict=False):
-            _save_array(folder / f"{source.id}-{side}.npy", array)
+            save_array(folder / f"{source.id}-{side}.npy", array)
         size = (POOL_PATCH + 4) * SCALE  # two low-resolution pixels around, which borders would spoil
         inside, outer = slice(2, 2 + POOL_PATCH), slice(2 * SCALE, (2 + POOL_PATCH) * SCALE)
         low = np.empty((clips, POOL_FRAMES, POOL_PATCH, POOL_PATCH, 3), np.uint8)
@@ -218,8 +215,8 @@ def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
             )
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
             high[number] = frames[POOL_FRAMES // 2][outer, outer]
-        _save_array(folder / f"{source.id}-low{clips}.npy", low)
-        _save_array(folder / f"{source.id}-high{clips}.npy", high)
+        save_array(folder / f"{source.id}-low{clips}.npy", low)
+        save_array(folder / f"{source.id}-high{clips}.npy", high)
     return None
 
 
@@ -233,13 +230,6 @@ def reduce_to(
         return picture
     size = (round(width * ratio), round(height * ratio))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _save_array(path: Path, array: ndarray) -> None:
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(beside, "wb") as file:
-        np.save(file, array)
-    os.replace(beside, path)
 
 
 def _say(text: str) -> None:
@@ -258,26 +248,20 @@ def pack(path: Path, scale: str) -> str:
         )
     root = sources.fetch_sources(None, "photographs")
     folders = dict.fromkeys(sources.package_of(source).folder for source in sources.sources("photographs"))
-    files = sorted(file for folder in folders for file in (root / folder).rglob("*") if file.is_file())
-    note = json.dumps({"manifest_sha256": manifest_sha256(), "files": len(files)}).encode()
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:  # pictures are compressed already
-        for name, content in [
-            (PACK_NOTE, note),
-            *((str(f.relative_to(root)), f.read_bytes()) for f in files),
-        ]:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    if archive.tell() > MOST_PACK_BYTES:
-        raise ValueError(f"a pack must fit {MOST_PACK_BYTES / 1e6:.0f} MB, got {archive.tell() / 1e6:.1f}")
-    write_atomically(path, archive.getvalue())
-    return hashlib.sha256(archive.getvalue()).hexdigest()
+    parts = {
+        Path(folder).name: [
+            (str(file.relative_to(root)), file)
+            for file in sorted((root / folder).rglob("*"))
+            if file.is_file()
+        ]
+        for folder in folders
+    }
+    return write_pack(path, PACK, manifest_sha256(), parts)
 
 
 def scorable() -> bool:
     """Whether what is scored is here; on a machine that got its data from a pack it is not."""
-    return not (data_root() / PACK_NOTE).exists()
+    return open_pack(data_root(), PACK) is None
 
 
 def verify(scale: str) -> list[Bad]:

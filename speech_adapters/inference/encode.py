@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor
 
-from common.data.audio import SAMPLE_RATE_HZ, AudioError, duration_s, read_audio
+from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio, read_audio
 from common.files import write_atomically
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.inference.windows import Failure, Stitch, Windows
@@ -163,7 +163,7 @@ def encode(
 
 
 def _features(path: Path, encoder: Encoder, whole_s: float) -> Tensor:
-    length_s = duration_s(path)  # of a header, if any: spares reading what is too long
+    length_s = probe_audio(path).duration_s  # of a header, if any: spares reading what is too long
     if length_s is None or length_s <= whole_s:
         samples = read_audio(path)
         if len(samples) < (fewest := encoder.network.architecture.receptive_field):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.video import MediaError, VideoWriter
+from common.data.media import MediaError
+from common.data.video_writer import VideoWriter
 from video_sr.corpora import REDS4, folder, frame_files, reds, vid3oc
 
 

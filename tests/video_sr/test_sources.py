@@ -8,9 +8,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from common.data.media import MediaError
 from common.data.packages import data_root
 from common.data.splits import components
-from common.data.video import MediaError, VideoWriter
+from common.data.video_writer import VideoWriter
 from video_sr.sources import (
     DISK_BYTES,
     DOWNLOAD_BYTES,

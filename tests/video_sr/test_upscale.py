@@ -17,7 +17,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import video_sr.upscale
-from common.data.video import probe, read_frames, read_image
+from common.data.pictures import read_image
+from common.data.video import probe, read_frames
 from common.metrics.image_quality import psnr
 from video_sr import protocol
 from video_sr.__main__ import app
