@@ -18,6 +18,7 @@ from torch import nn
 
 from common import checkpoint, results, runtime
 from common.files import write_atomically
+from common.measures import mean_of, median_of
 from common.papers import ROOT, Paper
 from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
@@ -129,16 +130,16 @@ def _count_opening(folder: Path, split: str) -> int:
 
 def totals(items: list[Item]) -> dict[str, float]:
     """Mean and median over items of each measure, per part: `photographs/psnr[...]/mean`."""
-    columns: dict[str, list[float]] = {}
+    columns: dict[tuple[str, str], list[float]] = {}
     for item in items:
         for measure, value in item.scores.items():
-            columns.setdefault(f"{item.part}/{measure}", []).append(value)
+            columns.setdefault((item.part, measure), []).append(value)
     summary: dict[str, float] = {}
-    for name, column in columns.items():
+    for place, column in columns.items():
         ordered = sorted(column)
         middle = len(ordered) // 2
         median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-        summary |= {f"{name}/mean": math.fsum(column) / len(column), f"{name}/median": median}
+        summary |= {mean_of(*place): math.fsum(column) / len(column), median_of(*place): median}
     return summary
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from common.schedule import from_former
+
 SIMILARITIES: Mapping[str, str] = {  # to today's class
     "mean": "Mean",
     "max": "Max",
@@ -46,7 +48,7 @@ def former_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         "warm_from": settings["weighted_from"],
     }
     return {
-        **{key: value for key, value in settings.items() if key not in NO_LONGER},
+        **{key: value for key, value in from_former(settings).items() if key not in NO_LONGER},
         "network": _network(settings["network"]),
         "similarity": _similarity(settings["similarity"], settings["g"]),
         "pair_weights": weights if settings["weighted"] else None,

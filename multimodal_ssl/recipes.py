@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.measures import mean_of
 from common.papers import Scale, Search, WeightsFile
+from common.schedule import Cosine
 from multimodal_ssl.arms import BATCH_SIZES, COMPARED, VARIED, Arm
 from multimodal_ssl.composed.plan import WrongCaptions
 from multimodal_ssl.contrast import Contrast
@@ -19,6 +20,8 @@ from multimodal_ssl.model.networks import SharedSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+GPU_COSINE = Cosine(warmup_steps=300, final_ratio=0.02)
 
 
 def _at(rate_percent: int, arms: Iterable[Arm], *, near: bool = False) -> dict[str, Contrast]:
@@ -32,7 +35,7 @@ def _grown(arm: Arm) -> Arm:
     recipe = replace(
         arm.recipe, composition=COMPOSITIONS["gpu"],
         network=replace(networks.GPU, audio=None, heads=SharedSpace(width=256)), batch_size=BATCH_SIZES["gpu"],
-        steps=3000, warmup_steps=300, chunk=32, workers=6, bf16=True, cost_s=400.0,
+        steps=3000, schedule=GPU_COSINE, chunk=32, workers=6, bf16=True, cost_s=400.0,
     )  # fmt: skip
     return replace(arm, recipe=recipe)
 
@@ -42,7 +45,8 @@ def _in_batches(recipe: Contrast, batch_size: int) -> Contrast:
     ratio = batch_size / recipe.batch_size
     return replace(
         recipe, batch_size=batch_size, steps=round(recipe.steps / ratio),
-        warmup_steps=round(recipe.warmup_steps / ratio), peak_lr=recipe.peak_lr * ratio**0.5,
+        schedule=replace(GPU_COSINE, warmup_steps=round(GPU_COSINE.warmup_steps / ratio)),
+        peak_lr=recipe.peak_lr * ratio**0.5,
     )  # fmt: skip
 
 
@@ -65,7 +69,8 @@ def _breadth() -> dict[str, Contrast]:
 def _shrunk(arm: Arm) -> Arm:
     recipe = replace(
         arm.recipe, composition=COMPOSITIONS["smoke"],
-        network=replace(networks.SMOKE, audio=None, heads=SharedSpace(width=8)), steps=4, warmup_steps=1,
+        network=replace(networks.SMOKE, audio=None, heads=SharedSpace(width=8)), steps=4,
+        schedule=Cosine(warmup_steps=1, final_ratio=0.02),
         batch_size=BATCH_SIZES["smoke"], log_every=1, scored_pairs=24, cost_s=3.0,
     )  # fmt: skip
     return replace(arm, recipe=recipe)

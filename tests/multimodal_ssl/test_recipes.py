@@ -20,7 +20,7 @@ from multimodal_ssl.report.evidence import BATCH_RATE
 EVERY = [(scale, name) for scale in RECIPES for name in RECIPES[scale]]
 # What makes an arm, as against a rate, a kind of wrong captions or a batch.
 OF_ARMS = {"similarity", "pair_weights", "coarse_share", "peak_lr", "tau"}
-OF_BATCHES = {"batch_size", "steps", "warmup_steps", "peak_lr"}
+OF_BATCHES = {"batch_size", "steps", "schedule", "peak_lr"}
 
 
 def differing(one, other):

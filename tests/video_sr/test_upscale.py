@@ -268,7 +268,7 @@ def peak_kib(*arguments):
 
 @pytest.fixture
 def small_network(tmp_path):
-    """A run's weights of a network that reads five frames."""
+    """A run's weights of a network that reads three frames."""
     import dataclasses
 
     import torch
@@ -276,7 +276,8 @@ def small_network(tmp_path):
     from common import checkpoint
     from video_sr import recipes
 
-    recipe = dataclasses.replace(recipes.EVESRNET_MINI, channels=8, trunk_channels=0, trunk_blocks=1)
+    sizes = dataclasses.replace(recipes.NARROW, channels=8, trunk_channels=None, trunk_blocks=1)
+    recipe = dataclasses.replace(recipes.EVESRNET_MINI, network=sizes)
     torch.manual_seed(0)
     path = tmp_path / "weights.safetensors"
     checkpoint.save(path, recipe.model().state_dict(), {"settings": recipe.settings()})
