@@ -15,7 +15,6 @@ from common.progress import progress
 if TYPE_CHECKING:
     from speech_adapters.inference.transcribe import Transcript
 
-ADAPTERS = Path(__file__).parent / "asr" / "weights"  # published adapter sets
 KEPT = "what was finished before is kept"
 
 app = typer.Typer(
@@ -79,13 +78,14 @@ def transcribe(
         import torch
 
         from common.runtime import find_device
+        from speech_adapters.checkpoints import by_name
         from speech_adapters.inference import recogniser as recognising
         from speech_adapters.inference import transcribe as transcribing
         from speech_adapters.inference.subtitles import targets
 
         chosen = {"txt": txt, "json": as_json, "srt": srt, "vtt": vtt}
         formats = [name for name, wanted in chosen.items() if wanted] or (["txt"] if out else [])
-        sets = _adapter_files(adapter or ())
+        sets = by_name.find_adapter_sets(adapter or ())
         _check_beam(lm, words, len(sets))
         found = find_device(device)
         recogniser = recognising.load(model, sets, torch.device(found.kind))
@@ -104,24 +104,6 @@ def transcribe(
                 for transcript in done:
                     _put(transcript, outputs, formats)
         _finish(failed, len(files))
-
-
-def _adapter_files(names: Sequence[str]) -> dict[str, Path]:
-    """Files of sets by the label that outputs bear."""
-    found: dict[str, Path] = {}
-    for name in names:
-        published, own = ADAPTERS / f"{name}.safetensors", Path(name).expanduser()
-        if not published.exists() and not own.is_file():
-            known = ", ".join(sorted(path.stem for path in ADAPTERS.glob("*.safetensors")))
-            raise ValueError(
-                f"no adapter set {name!r}: published ones are {known or 'none here yet'}; train them with "
-                "`make reproduce-asr-adapters`, or give the path of a set's .safetensors"
-            )
-        label = name if published.exists() else own.stem
-        if label in found:
-            raise ValueError(f"adapter sets must differ by name, got {label} twice")
-        found[label] = published if published.exists() else own
-    return found
 
 
 def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:

@@ -202,7 +202,7 @@ def test_a_wrong_import_is_found(tmp_path, path, line):
     assert len(wrong_imports(tmp_path)) >= 1
 
 
-@pytest.mark.parametrize("package", ["common", "video_sr"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_is_cheap(package):
     assert loaded_by([package], {"fairseq", "wandb", "lightning", "torch", "av", "matplotlib"}) == set()
 
