@@ -60,7 +60,9 @@ def index(
         trained, found = weights.load(model), find_device(device)
         if found.notice:
             typer.echo(found.notice, err=True)
-        cut = Cut(num_frames=trained.clips.num_frames, size_px=trained.clips.size_px, rate_hz=rate)
+        cut = Cut(
+            num_frames=trained.composition.num_frames, size_px=trained.composition.size_px, rate_hz=rate
+        )
         wanted = indexing.Index(out, videos.resolve(), _anywhere(model), trained.sha256, cut)
         index = indexing.Index.begin(wanted)
         encode = indexing.encoder(trained.matcher().to(found.kind))

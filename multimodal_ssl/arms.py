@@ -26,7 +26,8 @@ from multimodal_ssl.model.similarities import (
 
 COARSE = Contrast(
     composition=COMPOSITIONS["mini"], network=MINI, similarity=MeanAndMax(), steps=450, batch_size=48,
-    peak_lr=1e-3, schedule=Cosine(warmup_steps=45, final_ratio=0.02), betas=(0.9, 0.98), clip_norm=5.0, log_every=25, cost_s=100.0,
+    peak_lr=1e-3, schedule=Cosine(warmup_steps=45, final_ratio=0.02), betas=(0.9, 0.98), clip_norm=5.0, log_every=25,
+    cost_s=100.0,
 )  # fmt: skip
 FINE = replace(COARSE, similarity=LogMeanExp(), peak_lr=2e-3, tau=0.03)
 ATTENTION = replace(FINE, similarity=SoftAttention(), pair_weights=PairWeights())

@@ -27,7 +27,7 @@ CLIPS_ROOMS = (
         "data",
         "arms",
     ),
-    *("claims", "report", "recipes", "paper"),
+    *("claims", "report", "recipes", "paper", "python_api"),
 )
 SPEECH_ROOMS = ("model", "data", "checkpoints", "ctc", "pretrain", "inference", "fairseq_plugin")
 FORBIDDEN = {  # importer: what it must not import; the longest importer that fits decides

@@ -46,7 +46,7 @@ class Trained:
     words: Vocabulary | None
 
     @property
-    def clips(self) -> Composition:
+    def composition(self) -> Composition:
         """Sizes of the clips that it was trained on."""
         return self.recipe.composition
 
@@ -54,7 +54,12 @@ class Trained:
     def sha256(self) -> str:
         """Of the weights and of every setting that changes a unit or a score."""
         settings = self.recipe.settings()
-        told = [settings["network"], settings["similarity"], self.clips.size_px, self.clips.num_frames]
+        told = [
+            settings["network"],
+            settings["similarity"],
+            self.composition.size_px,
+            self.composition.num_frames,
+        ]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -91,7 +96,7 @@ class Trained:
             ValueError: neither all words with a vector nor the captions' own can be had.
         """
         try:
-            known = None if self.clips.made_up else self.recipe.network.text.vectors.known()
+            known = None if self.composition.made_up else self.recipe.network.text.vectors.known()
         except FetchError as error:
             own = self._own(str(error))
             return own, f"only the {len(own)} words of its captions can be asked, since {error}"
@@ -103,7 +108,7 @@ class Trained:
         from multimodal_ssl.composed import clips
 
         try:
-            return clips.compose(self.clips).words
+            return clips.compose(self.composition).words
         except ValueError as error:
             raise ValueError(f"{because}, and its captions are not here: {error}") from error
 
