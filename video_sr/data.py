@@ -31,7 +31,7 @@ from common.data.splits import check_disjoint, components, even_folds
 from common.files import only_writer, write_atomically
 from common.progress import say, tracked
 from video_sr import shots
-from video_sr.corpora import PREPARED_FRAMES, PREPARED_PATCH
+from video_sr.challenge import FACTOR
 from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
 from video_sr.shots import Shot
@@ -39,6 +39,7 @@ from video_sr.shots import Shot
 SALT = "aim-2020-x16"
 NUM_FOLDS = 6  # one for dev, five that take turns as the test
 SHORT_SIDES = (720, 1080, 1440)  # pixels to which pictures are reduced for training, never enlarged
+PREPARED_FRAMES, PREPARED_PATCH = 5, 20  # frames of a prepared clip; low-resolution pixels a side
 TEST_SHORT_SIDE = 1080
 TEST_FRAME = (720, 1280)
 TEST_GRID = 16  # pixels that both sides of a frame are multiples of
@@ -193,7 +194,6 @@ def _prepare_photograph(folder: Path, clips: int, shot: Shot) -> Bad | None:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from video_sr.networks import FACTOR
     from video_sr.protocol import degrade
 
     torch.set_num_threads(1)
