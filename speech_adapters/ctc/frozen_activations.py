@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from common.data.arrays import writing_rows
-from common.progress import tracked
+from common.progress import say, tracked
 from speech_adapters.data.source import Utterance
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class FrozenActivations:
             return
         width = architecture.conv[-1][0] if self.depth == 0 else architecture.width
         if (size := 4 * width * place) > SAID_FROM_BYTES:
-            print(f"keeping {size / 1e9:.1f} GB of frozen activations in {self.path.parent}", file=sys.stderr)
+            say(f"keeping {size / 1e9:.1f} GB of frozen activations in {self.path.parent}")
         device = next(model.parameters()).device
         waited = tracked(self.utterances, "frozen activations", len(self.utterances), "utterance")
         with writing_rows(self.path, place) as rows:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -27,7 +26,7 @@ from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import Package, data_root, fetch
 from common.data.splits import check_disjoint
 from common.files import only_writer, write_atomically
-from common.progress import tracked
+from common.progress import say, tracked
 from speech_adapters.data import packs
 from speech_adapters.data.decoding import SETTINGS, Decoded, content, decode_all, refusal
 from speech_adapters.data.raw import RawUtterance
@@ -174,7 +173,7 @@ def available_here(source: PackagedSpeech) -> packs.Packed:
         return packed
     if missing := [package for package in source.packages if not (root / package.folder).is_dir()]:
         size = sum(package.size_bytes for package in missing)
-        _say(f"{source.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
+        say(f"{source.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
     for package in source.packages:
         fetch(package, root)
     return packs.Packed(source.read(root), partial(content, root), [], [])
@@ -188,7 +187,7 @@ def _prepare(source: PackagedSpeech) -> None:
     decoded = list(tracked(decoding, f"decoding {source.name}", len(todo), "utterance"))
     faults = [Bad(u.id, u.path, d.bad) for u, d in zip(todo, decoded, strict=True) if d.bad]
     for fault in faults:
-        _say(f"bad, left out: {fault}")
+        say(f"bad, left out: {fault}")
     check_bad_share(faults, len(todo), MOST_BAD)
     reasons |= {u.id: d.left_out for u, d in zip(todo, decoded, strict=True) if d.left_out}
     found = [(u, d) for u, d in zip(todo, decoded, strict=True) if len(d.samples)]
@@ -205,11 +204,11 @@ def _prepare(source: PackagedSpeech) -> None:
     }
     write_atomically(source.index_path(), json.dumps(index, ensure_ascii=False).encode())
     if expected().get(source.name, index["manifest_sha256"]) != index["manifest_sha256"]:
-        _say(
+        say(
             f"WARNING {source.name}: its package holds other recordings or texts than published results were made "
             "with; your runs stand for themselves and are not compared with those"
         )
-    _say(
+    say(
         f"{source.name}: {len(kept)} kept, {len(index['left_out'])} left out by rule, {len(index['bad'])} bad"
     )
 
@@ -241,10 +240,6 @@ def _difference(array: Path, line: dict[str, Any], decoded: Decoded) -> str:
     return (
         "" if np.array_equal(kept, decoded.samples) else "its prepared samples are not those of the recording"
     )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 # ---- reading

@@ -20,7 +20,8 @@ RECIPES = SCALES["gpu"].recipes
 RESULT = Result(
     paper="asr-adapters", recipe="FULL_EN", scale="gpu", seed=0, split="test", settings=RECIPES["FULL_EN"].settings(),
     settings_hash="a", settings_layout=results.SETTINGS_LAYOUT, totals={},
-    wall_s={"train": 300.0}, peak_memory_bytes=800_000_000, items_per_s=1.0, commit="c", dirty=False, lock_sha256="l", manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1,
+    wall_s={"train": 300.0}, peak_memory_bytes=800_000_000, items_per_s=1.0, commit="c", dirty=False,
+    lock_sha256="l", manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1,
     finished_at="2026-11-22T00:00:00",
 )  # fmt: skip
 TRAINED = {"FULL": 950, "ADAPTERS": 80, "HEAD": 4, "RANDOM": 1000}
