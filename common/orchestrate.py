@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from common import journal, papers, results
-from common.errors import Failure
+from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import Paper, Search
 from common.progress import Bar, progress
@@ -122,7 +122,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
 
     Raises:
-        Failure: some runs failed; the others are done, and each failure is named with its last words.
+        CommandError: some runs failed; the others are done, and each failure is named with its last words.
     """
     recipes = paper.at(scale).recipes
     started = time.monotonic()
@@ -141,7 +141,7 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
     """Runs the jobs, `lanes` at a time, says how they go, and stops them all in good order on a signal.
 
     Raises:
-        Failure: some failed; the others are done, and each failure is named with its last words.
+        CommandError: some failed; the others are done, and each failure is named with its last words.
     """
     # A kill or a closed terminal saves like Ctrl-C; the runs are sessions of their own and would go on alone.
     stops = (signal.SIGTERM, signal.SIGHUP)
@@ -160,7 +160,7 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
             if job.log:
                 job.log.close()
     if failed:
-        raise Failure("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
+        raise CommandError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
 
 
 def _run_all(left: list[Job], lanes: int, device: str, bar: Bar) -> list[str]:
@@ -243,7 +243,7 @@ def _tried(job: Job, search: Search) -> dict[str, Any]:
     """A row of a search's log."""
     run = results.find(job.paper.own_results(job.scale), job.folder_name, job.seed, "dev")
     if run is None:
-        raise Failure(f"{job.label} has no dev result")
+        raise CommandError(f"{job.label} has no dev result")
     settings, totals = run.result.settings, run.result.totals
     if search.measure not in totals:
         raise ValueError(f"{job.label} has no total {search.measure!r}; it has {', '.join(totals)}")
