@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from common import papers
+from common.output import outlives_its_reader
 
 if TYPE_CHECKING:
     from common.recipe import Experiment
@@ -73,7 +74,7 @@ def _plain_errors() -> Iterator[None]:
         typer.echo(f"{error}{where}", err=True)
         raise typer.Exit(USER_ERROR) from error
     except KeyboardInterrupt as error:
-        typer.echo("stopped; the same command goes on from what was saved", err=True)
+        typer.echo("stopped; the same command does what is left", err=True)
         raise typer.Exit(INTERRUPTED) from error
 
 
@@ -97,33 +98,17 @@ class _Chosen:
 
 
 @cli.command("list")
-def list_recipes() -> None:
+def list_recipes(
+    paper: Annotated[str | None, typer.Option(help="Only of this paper.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Only of this scale.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Every paper, recipe and scale, what a run costs, and which seeds you have."""
-    from rich.console import Console
-    from rich.table import Table
+    with _plain_errors():
+        from common.report import listing
 
-    from common import results
-    from common.recipe import Recipe
-
-    table = Table("paper", "scale", "recipe", "steps", "cost a run", "your seeds", "published")
-    for paper in papers.papers().values():
-        for scale, preset in paper.scales.items():
-            own, published = (
-                results.read(folder) for folder in (paper.own_results(scale), paper.published(scale))
-            )
-            for name, recipe in preset.every_recipe.items():
-                seeds = [
-                    " ".join(
-                        str(r.result.seed)
-                        for r in runs
-                        if (r.result.recipe, r.result.split) == (name, "test")
-                    )
-                    for runs in (own, published)
-                ]
-                cost = f"{recipe.cost_s:.0f} s" if recipe.cost_s else ""
-                steps = str(recipe.steps) if isinstance(recipe, Recipe) else ""
-                table.add_row(paper.slug, scale, name, steps, cost, *seeds)
-    Console().print(table)
+        rows = listing.rows(papers.chosen([paper] if paper else None, scale), scale)
+        typer.echo(listing.as_json(rows) if as_json else listing.as_text(rows))
 
 
 @cli.command()
@@ -147,7 +132,7 @@ def train(
     python -m common.run train extreme-vsr WIDE --set peak_lr=5e-4 --score --split dev
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
-    with _plain_errors():
+    with outlives_its_reader(), _plain_errors():
         from common import journal, trainer
         from common.recipe import Recipe
 
@@ -176,15 +161,12 @@ def train(
                 f"trained; test data are not packed: bring {folder} to a machine that has them, then {line}"
             )
         else:
-            typer.echo(f"result: {_score(chosen, scale, seed, split, device)}")
+            from common import scoring
 
-
-def _score(chosen: _Chosen, scale: str, seed: int, split: str, device: str) -> Path:
-    from common import scoring
-
-    return scoring.score(
-        chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
-    )
+            path = scoring.score_once(
+                chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
+            )
+            typer.echo(f"result: {path}")
 
 
 @cli.command()
@@ -202,10 +184,15 @@ def score(
     \b
     python -m common.run score extreme-vsr WIDE --scale mini --seed 0
     """
-    with _plain_errors():
+    with outlives_its_reader(), _plain_errors():
+        from common import scoring
+
         chosen = _Chosen.of(paper, recipe, scale, settings)
         chosen.recipe.prepare()
-        typer.echo(str(_score(chosen, scale, seed, split, device)))
+        path = scoring.score(
+            chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
+        )
+        typer.echo(str(path))
 
 
 @cli.command()
@@ -222,7 +209,7 @@ def reproduce(
     python -m common.run reproduce extreme-vsr
     python -m common.run reproduce extreme-vsr --scale gpu --device cuda
     """
-    with _plain_errors():
+    with outlives_its_reader(), _plain_errors():
         from common import orchestrate
         from common.report import build
 
@@ -334,7 +321,7 @@ def tune(
     jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
 ) -> None:  # fmt: skip
     """Try the settings that a paper's arms may differ in, on dev, with the same budget for every arm."""
-    with _plain_errors():
+    with outlives_its_reader(), _plain_errors():
         from common import orchestrate
 
         orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs)

@@ -70,7 +70,7 @@ def paper(request, tmp_path, monkeypatch) -> Paper:
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setattr(orchestrate, "run_all", _run_all_here)
     clean = results.provenance(papers.ROOT) | {"dirty": False}
-    for module in ("common.scoring.results", "common.trainer"):
+    for module in ("common.scoring.results", "common.training_run"):
         monkeypatch.setattr(f"{module}.provenance", lambda *arguments, **more: clean)
     return moved
 
