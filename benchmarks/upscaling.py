@@ -11,6 +11,7 @@ from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
 from common.papers import find
 from common.recipe import Shard
+from video_sr.corpora import Textures
 from video_sr.models.blocks import deform_conv2d
 from video_sr.recipes import Upscaling
 
@@ -23,7 +24,7 @@ def recipe(name: str) -> Upscaling:
     """A recipe's own networks and batches on made-up textures, so that nothing needs downloading."""
     found = find("extreme-vsr").recipe(name, SCALE)
     assert isinstance(found, Upscaling)
-    return dataclasses.replace(found, corpus="textures")
+    return dataclasses.replace(found, corpus=Textures())
 
 
 def network(name: str, layout: torch.memory_format | None) -> nn.Module:
@@ -49,7 +50,7 @@ def training_step(name: str, layout: torch.memory_format | None) -> Callable[[],
 def full_hd_frame(name: str, layout: torch.memory_format | None) -> Callable[[], Tensor]:
     """One 1072x1920 frame out of its low-resolution window."""
     made = network(name, layout).eval()
-    window = torch.rand(1, recipe(name).num_frames, 3, *FULL_HD)
+    window = torch.rand(1, recipe(name).network.num_frames, 3, *FULL_HD)
 
     def enlarge() -> Tensor:
         with torch.inference_mode():

@@ -17,7 +17,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from common.files import write_atomically
+from common.files import sweep, write_atomically
 
 STEP = re.compile(r"step-\d+\.safetensors")
 
@@ -140,8 +140,7 @@ def forget_after(folder: Path, last: Path) -> None:
         if path.name > last.name:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-    for part in folder.glob(".step-*"):
-        part.unlink(missing_ok=True)
+    sweep(folder)
 
 
 # ---- what a training run puts inside

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
 import typer
 
-from common import progress as waiting
 from common.errors import Failure
 
 TRACEBACK = "REPRODUCTIONS_TRACEBACK"  # set, errors keep their traceback
@@ -108,10 +107,3 @@ def fail(sentence: str, code: int) -> NoReturn:
     """One line on stderr, and the exit code."""
     complain(sentence)
     raise typer.Exit(code)
-
-
-@contextmanager
-def progress(total: int | None, noun: str = "frame") -> Iterator[Callable[[], object]]:
-    """`common.progress.progress`, as the tools call it."""
-    with waiting.progress(f"{noun}s", total, noun) as bar:
-        yield bar.advance

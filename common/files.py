@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 
 # Names of what is not whole yet, narrow enough to be nobody else's: what bears one and is held by nobody is removed.
-PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.[^.]*)?")
+PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial")
 MOST_NAME_BYTES = 150  # of the name that a partial's own begins with; file systems take 255
-MOST_SUFFIX = 20
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -26,7 +25,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new, empty file beside `path`, of the same suffix, to be written; at the end it is flushed and takes its name.
+    """A new, empty file beside `path`, to be written; at the end it is flushed and takes its name.
 
     If anything fails it is removed, and what stood under the name before stays. A kill leaves it, and the next who
     writes into the folder sweeps it.
@@ -80,10 +79,9 @@ def _made_folder(path: Path) -> int:
 @contextmanager
 def _claimed(path: Path, make: Callable[[Path], int]) -> Iterator[Path]:
     """Makes a partial of a name of its own and holds it: what nobody holds is swept."""
-    suffix = path.suffix if len(path.suffix) <= MOST_SUFFIX else ""
     name = os.fsdecode(os.fsencode(path.name)[:MOST_NAME_BYTES])
     while True:
-        beside = path.with_name(f".{name}.{secrets.token_hex(4)}.partial{suffix}")
+        beside = path.with_name(f".{name}.{secrets.token_hex(4)}.partial")
         handle = make(beside)
         with suppress(OSError):  # a file system without locks: nothing is swept there either
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -103,7 +101,7 @@ def _sweep_once(folder: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Removes the partials in a folder whose writers are gone."""
-    for left in (path for path in folder.glob(".*.partial*") if PARTIAL.fullmatch(path.name)):
+    for left in (path for path in folder.glob(".*.partial") if PARTIAL.fullmatch(path.name)):
         with suppress(OSError):  # gone meanwhile, or somebody else's
             handle = os.open(left, os.O_RDONLY)
             try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from common.schedule import COSINE, Schedule
 from common.settings import free, hashed, settings_hash
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ class Shard:
     def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
             raise ValueError(f"shard index must be in 0..{self.count - 1}, got {self.index}")
-
-
-class Interrupted(RuntimeError):
-    """SIGTERM or Ctrl-C came; the run is saved and goes on with the same command."""
-
-
-class Diverged(RuntimeError):
-    """A run that must not go on: non-finite, collapsed or exploding. The message is what the user reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +96,7 @@ class Recipe(Experiment, ABC):
     steps: int
     batch_size: int = 1  # items in a global batch, over all ranks and accumulations
     peak_lr: float = 0.0
-    final_lr_ratio: float = 0.0  # of the peak, where the cosine ends
-    warmup_steps: int = 0
+    schedule: Schedule = COSINE
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
     clip_norm: float = 0.0  # largest gradient norm; 0 never clips
@@ -174,14 +166,8 @@ class Recipe(Experiment, ABC):
     # ---- what the trainer asks
 
     def lr(self, step: int) -> float:
-        """Rate at a step, linear warm-up then cosine; a function of the step, so no resume can change it."""
-        import math
-
-        if step < self.warmup_steps:
-            return self.peak_lr * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        floor = self.final_lr_ratio
-        return self.peak_lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        """Rate at a step, counted from 0."""
+        return self.schedule.rate(self.peak_lr, step, self.steps)
 
 
 def name_of(name: str, recipe: Experiment, registered: Experiment) -> str:

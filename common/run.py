@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common import papers
+from common.command import plain_errors
 from common.output import outlives_its_reader
 
 if TYPE_CHECKING:
-    from common.recipe import Experiment
+    from common.journal import Mirror
+    from common.recipe import Experiment, Recipe
 
 PROJECT = "speech-video-reproductions"
-USER_ERROR, DIVERGED, INTERRUPTED = 2, 4, 130
+GOES_ON = "the same command does what is left"
+TOO_LARGE = "a batch is"
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -52,30 +54,9 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda."
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
 ]
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """One sentence and an exit code for what a user can cause; anything else is ours and keeps its traceback."""
-    from common.recipe import Diverged, Interrupted
-
-    known = {Diverged: DIVERGED, Interrupted: INTERRUPTED}
-    try:
-        yield
-    except typer.Exit:  # a RuntimeError to Python, and already what we want
-        raise
-    except (Diverged, Interrupted) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(known[type(error)]) from error
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("REPRODUCTIONS_TRACEBACK"):
-            raise
-        where = "" if isinstance(error, ValueError) else " (REPRODUCTIONS_TRACEBACK=1 shows where)"
-        typer.echo(f"{error}{where}", err=True)
-        raise typer.Exit(USER_ERROR) from error
-    except KeyboardInterrupt as error:
-        typer.echo("stopped; the same command does what is left", err=True)
-        raise typer.Exit(INTERRUPTED) from error
+PrintSettings = Annotated[
+    bool, typer.Option("--print-settings", help="Show every setting as --set takes it, and do nothing.")
+]
 
 
 @dataclass(frozen=True)
@@ -96,6 +77,12 @@ class _Chosen:
         chosen = override(registered, settings or ())
         return cls(found, name_of(recipe, chosen, registered), chosen)
 
+    def print_settings(self) -> None:
+        """Every setting as `--set` takes it, the name of the run first."""
+        from common.settings import assignments
+
+        typer.echo("\n".join([f"# {self.name}", *assignments(self.recipe)]))
+
 
 @cli.command("list")
 def list_recipes(
@@ -104,7 +91,7 @@ def list_recipes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Every paper, recipe and scale, what a run costs, and which seeds you have."""
-    with _plain_errors():
+    with plain_errors():
         from common.report import listing
 
         rows = listing.rows(papers.chosen([paper] if paper else None, scale), scale)
@@ -124,6 +111,7 @@ def train(
     ] = "auto",
     score: Annotated[bool, typer.Option("--score", help="Score on the test items right after.")] = False,
     split: Annotated[str, typer.Option(help="With --score: test, or dev for choosing settings.")] = "test",
+    print_settings: PrintSettings = False,
 ) -> None:
     """Train one recipe with one seed; stopping and running the same line again goes on.
 
@@ -132,27 +120,23 @@ def train(
     python -m common.run train extreme-vsr WIDE --set peak_lr=5e-4 --score --split dev
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
-    with outlives_its_reader(), _plain_errors():
-        from common import journal, trainer
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        from common import trainer
         from common.recipe import Recipe
 
         chosen = _Chosen.of(paper, recipe, scale, settings)
+        if print_settings:
+            chosen.print_settings()
+            return
         if not isinstance(chosen.recipe, Recipe) and not score:
             raise ValueError(f"{recipe} measures and trains nothing; `score` it, or add --score here")
         chosen.recipe.prepare()
         folder = chosen.paper.run_folder(scale, chosen.name, seed)
-        described: dict[str, Any] = {"paper": paper, "scale": scale, "seed": seed, **chosen.recipe.settings()}
-
-        def mirrors(first_step: int) -> list[journal.Mirror]:
-            label = f"{chosen.name}-seed{seed}"
-            wandb = journal.Wandb(
-                project=PROJECT, group=f"{paper}-{scale}", name=label, config=described, folder=folder
-            )
-            return [journal.Progress(label, first_step, training.steps), wandb]
-
         if isinstance(chosen.recipe, Recipe) and chosen.recipe.steps:
-            training = chosen.recipe
-            trainer.train(training, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors)
+            mirrors = partial(_mirrors, chosen, chosen.recipe, scale, seed)
+            trainer.train(
+                chosen.recipe, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors
+            )
         if not score or int(os.environ.get("RANK", "0")) > 0:
             return
         if not chosen.paper.data.scorable():
@@ -169,6 +153,19 @@ def train(
             typer.echo(f"result: {path}")
 
 
+def _mirrors(chosen: _Chosen, recipe: Recipe, scale: str, seed: int, first_step: int) -> list[Mirror]:
+    """The progress bar and W&B, from the step on that a run starts with."""
+    from common import journal
+
+    slug, label = chosen.paper.slug, f"{chosen.name}-seed{seed}"
+    described = {"paper": slug, "scale": scale, "seed": seed, **recipe.settings()}
+    folder = chosen.paper.run_folder(scale, chosen.name, seed)
+    wandb = journal.Wandb(
+        project=PROJECT, group=f"{slug}-{scale}", name=label, config=described, folder=folder
+    )
+    return [journal.Progress(label, first_step, recipe.steps), wandb]
+
+
 @cli.command()
 def score(
     paper: PaperArgument,
@@ -178,17 +175,21 @@ def score(
     device: DeviceOption = "auto",
     settings: Set = None,
     split: Annotated[str, typer.Option(help="test or dev.")] = "test",
+    print_settings: PrintSettings = False,
 ) -> None:
     """Score a trained run item by item and write its result.
 
     \b
     python -m common.run score extreme-vsr WIDE --scale mini --seed 0
     """
-    with outlives_its_reader(), _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        chosen = _Chosen.of(paper, recipe, scale, settings)
+        if print_settings:
+            chosen.print_settings()
+            return
+        chosen.recipe.prepare()
         from common import scoring
 
-        chosen = _Chosen.of(paper, recipe, scale, settings)
-        chosen.recipe.prepare()
         path = scoring.score(
             chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
         )
@@ -209,7 +210,7 @@ def reproduce(
     python -m common.run reproduce extreme-vsr
     python -m common.run reproduce extreme-vsr --scale gpu --device cuda
     """
-    with outlives_its_reader(), _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
         from common.report import build
 
@@ -228,7 +229,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge the claims from the raw scores there are: paper, published, yours."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         chosen = papers.chosen(paper, scale)
@@ -243,7 +244,7 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write the page with verdicts, figures and pictures of every paper."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         page = build.write_page(list(papers.papers().values()))
@@ -259,7 +260,7 @@ def verify(
     renew: Annotated[bool, typer.Option(help="Write the stale ones anew instead.")] = False,
 ) -> None:
     """Recompute every committed table from raw scores; fail when one is stale."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         if renew:
@@ -282,7 +283,7 @@ def data(
     ] = False,
 ) -> None:
     """Fetch and prepare what a paper's scale needs."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.data.packages import data_root
 
         bad: list[str] = []
@@ -306,7 +307,7 @@ def pack(
     ] = None,
 ) -> None:
     """Write one archive of at most 40 MB with the data that a machine without a network needs."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         found = papers.find(paper)
         found.at(scale)
         path = out or papers.runs_root() / paper / "pack.tar"
@@ -321,7 +322,7 @@ def tune(
     jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
 ) -> None:  # fmt: skip
     """Try the settings that a paper's arms may differ in, on dev, with the same budget for every arm."""
-    with outlives_its_reader(), _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
         orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs)
@@ -330,7 +331,7 @@ def tune(
 @cli.command()
 def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
     """Copy your finished runs of a clean commit into the published results, weights and tables."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import results, scoring
         from common.report import build
 
@@ -349,7 +350,7 @@ def dashboard(
     upload: Annotated[bool, typer.Option(help="Replay the journals to W&B as well.")] = False,
 ) -> None:
     """Show your runs from their journals, newest values first; with --upload replay them to W&B."""
-    with _plain_errors():
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
         orchestrate.dashboard(upload=upload)

@@ -72,12 +72,15 @@ class TriStage(Schedule):
         return peak_lr * float(max(self.final_ratio, LEAST_RATIO) ** min(1.0, done))
 
 
+COSINE, TRI_STAGE = Cosine(), TriStage()
+
+
 @dataclass(frozen=True, kw_only=True)
 class InTurn(Schedule):
     """Two trainings in one: the schedule runs over the first steps, then once more over the rest."""
 
     first_steps: int
-    schedule: Schedule = Cosine()
+    schedule: Schedule = COSINE
 
     def __post_init__(self) -> None:
         _count("first_steps", self.first_steps)

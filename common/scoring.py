@@ -19,8 +19,10 @@ from torch import nn
 from common import checkpoint, results, runtime, starts
 from common.data.packages import file_sha256
 from common.files import write_atomically, writer_in_turn
+from common.measures import mean_of, median_of
 from common.output import outlives_its_reader
 from common.papers import ROOT, Paper
+from common.progress import progress
 from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
 
@@ -80,9 +82,10 @@ def _score(
     opened = _count_opening(folder, split)
     started = time.monotonic()
     items = []
-    for item in scored:
-        items.append(item)
-        _say(f"{name} seed {seed}: scored {item.id} ({len(items)})")
+    with progress(f"scoring {name} seed {seed}", None, "item") as bar:
+        for item in scored:
+            items.append(item)
+            bar.advance(note=item.id)
     score_s = time.monotonic() - started
     here = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
     # Where a run was trained is where it comes from; scoring may happen later and elsewhere.
@@ -178,16 +181,16 @@ def _count_opening(folder: Path, split: str) -> int:
 
 def totals(items: list[Item]) -> dict[str, float]:
     """Mean and median over items of each measure, per part: `photographs/psnr[...]/mean`."""
-    columns: dict[str, list[float]] = {}
+    columns: dict[tuple[str, str], list[float]] = {}
     for item in items:
         for measure, value in item.scores.items():
-            columns.setdefault(f"{item.part}/{measure}", []).append(value)
+            columns.setdefault((item.part, measure), []).append(value)
     summary: dict[str, float] = {}
-    for name, column in columns.items():
+    for place, column in columns.items():
         ordered = sorted(column)
         middle = len(ordered) // 2
         median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-        summary |= {f"{name}/mean": math.fsum(column) / len(column), f"{name}/median": median}
+        summary |= {mean_of(*place): math.fsum(column) / len(column), median_of(*place): median}
     return summary
 
 

@@ -266,6 +266,25 @@ def _json(text: str, path: str) -> Any:
         raise ValueError(f"{path}: {text!r} is no JSON: {error}") from error
 
 
+# ---- to texts
+
+
+def assignments(value: Any, path: str = "") -> list[str]:
+    """`key=value` texts of every setting, which `override` reads back: what a person would type to get them all."""
+    cls: type = type(value)
+    texts: list[str] = []
+    hints = of_type.hints(cls)
+    for key in of_type.fields(cls):
+        inner, place = getattr(value, key), _under(path, key)
+        if not dataclasses.is_dataclass(inner):
+            texts.append(f"{place}={_written(inner)}")
+            continue
+        if of_type.members(hints[key]) != (type(inner),):
+            texts.append(f"{place}={of_type.name_of(type(inner))}")
+        texts += assignments(inner, place)
+    return texts
+
+
 # ---- errors
 
 

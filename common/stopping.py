@@ -11,8 +11,11 @@ from types import FrameType
 
 # SLURM sends SIGUSR1 or SIGUSR2 before the time is up, a limit on CPU seconds sends SIGXCPU, a closed terminal SIGHUP.
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
-# These may be somebody else's already: nohup ignores SIGHUP, and submitit listens to SIGUSR2 itself.
-YIELDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+YIELDED = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+)  # to whoever listens already, as submitit to SIGUSR2
 
 
 @contextmanager
@@ -33,7 +36,10 @@ def stops_noted() -> Iterator[list[int]]:
     ):  # whoever runs us there handles its own signals
         yield caught
         return
-    noted = [each for each in STOPS if each not in YIELDED or signal.getsignal(each) == signal.SIG_DFL]
+    found = {number: signal.getsignal(number) for number in STOPS}
+    noted = [number for number in STOPS if number not in YIELDED or found[number] == signal.SIG_DFL]
+    if found[signal.SIGHUP] == signal.SIG_IGN:  # nohup
+        noted.remove(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in noted}
     try:
         yield caught

@@ -16,10 +16,11 @@ from torch.optim import AdamW, Optimizer
 
 from common import resuming, runtime
 from common.data.batching import load_batches
+from common.errors import Diverged, Interrupted
 from common.files import writer_in_turn
 from common.journal import Mirror
 from common.output import outlives_its_reader
-from common.recipe import Diverged, Interrupted, Recipe
+from common.recipe import Recipe
 from common.stopping import names, stops_noted
 from common.training_run import Trained, TrainingRun, identity, trained_weights
 

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from common import checkpoint, resuming, runtime, starts
+from common.errors import Diverged, Interrupted
 from common.journal import Journal
 from common.papers import ROOT
-from common.recipe import Diverged, Interrupted, Recipe, Shard
+from common.recipe import Recipe, Shard
 from common.results import provenance
 from common.resuming import Standing
 from common.starts import Start

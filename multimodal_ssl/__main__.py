@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from common.command import TOOL_SETTINGS, complain, plain_errors, progress
+from common.command import TOOL_SETTINGS, complain, plain_errors
+from common.progress import progress
 
 if TYPE_CHECKING:
     from multimodal_ssl.search.index import Index
@@ -66,13 +67,13 @@ def index(
         index = indexing.Index.begin(wanted)
         encode = indexing.encoder(trained.matcher().to(found.kind))
         counts: Counter[str] = Counter()
-        with progress(len(files), "video") as advance:
+        with progress("indexing", len(files), "video") as bar:
             for outcome in index.update(files, encode):
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
                 if outcome.what != "removed":
-                    advance()
+                    bar.advance()
         typer.echo(_summary(index, counts))
         if counts["failed"]:
             raise typer.Exit(1)
@@ -128,10 +129,11 @@ def search(
         matcher, question = searching.ask(trained, text, vocabulary)
         for note in filter(None, (notice, *question.notes)):
             typer.echo(f"note: {note}", err=True)
-        hits, num_windows = searching.search(held, matcher, question, top)
+        with progress("searching", held.num_videos, "video") as bar:
+            hits, num_windows = searching.search(held, matcher, question, top, bar.advance)
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
-        report = _report(held, trained.similarity, question, hits, num_windows)
+        report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)
         typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
         if explain:
             from multimodal_ssl.search import explain as explaining

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.command import TOOL_SETTINGS, complain, plain_errors, progress
+from common.command import TOOL_SETTINGS, complain, plain_errors
+from common.progress import progress
 
 if TYPE_CHECKING:
     from speech_adapters.inference.transcribe import Transcript
 
-ADAPTERS = Path(__file__).parent / "asr" / "weights"  # published adapter sets
 KEPT = "what was finished before is kept"
 
 app = typer.Typer(
@@ -78,13 +78,14 @@ def transcribe(
         import torch
 
         from common.runtime import find_device
+        from speech_adapters.checkpoints import by_name
         from speech_adapters.inference import recogniser as recognising
         from speech_adapters.inference import transcribe as transcribing
         from speech_adapters.inference.subtitles import targets
 
         chosen = {"txt": txt, "json": as_json, "srt": srt, "vtt": vtt}
         formats = [name for name, wanted in chosen.items() if wanted] or (["txt"] if out else [])
-        sets = _adapter_files(adapter or ())
+        sets = by_name.find_adapter_sets(adapter or ())
         _check_beam(lm, words, len(sets))
         found = find_device(device)
         recogniser = recognising.load(model, sets, torch.device(found.kind))
@@ -94,8 +95,8 @@ def transcribe(
             )
         outputs = targets(files, [v.label for v in recogniser.decoders], formats, out, overwrite=overwrite)
         failed = 0
-        with progress(transcribing.count_windows(files, recogniser), "window") as advance:
-            for done in transcribing.transcribe(files, recogniser, batch_s=batch_s, advance=advance):
+        with progress("transcribing", transcribing.count_windows(files, recogniser), "window") as bar:
+            for done in transcribing.transcribe(files, recogniser, batch_s=batch_s, advance=bar.advance):
                 if isinstance(done, transcribing.Failure):
                     failed += 1
                     complain(done.reason)
@@ -103,24 +104,6 @@ def transcribe(
                 for transcript in done:
                     _put(transcript, outputs, formats)
         _finish(failed, len(files))
-
-
-def _adapter_files(names: Sequence[str]) -> dict[str, Path]:
-    """Files of sets by the label that outputs bear."""
-    found: dict[str, Path] = {}
-    for name in names:
-        published, own = ADAPTERS / f"{name}.safetensors", Path(name).expanduser()
-        if not published.exists() and not own.is_file():
-            known = ", ".join(sorted(path.stem for path in ADAPTERS.glob("*.safetensors")))
-            raise ValueError(
-                f"no adapter set {name!r}: published ones are {known or 'none here yet'}; train them with "
-                "`make reproduce-asr-adapters`, or give the path of a set's .safetensors"
-            )
-        label = name if published.exists() else own.stem
-        if label in found:
-            raise ValueError(f"adapter sets must differ by name, got {label} twice")
-        found[label] = published if published.exists() else own
-    return found
 
 
 def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:
@@ -188,9 +171,9 @@ def encode(
         encoder = encoding.load(model, layer, torch.device(find_device(device).kind))
         encoding.prepare_folder(encoder, list(targets.values()), out, overwrite=overwrite)
         failed = 0
-        with progress(len(files), "file") as advance:
+        with progress("encoding", len(files), "file") as bar:
             for done in encoding.encode(targets, encoder, overwrite=overwrite, whole_s=whole_s):
-                advance()
+                bar.advance()
                 if isinstance(done, encoding.Failure):
                     failed += 1
                     complain(done.reason)

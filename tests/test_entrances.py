@@ -146,3 +146,11 @@ def test_changes_begin_with_what_is_not_released_and_hold_this_version():
     titles = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert titles[0] == "Unreleased"
     assert PYPROJECT["project"]["version"] == titles[1]
+
+
+def test_every_word_of_the_glossary_has_one_line_and_is_found_by_the_alphabet():
+    tables = [re.findall(r"^\| ([a-z -]+) \| .+ \|$", part, re.MULTILINE)[1:]
+              for part in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").split("\n## ")[1:]]  # fmt: skip
+    words = list(itertools.chain.from_iterable(tables))
+    assert len(words) == len(set(words)) > 30
+    assert [sorted(table) for table in tables] == tables

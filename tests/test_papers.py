@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from common import orchestrate, papers, results, run
 from common.papers import Paper, Scale, Search
-from common.recipe import Experiment, Recipe
+from common.recipe import Experiment, Recipe, name_of
 from common.report import build
+from common.settings import assignments, decode, encode, override
 
 SLUGS = ("asr-adapters", "continual-pretraining", "fine-grained-ssl", "extreme-vsr")
 EVERY = [(slug, scale) for slug in SLUGS for scale in papers.SCALES]
@@ -41,7 +42,7 @@ def test_an_unknown_scale_or_recipe_is_one_sentence_everywhere(slug):
     for line in (("train", slug, "X"), ("score", slug, "X"), ("reproduce", slug), ("data", slug), ("pack", slug),
                  ("tune", slug), ("publish", slug), ("claims", slug)):  # fmt: skip
         code, said = _call(*line, "--scale", "big")
-        assert (code, said) == (2, "scale must be one of smoke, mini, gpu, paper, got 'big'\n"), line
+        assert (code, said) == (2, "error: scale must be one of smoke, mini, gpu, paper, got 'big'\n"), line
     for verb in ("train", "score"):
         code, said = _call(verb, slug, "X", "--scale", "smoke")
         assert (code, f"{slug} has no recipe 'X' at scale smoke; known: " in said) == (2, True)
@@ -52,6 +53,35 @@ def test_a_scale_may_only_name_recipes_that_it_has():
         Scale(recipes={}, seeds=1, weights={"a": "NONE"})
     with pytest.raises(ValueError, match="lacks WIDE"):
         Scale(recipes={}, seeds=1, search=Search(arms=("WIDE",), settings={}, measure=""))
+
+
+@pytest.mark.parametrize(("slug", "scale"), EVERY)
+def test_settings_come_back_from_json_and_from_the_texts_that_are_printed_of_them(slug, scale):
+    preset = papers.find(slug).scales.get(scale)
+    recipes = list(preset.every_recipe.values()) if preset else []
+    for recipe in recipes:
+        assert decode(type(recipe), json.loads(json.dumps(encode(recipe)))) == recipe
+        other = next(one for one in reversed(recipes) if type(one) is type(recipe))
+        assert override(other, assignments(recipe)) == recipe
+
+
+def test_printed_settings_are_of_the_run_that_would_be_trained_and_nothing_is_done(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+    changed = ("--set", "peak_lr=0.5", "--set", "workers=3")
+    for verb in ("train", "score"):
+        code, said = _call(
+            verb, "asr-adapters", "ADAPTERS_EN", "--scale", "mini", *changed, "--print-settings"
+        )
+        lines = said.splitlines()
+        recipe = override(papers.find("asr-adapters").recipe("ADAPTERS_EN", "mini"), changed[1::2])
+        assert (code, lines[0]) == (0, f"# ADAPTERS_EN-set-{recipe.settings_hash()}")
+        assert {"peak_lr=0.5", "arm.bottleneck=64", "workers=3"} <= set(lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_change_no_number_rename_no_run():
+    recipe = papers.find("extreme-vsr").recipe("WIDE", "mini")
+    assert name_of("WIDE", override(recipe, ["workers=3", "log_every=7", "cost_s=1"]), recipe) == "WIDE"
 
 
 # ---- every command, in the order in which a person meets them

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from common.command import TOOL_SETTINGS, plain_errors, progress
+from common.command import TOOL_SETTINGS, plain_errors
+from common.progress import progress
 
 app = typer.Typer(
     help="x16 video super-resolution: enlarge a video, score a result, make the challenge's input.",
@@ -52,9 +53,9 @@ def upscale(
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)
         rate_hz = None if rate is None else Fraction(rate).limit_denominator(1001)
-        with progress(footage.num_frames) as advance:
+        with progress("enlarging", footage.num_frames, "frame") as bar:
             count = enlarge(
-                footage, target, network.to(found.kind), rate_hz=rate_hz, crf=crf, advance=advance
+                footage, target, network.to(found.kind), rate_hz=rate_hz, crf=crf, advance=bar.advance
             )
         size = f"{footage.width}x{footage.height} to {footage.width * 16}x{footage.height * 16}"
         typer.echo(f"{target}: {count} frames, {size}, by {model}")
@@ -89,8 +90,8 @@ def score(
         network = score_kit.load_lpips() if lpips else None
         counts = [pair.hr.num_frames for pair in pairs]
         total = None if None in counts else sum(count or 0 for count in counts)
-        with progress(total) as advance:
-            scored = [score_kit.score(pair, network, advance) for pair in pairs]
+        with progress("scoring", total, "frame") as bar:
+            scored = [score_kit.score(pair, network, bar.advance) for pair in pairs]
         report = score_kit.report(scored)
         typer.echo(json.dumps(report, indent=1) if as_json else score_kit.table(scored))
         if plot:
@@ -122,8 +123,8 @@ def degrade(
             )
         check_target(source, target)
         footage = Footage.open(source)
-        with progress(footage.num_frames) as advance:
-            count = degrade_footage(footage, target, advance=advance)
+        with progress("making small", footage.num_frames, "frame") as bar:
+            count = degrade_footage(footage, target, advance=bar.advance)
         width, height = footage.width // 16, footage.height // 16
         cut = (width * 16, height * 16) != (footage.width, footage.height)
         typer.echo(

@@ -12,14 +12,25 @@ from functools import partial
 from common.bootstrap import Arms
 from common.claims import Claim
 from common.kinds import Superior
+from common.measures import Measure
 from common.sample import Drawn
+from video_sr.measures import (
+    CLIPS,
+    CONSISTENCY,
+    PHOTOGRAPHS,
+    PSNR,
+    SSIM,
+    STRUCTURE,
+    TEMPORAL,
+    VID3OC,
+    of_copies,
+)
 
-PSNR, SSIM = "psnr[rgb,crop0,u8]", "ssim[rgb,crop0,u8,gauss11]"
-STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"
-TEMPORAL, CONSISTENCY = "tdiff[rgb,u8]", "lr-psnr[rgb,crop0,u8]"
-PSNR_OF_COPIES = f"copies/{PSNR}"  # with copies of the middle frame in place of its neighbours
 JUDGED = ("mini", "gpu", "paper")
-UNSEEN = ("photographs", "vid3oc")  # what stands for the challenge's test set: at `paper` the set itself
+UNSEEN = (
+    PHOTOGRAPHS.name,
+    VID3OC.name,
+)  # what stands for the challenge's test set: at `paper` the set itself
 NOT_AT_PAPER = {
     "paper": "at this scale the test set is Vid3oC, real recordings throughout; see the claims above"
 }
@@ -32,19 +43,19 @@ CONSISTENT_DB = 40.0
 # Every margin is a mean over groups (pictures, recordings) of the mean over their clips.
 
 
-def gain(arm: str, over: str, measure: str, sign: float = 1.0) -> Callable[[Arms], Drawn]:
+def gain(arm: str, over: str, measure: Measure, sign: float = 1.0) -> Callable[[Arms], Drawn]:
     """Margin: how much more of a measure one arm has than another on the same items; -1 for how much less."""
-    return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure] - arms[over][measure]))
+    return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure.name] - arms[over][measure.name]))
 
 
-def own_gain(arm: str, measure: str, other: str) -> Callable[[Arms], Drawn]:
+def own_gain(arm: str, measure: Measure, other: Measure) -> Callable[[Arms], Drawn]:
     """Margin: how much more of a measure an arm has than of another measure of its own."""
-    return lambda arms: arms[arm].group_mean(arms[arm][measure] - arms[arm][other])
+    return lambda arms: arms[arm].group_mean(arms[arm][measure.name] - arms[arm][other.name])
 
 
-def bar(arm: str, measure: str, height: float, sign: float = 1.0) -> Callable[[Arms], Drawn]:
+def bar(arm: str, measure: Measure, height: float, sign: float = 1.0) -> Callable[[Arms], Drawn]:
     """Margin: how far a measure is above a bar; with sign -1, below it."""
-    return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure] - height))
+    return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure.name] - height))
 
 
 _question = partial(
@@ -64,7 +75,7 @@ CLAIMS = (
         reads=("BICUBIC",),
         kind=Superior(),
         margin=bar("BICUBIC", STRUCTURE, STRUCTURE_BAR, -1),
-        unit="SSIM",
+        unit=STRUCTURE.unit,
         parts=UNSEEN,
         scales=JUDGED,
         not_testable=NOT_AT_SMOKE,
@@ -79,7 +90,7 @@ CLAIMS = (
         reads=("PERCEPTUAL", "WIDE"),
         kind=Superior(),
         margin=gain("WIDE", "PERCEPTUAL", PSNR),
-        unit="dB",
+        unit=PSNR.unit,
         parts=UNSEEN,
         scales=("paper",),
         not_testable=NOT_AT_SMOKE
@@ -94,7 +105,7 @@ CLAIMS = (
         paper=REMEMBERED,
         reads=("EVESRNET", "BICUBIC"),
         margin=gain("EVESRNET", "BICUBIC", PSNR),
-        unit="dB",
+        unit=PSNR.unit,
         headline=True,
     ),
     _question(
@@ -103,7 +114,7 @@ CLAIMS = (
         paper=REMEMBERED,
         reads=("EVESRNET", "BICUBIC"),
         margin=gain("EVESRNET", "BICUBIC", SSIM),
-        unit="SSIM",
+        unit=SSIM.unit,
     ),
     _question(
         id="learned-real",
@@ -111,9 +122,9 @@ CLAIMS = (
         "motion alone.",
         reads=("EVESRNET", "BICUBIC"),
         margin=gain("EVESRNET", "BICUBIC", PSNR),
-        parts=("clips",),
+        parts=(CLIPS.name,),
         not_testable=NOT_AT_SMOKE | NOT_AT_PAPER,
-        unit="dB",
+        unit=PSNR.unit,
     ),
     _question(
         id="single-frame",
@@ -121,7 +132,7 @@ CLAIMS = (
         paper="remembered: CET CVLab 21.77 dB, bicubic 20.69 dB, unverified",
         reads=("WIDE", "BICUBIC"),
         margin=gain("WIDE", "BICUBIC", PSNR),
-        unit="dB",
+        unit=PSNR.unit,
     ),
     _question(
         id="several-frames-trained",
@@ -129,37 +140,37 @@ CLAIMS = (
         "trained and tested on copies of the middle one.",
         reads=("EVESRNET", "COPIES"),
         margin=gain("EVESRNET", "COPIES", PSNR),
-        unit="dB",
+        unit=PSNR.unit,
     ),
     _question(
         id="several-frames-tested",
         says="The gain comes from the neighbours: the trained EVESRNet loses PSNR when its window holds "
         "copies of the middle frame.",
         reads=("EVESRNET",),
-        margin=own_gain("EVESRNET", PSNR, PSNR_OF_COPIES),
-        unit="dB",
+        margin=own_gain("EVESRNET", PSNR, of_copies(PSNR)),
+        unit=PSNR.unit,
     ),
     _question(
         id="several-frames-real",
         says="Several frames beat one on real recordings as well.",
         reads=("EVESRNET", "COPIES"),
         margin=gain("EVESRNET", "COPIES", PSNR),
-        parts=("clips",),
+        parts=(CLIPS.name,),
         not_testable=NOT_AT_SMOKE | NOT_AT_PAPER,
-        unit="dB",
+        unit=PSNR.unit,
     ),
     _question(
         id="steady",
         says="The output is steadier over time than bicubic's: its frame-to-frame changes are nearer to the truth's.",
         reads=("EVESRNET", "BICUBIC"),
         margin=gain("EVESRNET", "BICUBIC", TEMPORAL, sign=-1),
-        unit="8-bit levels",
+        unit=TEMPORAL.unit,
     ),
     _question(
         id="keeps-input",
         says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB (our bar).",
         reads=("EVESRNET",),
         margin=bar("EVESRNET", CONSISTENCY, CONSISTENT_DB),
-        unit="dB",
+        unit=CONSISTENCY.unit,
     ),
 )

@@ -1,119 +1,257 @@
-"""Published video corpora in their own layout, and plain folders: sequences of RGB frames read by index range.
+"""What networks are trained and scored on, as settings; what reads files is imported once it is asked for.
 
-DATA_ROOT/vid3oc/{train,validation,test}/NAME.mp4           or NAME/%06d.png
-DATA_ROOT/reds/train_sharp/000/00000000.png ...             and val_sharp/
-any folder of videos or of folders of frames
+A corpus names its items, makes an example of each and says what is scored. A further one is one more class.
 """
 
-from collections.abc import Callable, Iterator
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from jaxtyping import UInt8
+from common.data.order import Draw
+from common.measures import Part
+from video_sr import measures
 
-from common.data.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, MediaError
-from common.data.pictures import read_image
-from common.data.video import probe, read_frames
+if TYPE_CHECKING:
+    from numpy import ndarray
 
-# The four sequences of REDS' train set that papers test on [EDVR, §4.1].
-REDS4 = ("000", "011", "015", "020")
-SPLITS = ("train", "dev", "test")
-
-Frames = Iterator[UInt8[np.ndarray, "height width 3"]]
+    from video_sr.data import ScoredSequence
+    from video_sr.layouts import FrameSequence
 
 
-@dataclass(frozen=True)
-class Sequence:
-    """One video, or one folder of frames."""
+@dataclass(frozen=True, kw_only=True)
+class Corpus(ABC):
+    """Frames to train on and to score on, split so that nothing scored was trained on."""
 
-    id: str
-    keys: tuple[str, ...]  # what no split may cut
-    num_frames: int | None  # exact for a folder of frames; what the container claims for a video
-    read: Callable[[int, int | None], Frames]  # (start, stop): RGB frames, stop exclusive, None: to the end
+    @abstractmethod
+    def num_items(self, seed: int) -> int:
+        """How many items an epoch has."""
 
+    @abstractmethod
+    def item_id(self, seed: int, draw: Draw) -> str:
+        """Name of a drawn item; nothing is loaded."""
 
-def vid3oc(root: Path, split: str) -> list[Sequence]:
-    """Vid3oC [Kim19]: its `validation` set is our dev."""
-    names = {"train": "train", "dev": "validation", "test": "test"}
-    return folder(root / "vid3oc" / names[_known(split)], prefix=f"vid3oc-{split}-")
+    @abstractmethod
+    def example(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+        """One augmented training example, a function of its arguments alone.
 
+        Returns:
+            low-resolution frames (num_frames, patch, patch, 3) and the truth of the middle one, both uint8.
+        """
 
-def reds(root: Path, split: str) -> list[Sequence]:
-    """REDS [Nah19]: REDS4 is test and never in train; the official validation set is dev."""
-    base = root / "reds" / ("val_sharp" if _known(split) == "dev" else "train_sharp")
-    prefix = "reds-val-" if split == "dev" else "reds-train-"
-    found = folder(base, prefix=prefix)
-    if split == "dev":
-        return found
-    test = {prefix + name for name in REDS4}
-    if split == "test" and (missing := test - {sequence.id for sequence in found}):
-        raise ValueError(
-            f"REDS4 needs {', '.join(REDS4)} in {base}; missing are {', '.join(sorted(missing))}"
-        )
-    return [sequence for sequence in found if (sequence.id in test) == (split == "test")]
+    @abstractmethod
+    def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
+        """What is scored of "dev" or "test"."""
 
+    def check(self, *, num_frames: int, patch: int) -> None:  # noqa: B027  a default that allows everything
+        """Raises ValueError for a training window that no example can have."""
 
-def folder(path: Path, prefix: str = "") -> list[Sequence]:
-    """Every video and every folder of frames directly inside `path`, sorted by name; ids are the names.
+    def prepare(self) -> None:  # noqa: B027  a default that does nothing
+        """Fetches and prepares it; at once where that was done."""
 
-    Raises:
-        ValueError: no such folder, nothing usable in it, the same name twice, or a gap in numbered frames.
-    """
-    if not path.is_dir():
-        raise ValueError(f"{path} is no folder; place the sequences there or set DATA_ROOT")
-    found = [sequence for child in sorted(path.iterdir()) if (sequence := _sequence(child, prefix))]
-    if not found:
-        raise ValueError(f"{path} holds no video ({', '.join(VIDEO_SUFFIXES)}) and no folder of frames")
-    ids = [sequence.id for sequence in found]
-    if len(set(ids)) < len(ids):
-        raise ValueError(f"{path} holds the same name twice: {sorted({i for i in ids if ids.count(i) > 1})}")
-    return found
+    def manifest_sha256(self) -> str:
+        """Hash of what it is made of; empty where that is made up or lies in a folder of the user's."""
+        return ""
+
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        """ "id: reason" of all that was left out because it could not be read, and its share in 0..1."""
+        return (), 0.0
+
+    def departures(self) -> tuple[str, ...]:
+        """In what it differs from the paper's, one sentence each."""
+        return ("Not run on Vid3oC: no number here compares with the paper's tables.",)
 
 
-def _known(split: str) -> str:
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    return split
+@dataclass(frozen=True, kw_only=True)
+class Textures(Corpus):
+    """Made-up textures that move; no file is read."""
+
+    def num_items(self, seed: int) -> int:
+        from video_sr import textures
+
+        return textures.NUM_TEXTURES
+
+    def item_id(self, seed: int, draw: Draw) -> str:
+        return f"texture-{draw.item}"
+
+    def example(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+        from video_sr import textures
+
+        return textures.sample(draw, num_frames=num_frames, patch=patch)
+
+    def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
+        from video_sr import textures
+
+        return textures.sequences()
 
 
-def _sequence(path: Path, prefix: str) -> Sequence | None:
-    if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-        name = prefix + path.stem
-        return Sequence(name, (f"recording:{name}",), probe(path).num_frames, partial(read_frames, path))
-    frames = frame_files(path) if path.is_dir() else []
-    if not frames:
-        return None
-    name = prefix + path.name
-    return Sequence(name, (f"recording:{name}",), len(frames), partial(_read_folder, path, frames))
+# ---- camera motion over photographs
 
 
-def frame_files(path: Path) -> list[Path]:
-    """Picture files in order: by number where all names are numbers, then without a gap; else by name."""
-    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
-    if not all(file.stem.isdigit() for file in files):
-        return files
-    files.sort(key=lambda file: int(file.stem))
-    for before, after in pairwise(files):
-        if int(after.stem) != int(before.stem) + 1:
+@dataclass(frozen=True, kw_only=True)
+class Photographs(Corpus, ABC):
+    """Camera motion over photographs for training; the same, uncompressed stills and real recordings for scoring."""
+
+    clips: int = 48  # of each photograph in an epoch
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ValueError(f"clips must be 1 or more, got {self.clips}")
+
+    def num_items(self, seed: int) -> int:
+        from video_sr import samples
+
+        return len(samples.clip_ids(seed, self.clips))
+
+    def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
+        from video_sr import data
+
+        return data.sequences(split, seed)
+
+    def prepare(self) -> None:
+        from video_sr import data
+
+        data.prepare(self.clips)
+
+    def manifest_sha256(self) -> str:
+        from video_sr import data
+
+        return data.manifest_sha256()
+
+    def bad_items(self) -> tuple[tuple[str, ...], float]:
+        from video_sr import data, shots
+
+        bad = tuple(f"{id_}: {reason}" for id_, reason in data.bad_shots())
+        return bad, len(bad) / len(shots.listed())
+
+    def departures(self) -> tuple[str, ...]:
+        still = "Trained on camera motion over still photographs: real parallax and object motion are absent."
+        return (*super().departures(), still)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedClips(Photographs):
+    """Clips that are made once, for machines with few cores."""
+
+    def check(self, *, num_frames: int, patch: int) -> None:
+        from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
+
+        if not (1 <= num_frames <= PREPARED_FRAMES and num_frames % 2 and 1 <= patch <= PREPARED_PATCH):
             raise ValueError(
-                f"{path}: frames must be numbered without a gap, {after.name} follows {before.name}"
+                f"prepared clips hold an odd number of frames up to {PREPARED_FRAMES} "
+                f"and patches up to {PREPARED_PATCH}, got {num_frames} and {patch}"
             )
-    return files
+
+    def item_id(self, seed: int, draw: Draw) -> str:
+        from video_sr import samples
+
+        photograph, number = samples.clip_ids(seed, self.clips)[draw.item]
+        return f"{photograph}/clip{number}"
+
+    def example(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+        from video_sr import samples
+
+        return samples.prepared(seed, draw, clips=self.clips, num_frames=num_frames, patch=patch)
 
 
-def _read_folder(path: Path, files: list[Path], start: int = 0, stop: int | None = None) -> Frames:
-    stop = len(files) if stop is None else stop
-    if not 0 <= start < stop <= len(files):
-        raise MediaError(path, f"has frames 0:{len(files)}, asked for {start}:{stop}")
-    shape = None
-    for file in files[start:stop]:
-        frame = read_image(file)
-        if shape not in (None, frame.shape):
-            raise MediaError(
-                file, f"frames of a sequence must have one size, got {frame.shape} after {shape}"
+@dataclass(frozen=True, kw_only=True)
+class LiveClips(Photographs):
+    """Clips that are made while training, each seen once, for machines with cores to spare."""
+
+    def item_id(self, seed: int, draw: Draw) -> str:
+        from video_sr import samples
+
+        return f"{samples.photograph_of(seed, draw).id}/live{draw.position}"
+
+    def example(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+        from video_sr import samples
+
+        return samples.live(seed, draw, num_frames=num_frames, patch=patch)
+
+
+# ---- published corpora
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published(Corpus, ABC):
+    """Real footage under `DATA_ROOT` in the layout and split that it is published with."""
+
+    @abstractmethod
+    def listed(self, root: Path, split: str) -> list[FrameSequence]:
+        """Its sequences of "train", "dev" or "test" under a data root."""
+
+    @property
+    @abstractmethod
+    def part(self) -> Part:
+        """The part of the scores that is of this corpus."""
+
+    def sequences(self, split: str) -> list[FrameSequence]:
+        """Its sequences of "train", "dev" or "test".
+
+        Raises:
+            ValueError: none are there, with the folder that was looked in.
+        """
+        from common.data.packages import data_root
+
+        found = self.listed(data_root(), split)
+        if not found:
+            raise ValueError(
+                f"no {split} sequences of {self.part.words} under {data_root()}; set DATA_ROOT to where it lies"
             )
-        shape = frame.shape
-        yield frame
+        return found
+
+    def num_items(self, seed: int) -> int:
+        return len(_trained(self))
+
+    def item_id(self, seed: int, draw: Draw) -> str:
+        return _trained(self)[draw.item].id
+
+    def example(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+        from video_sr import samples
+
+        return samples.footage(_trained(self)[draw.item], draw, num_frames=num_frames, patch=patch)
+
+    def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
+        from video_sr import data
+
+        return (data.whole(sequence, self.part.name) for sequence in self.sequences(split))
+
+
+@cache
+def _trained(corpus: Published) -> list[FrameSequence]:
+    return corpus.sequences("train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vid3oC(Published):
+    """The challenge's own corpus [Kim19]."""
+
+    @property
+    def part(self) -> Part:
+        return measures.VID3OC
+
+    def listed(self, root: Path, split: str) -> list[FrameSequence]:
+        from video_sr import layouts
+
+        return layouts.vid3oc(root, split)
+
+    def departures(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class REDS(Published):
+    """Another corpus of real motion [Nah19]."""
+
+    @property
+    def part(self) -> Part:
+        return measures.REDS
+
+    def listed(self, root: Path, split: str) -> list[FrameSequence]:
+        from video_sr import layouts
+
+        return layouts.reds(root, split)

@@ -9,11 +9,9 @@ recordings too small to stand for video serve for development. `paper` trains on
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import sys
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -25,24 +23,29 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from common.data.arrays import save_array
 from common.data.manifest import Bad, check_bad_share
+from common.data.media import MediaError
 from common.data.packages import data_root, file_sha256
+from common.data.packs import open_pack, write_pack
 from common.data.splits import check_disjoint, components, even_folds
-from common.data.video import MediaError
 from common.files import only_writer, write_atomically
-from video_sr import corpora, sources
+from common.progress import tracked
+from video_sr import shots
+from video_sr.challenge import FACTOR
+from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
-from video_sr.sources import Source
+from video_sr.shots import Shot
 
 SALT = "aim-2020-x16"
 NUM_FOLDS = 6  # one for dev, five that take turns as the test
 SHORT_SIDES = (720, 1080, 1440)  # pixels to which pictures are reduced for training, never enlarged
+PREPARED_FRAMES, PREPARED_PATCH = 5, 20  # frames of a prepared clip; low-resolution pixels a side
 TEST_SHORT_SIDE = 1080
 TEST_FRAME = (720, 1280)
 TEST_GRID = 16  # pixels that both sides of a frame are multiples of
 SCORED_FRAMES = 2  # neighbours, so that flicker can be measured
 CONTEXT_FRAMES = 3  # true frames before and after the scored ones, as many as the widest window needs
-POOL_FRAMES, POOL_PATCH = 5, 20  # frames of a clip; low-resolution pixels a side
 TEST_MOTIONS = {
     "pan": Motion(warped_share=0, object_share=0, cut_share=0, still_share=0),
     "handheld": Motion(warped_share=1, object_share=0, cut_share=0, still_share=0, jitter_px=3),
@@ -50,8 +53,8 @@ TEST_MOTIONS = {
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """One test item: high-resolution frames, of which the middle ones are scored."""
+class ScoredSequence:
+    """One item of a dev or test set: high-resolution frames, and which of them are scored."""
 
     id: str
     group: str
@@ -65,11 +68,11 @@ class Sequence:
 
 @cache
 def _folds() -> dict[str, int]:
-    entries = sources.manifest("photographs").entries
+    entries = shots.manifest("photographs").entries
     return even_folds(components(entries), SALT, NUM_FOLDS)
 
 
-def photographs(split: str, seed: int) -> tuple[Source, ...]:
+def photographs(split: str, seed: int) -> tuple[Shot, ...]:
     """Photographs of "train", "dev" or "test" as seen by a seed. Dev is the same for every seed."""
     test_fold = 1 + seed % (NUM_FOLDS - 1)
     wanted = {"dev": {0}, "test": {test_fold}, "train": set(range(1, NUM_FOLDS)) - {test_fold}}
@@ -77,48 +80,49 @@ def photographs(split: str, seed: int) -> tuple[Source, ...]:
         raise ValueError(f"split must be train, dev or test, got {split!r}")
     bad = _bad_ids()
     return tuple(
-        s for s in sources.sources("photographs") if _folds()[s.id] in wanted[split] and s.id not in bad
+        s for s in shots.listed("photographs") if _folds()[s.id] in wanted[split] and s.id not in bad
     )
 
 
 def _bad_ids() -> set[str]:
-    return {id_ for id_, _ in bad_sources()}
+    return {id_ for id_, _ in bad_shots()}
 
 
-def _shots(split: str) -> tuple[Source, ...]:
+def _never_trained_on(split: str) -> tuple[Shot, ...]:
     """Stills and clips beside the photographs. Small recordings are dev, all else is test."""
-    small = {key for s in sources.sources("clips") if sources.is_small(s) for key in s.keys}
-    rest = sources.sources("lossless", "clips", "animated")
+    small = {key for s in shots.listed("clips") if shots.is_small(s) for key in s.keys}
+    rest = shots.listed("lossless", "clips", "animated")
     bad = _bad_ids()
     return tuple(s for s in rest if bool(small & set(s.keys)) == (split == "dev") and s.id not in bad)
 
 
 def check_splits(seed: int) -> None:
     """Raises SplitLeak when a scene, a recording or a file stands on two sides."""
-    listed = {entry.id: entry for entry in sources.manifest().entries}
+    listed = {entry.id: entry for entry in shots.manifest().entries}
     sides = {
         "train": photographs("train", seed),
-        "dev": (*photographs("dev", seed), *_shots("dev")),
-        "test": (*photographs("test", seed), *_shots("test")),
+        "dev": (*photographs("dev", seed), *_never_trained_on("dev")),
+        "test": (*photographs("test", seed), *_never_trained_on("test")),
     }
-    check_disjoint(**{side: [listed[source.id] for source in chosen] for side, chosen in sides.items()})
+    check_disjoint(**{side: [listed[shot.id] for shot in chosen] for side, chosen in sides.items()})
 
 
 @cache  # asked for by every training example
 def manifest_sha256() -> str:
-    """Hash of every source's content hash, of the split and of how clips are made of them."""
+    """Hash of every shot's content hash, of the split and of how clips are made of them."""
     motions = [asdict(motion) for motion in (Motion(), *TEST_MOTIONS.values())]
     tested = [TEST_SHORT_SIDE, TEST_FRAME, SCORED_FRAMES, CONTEXT_FRAMES]
-    made = json.dumps([SALT, NUM_FOLDS, SHORT_SIDES, POOL_FRAMES, POOL_PATCH, _POOL_VERSION, motions, tested])
-    return hashlib.sha256((sources.manifest().sha256 + made).encode()).hexdigest()
+    made = json.dumps(
+        [SALT, NUM_FOLDS, SHORT_SIDES, PREPARED_FRAMES, PREPARED_PATCH, _CLIPS_VERSION, motions, tested]
+    )
+    return hashlib.sha256((shots.manifest().sha256 + made).encode()).hexdigest()
 
 
 # ---- preparation
 
-MOST_PACK_BYTES = 40_000_000
-MOST_BAD = 0.1  # share of sources that may be bad before preparation stops
-PACK_NOTE = "pack.json"  # in the data root of a machine that got its data from `make pack-extreme-vsr`
-_POOL_VERSION = 2  # raise when `motion.py` changes what a seed gives
+MOST_BAD = 0.1  # share of shots that may be bad before preparation stops
+PACK = "extreme-vsr"
+_CLIPS_VERSION = 2  # raise when `motion.py` changes what a seed gives
 
 
 def prepared_folder() -> Path:
@@ -131,7 +135,7 @@ def prepare(clips: int) -> None:
 
     Raises:
         FetchError: a package that cannot be had.
-        ValueError: more than a tenth of the sources are bad; they are listed.
+        ValueError: more than a tenth of the shots are bad; they are listed.
     """
     marker = _marker(clips)
     if marker.exists():
@@ -140,24 +144,21 @@ def prepare(clips: int) -> None:
         if marker.exists():
             return
         _say(
-            f"extreme-vsr: {sources.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
+            f"extreme-vsr: {shots.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
             f"{1 + clips / 90:.1f} GB on disk in {data_root()}"
         )
         # A packed machine trains; what is scored, on real clips and uncompressed stills, is scored elsewhere.
-        parts = sources.PARTS if scorable() else ("photographs",)
-        sources.fetch_sources(None, *parts)
+        parts = shots.PARTS if scorable() else ("photographs",)
+        shots.fetch_packages(None, *parts)
         check_splits(0)
-        _say("decoding photographs and making training clips")
-        listed = sources.sources(*parts)
-        todo = [source for source in listed if source.part == "photographs"]
-        bad = [fault for source in listed if source not in todo and (fault := _altered(source))]
+        listed = shots.listed(*parts)
+        todo = [shot for shot in listed if shot.part == "photographs"]
+        bad = [fault for shot in listed if shot not in todo and (fault := _altered(shot))]
         marker.parent.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             made = pool.map(partial(_prepare_photograph, marker.parent, clips), todo)
-            for number, fault in enumerate(made, 1):
+            for fault in tracked(made, "making training clips", len(todo), "photograph"):
                 bad += [fault] if fault else []
-                if number % 10 == 0 or number == len(todo):
-                    _say(f"{number} of {len(todo)} photographs, {len(bad)} sources bad")
         for fault in bad:
             _say(f"bad, left out: {fault}")
         check_bad_share(bad, len(listed), MOST_BAD)
@@ -165,61 +166,65 @@ def prepare(clips: int) -> None:
 
 
 def _marker(clips: int) -> Path:
-    """Written last, with what was bad."""
+    """Written last, with what was bad; another name would make everybody prepare anew."""
     return prepared_folder() / f"bad-sources-{clips}.json"
 
 
-def bad_sources() -> tuple[tuple[str, str], ...]:
-    """(id, reason) of the sources that could not be used when the clips were made."""
+def bad_shots() -> tuple[tuple[str, str], ...]:
+    """(id, reason) of the shots that could not be used when the clips were made."""
     found = sorted(prepared_folder().glob("bad-sources-*.json"))
     return tuple(
         dict.fromkeys((id_, reason) for path in found for id_, reason in json.loads(path.read_text()))
     )
 
 
-def _altered(source: Source) -> Bad | None:
-    """What is wrong with a source's file, if anything: packages may change, and these bytes are what was seen."""
-    path = sources.file_of(source)
+def _altered(shot: Shot) -> Bad | None:
+    """What is wrong with a shot's file, if anything: packages may change, and these bytes are what was seen."""
+    path = shots.file_of(shot)
     if not path.is_file():
-        return Bad(source.id, str(path), "no such file")
+        return Bad(shot.id, str(path), "no such file")
     found = file_sha256(path)
     return (
         None
-        if found == source.sha256
-        else Bad(source.id, str(path), f"sha256 must be {source.sha256}, got {found}")
+        if found == shot.sha256
+        else Bad(shot.id, str(path), f"sha256 must be {shot.sha256}, got {found}")
     )
 
 
-def _prepare_photograph(folder: Path, clips: int, source: Source) -> Bad | None:
+def _prepare_photograph(folder: Path, clips: int, shot: Shot) -> Bad | None:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from video_sr.protocol import SCALE, degrade
+    from video_sr.protocol import degrade
 
     torch.set_num_threads(1)
-    if fault := _altered(source):
+    if fault := _altered(shot):
         return fault
     try:
-        picture = sources.load_photograph(source)
+        picture = shots.load_photograph(shot)
     except MediaError as error:
-        return Bad(source.id, str(sources.file_of(source)), str(error))
+        return Bad(shot.id, str(shots.file_of(shot)), str(error))
     with threadpool_limits(1):
         reduced = [reduce_to(picture, side) for side in SHORT_SIDES if side <= min(picture.shape[:2])]
         for side, array in zip(SHORT_SIDES, reduced, strict=False):
-            _save_array(folder / f"{source.id}-{side}.npy", array)
-        size = (POOL_PATCH + 4) * SCALE  # two low-resolution pixels around, which borders would spoil
-        inside, outer = slice(2, 2 + POOL_PATCH), slice(2 * SCALE, (2 + POOL_PATCH) * SCALE)
-        low = np.empty((clips, POOL_FRAMES, POOL_PATCH, POOL_PATCH, 3), np.uint8)
-        high = np.empty((clips, POOL_PATCH * SCALE, POOL_PATCH * SCALE, 3), np.uint8)
+            save_array(folder / f"{shot.id}-{side}.npy", array)
+        size = (PREPARED_PATCH + 4) * FACTOR  # two low-resolution pixels around, which borders would spoil
+        inside, outer = slice(2, 2 + PREPARED_PATCH), slice(2 * FACTOR, (2 + PREPARED_PATCH) * FACTOR)
+        low = np.empty((clips, PREPARED_FRAMES, PREPARED_PATCH, PREPARED_PATCH, 3), np.uint8)
+        high = np.empty((clips, PREPARED_PATCH * FACTOR, PREPARED_PATCH * FACTOR, 3), np.uint8)
         for number in range(clips):
-            rng = np.random.default_rng([*hashlib.sha256(f"{source.id}/{number}".encode()).digest()[:8]])
+            rng = np.random.default_rng([*hashlib.sha256(f"{shot.id}/{number}".encode()).digest()[:8]])
             frames = clip(
-                reduced[number % len(reduced)], Motion(), num_frames=POOL_FRAMES, size=(size, size), rng=rng
+                reduced[number % len(reduced)],
+                Motion(),
+                num_frames=PREPARED_FRAMES,
+                size=(size, size),
+                rng=rng,
             )
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
-            high[number] = frames[POOL_FRAMES // 2][outer, outer]
-        _save_array(folder / f"{source.id}-low{clips}.npy", low)
-        _save_array(folder / f"{source.id}-high{clips}.npy", high)
+            high[number] = frames[PREPARED_FRAMES // 2][outer, outer]
+        save_array(folder / f"{shot.id}-low{clips}.npy", low)
+        save_array(folder / f"{shot.id}-high{clips}.npy", high)
     return None
 
 
@@ -233,13 +238,6 @@ def reduce_to(
         return picture
     size = (round(width * ratio), round(height * ratio))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _save_array(path: Path, array: ndarray) -> None:
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    with open(beside, "wb") as file:
-        np.save(file, array)
-    os.replace(beside, path)
 
 
 def _say(text: str) -> None:
@@ -256,48 +254,27 @@ def pack(path: Path, scale: str) -> str:
         raise ValueError(
             f"extreme-vsr at scale {scale} trains on nothing that a pack could hold; mini and gpu do"
         )
-    root = sources.fetch_sources(None, "photographs")
-    folders = dict.fromkeys(sources.package_of(source).folder for source in sources.sources("photographs"))
-    files = sorted(file for folder in folders for file in (root / folder).rglob("*") if file.is_file())
-    note = json.dumps({"manifest_sha256": manifest_sha256(), "files": len(files)}).encode()
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:  # pictures are compressed already
-        for name, content in [
-            (PACK_NOTE, note),
-            *((str(f.relative_to(root)), f.read_bytes()) for f in files),
-        ]:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    if archive.tell() > MOST_PACK_BYTES:
-        raise ValueError(f"a pack must fit {MOST_PACK_BYTES / 1e6:.0f} MB, got {archive.tell() / 1e6:.1f}")
-    write_atomically(path, archive.getvalue())
-    return hashlib.sha256(archive.getvalue()).hexdigest()
+    root = shots.fetch_packages(None, "photographs")
+    folders = dict.fromkeys(shots.package_of(shot).folder for shot in shots.listed("photographs"))
+    parts = {
+        Path(folder).name: [
+            (str(file.relative_to(root)), file)
+            for file in sorted((root / folder).rglob("*"))
+            if file.is_file()
+        ]
+        for folder in folders
+    }
+    return write_pack(path, PACK, manifest_sha256(), parts)
 
 
 def scorable() -> bool:
     """Whether what is scored is here; on a machine that got its data from a pack it is not."""
-    return not (data_root() / PACK_NOTE).exists()
+    return open_pack(data_root(), PACK) is None
 
 
 def verify(scale: str) -> list[Bad]:
-    """Hashes and decodes every source of a scale once; what is bad, by name. Vid3oC's frames are read as they are."""
-    return sources.verify() if scale in ("mini", "gpu") else []
-
-
-def footage(corpus: str, split: str) -> list[corpora.Sequence]:
-    """Sequences of a corpus under `DATA_ROOT`, in its own published layout and split.
-
-    Raises:
-        ValueError: none are there, with the folder that was looked in.
-    """
-    reader = {"vid3oc": corpora.vid3oc, "reds": corpora.reds}[corpus]
-    found = reader(data_root(), split)
-    if not found:
-        raise ValueError(
-            f"no {split} sequences of {corpus} under {data_root()}; set DATA_ROOT to where it lies"
-        )
-    return found
+    """Hashes and decodes every shot of a scale once; what is bad, by name. Vid3oC's frames are read as they are."""
+    return shots.verify() if scale in ("mini", "gpu") else []
 
 
 @cache
@@ -310,35 +287,34 @@ def array(path: Path) -> ndarray:
 # ---- sequences for dev and test
 
 
-def sequences(corpus: str, split: str, seed: int) -> Iterator[Sequence]:
-    """Items to score. Of "pool" and "live": made clips of photographs and of uncompressed stills, then shots of
-    real recordings, two neighbouring frames each. Of a corpus: all of its frames.
-    """
+def whole(sequence: FrameSequence, part: str) -> ScoredSequence:
+    """A sequence of a published corpus, all of whose frames are scored."""
+    every = range(sequence.num_frames or 10**9)
+    return ScoredSequence(sequence.id, sequence.keys[0], part, partial(sequence.read, 0, None), every)
+
+
+def sequences(split: str, seed: int) -> Iterator[ScoredSequence]:
+    """Made clips of photographs and of uncompressed stills, then shots of real recordings; two neighbouring frames
+    of each are scored."""
     if split not in ("dev", "test"):
         raise ValueError(f"split must be dev or test, got {split!r}")
-    if corpus not in ("pool", "live"):
-        for one in footage(corpus, split):
-            yield Sequence(
-                one.id, one.keys[0], corpus, partial(one.read, 0, None), range(one.num_frames or 10**9)
-            )
-        return
-    shots = _shots(split)
+    held_out = _never_trained_on(split)
     scored = range(CONTEXT_FRAMES, CONTEXT_FRAMES + SCORED_FRAMES)
-    for source in (*photographs(split, seed), *(s for s in shots if s.part == "lossless")):
+    for shot in (*photographs(split, seed), *(s for s in held_out if s.part == "lossless")):
         for name, motion in TEST_MOTIONS.items():
-            frames = partial(_made_clip, source, name, motion)
-            yield Sequence(f"{source.id}/{name}", source.keys[0], source.part, frames, scored)
-    for source in (s for s in shots if s.part != "lossless"):
-        yield Sequence(source.id, source.keys[0], source.part, partial(_real_clip, source), scored)
+            frames = partial(_made_clip, shot, name, motion)
+            yield ScoredSequence(f"{shot.id}/{name}", shot.keys[0], shot.part, frames, scored)
+    for shot in (s for s in held_out if s.part != "lossless"):
+        yield ScoredSequence(shot.id, shot.keys[0], shot.part, partial(_real_clip, shot), scored)
 
 
-def _made_clip(source: Source, name: str, motion: Motion) -> UInt8[ndarray, "time height width 3"]:
-    prepared = prepared_folder() / f"{source.id}-{TEST_SHORT_SIDE}.npy"
+def _made_clip(shot: Shot, name: str, motion: Motion) -> UInt8[ndarray, "time height width 3"]:
+    prepared = prepared_folder() / f"{shot.id}-{TEST_SHORT_SIDE}.npy"
     if prepared.exists():
         picture = np.asarray(array(prepared))
     else:
-        picture = reduce_to(sources.load_photograph(source), TEST_SHORT_SIDE)
-    rng = np.random.default_rng([*hashlib.sha256(f"{SALT}/{source.id}/{name}".encode()).digest()[:8]])
+        picture = reduce_to(shots.load_photograph(shot), TEST_SHORT_SIDE)
+    rng = np.random.default_rng([*hashlib.sha256(f"{SALT}/{shot.id}/{name}".encode()).digest()[:8]])
     frame = tuple(
         min(side, whole - whole % TEST_GRID)
         for side, whole in zip(TEST_FRAME, picture.shape[:2], strict=True)
@@ -346,8 +322,8 @@ def _made_clip(source: Source, name: str, motion: Motion) -> UInt8[ndarray, "tim
     return clip(picture, motion, num_frames=SCORED_FRAMES + 2 * CONTEXT_FRAMES, size=frame, rng=rng)
 
 
-def _real_clip(source: Source) -> Iterator[UInt8[ndarray, "height width 3"]]:
+def _real_clip(shot: Shot) -> Iterator[UInt8[ndarray, "height width 3"]]:
     """Frames in the middle of a shot."""
     wanted = SCORED_FRAMES + 2 * CONTEXT_FRAMES
-    start = (source.num_frames - wanted) // 2
-    return sources.read_clip(source, None, start, start + wanted)
+    start = (shot.num_frames - wanted) // 2
+    return shots.read_clip(shot, None, start, start + wanted)

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.report.figures import group_gains, method_styles, per_group_figure
+from common.measures import Part
+from common.report.figures import group_gains, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
+from common.report.styles import method_styles
 from common.report.tables import Cell, Table, number
 from common.results import Run
-from video_sr.claims import PSNR, SSIM
+from video_sr.measures import PARTS, PSNR, SSIM
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -20,42 +22,37 @@ if TYPE_CHECKING:
 BASELINE = "BICUBIC"
 STYLES = method_styles(("BICUBIC", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
 SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "several frames (EVESRNet)"}
-PARTS = {
-    "photographs": "made camera motion over photographs never trained on",
-    "lossless": "the same over uncompressed stills",
-    "clips": "real recordings",
-    "animated": "computer animation",
-    "vid3oc": "Vid3oC",
-    "reds": "REDS",
-}
 MOST_PANELS = 12
 
 
-def _of_part(runs: Sequence[Run], part: str) -> list[Run]:
-    chosen = [Run(run.result, [item for item in run.items if item.part == part]) for run in runs]
+def _of_part(runs: Sequence[Run], part: Part) -> list[Run]:
+    chosen = [Run(run.result, [item for item in run.items if item.part == part.name]) for run in runs]
     return [run for run in chosen if run.items]
 
 
 def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of each part that was scored."""
-    for part, words in PARTS.items():
+    for part in PARTS:
         chosen = _of_part(runs, part)
         if (
             any(run.result.recipe == BASELINE for run in chosen)
             and len({r.result.recipe for r in chosen}) > 1
         ):
-            caption = f"PSNR gained over bicubic on {words}"
-            yield caption, per_group_figure(chosen, PSNR, baseline=BASELINE, unit="dB", styles=STYLES)
+            caption = f"PSNR gained over bicubic on {part.words}"
+            yield (
+                caption,
+                per_group_figure(chosen, PSNR.name, baseline=BASELINE, unit=PSNR.unit, styles=STYLES),
+            )
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
     """Gains over bicubic, mean and median over pictures, and PSNR picture by picture."""
     rows = []
-    for part, words in PARTS.items():
+    for part in PARTS:
         chosen = _of_part(runs, part)
         if not any(run.result.recipe == BASELINE for run in chosen):
             continue
-        psnr, ssim = (group_gains(chosen, measure, BASELINE) for measure in (PSNR, SSIM))
+        psnr, ssim = (group_gains(chosen, measure.name, BASELINE) for measure in (PSNR, SSIM))
         for recipe in psnr:
             of_psnr, of_ssim = list(psnr[recipe].values()), list(ssim[recipe].values())
             middle = (statistics.fmean(of_psnr), statistics.median(of_psnr))
@@ -68,12 +65,20 @@ def tables(runs: Sequence[Run]) -> list[Table]:
             ]
             numbers = [Cell(_signed(value), "number") for value in cells]
             rows.append(
-                [Cell(part, "", words), Cell(recipe, "code"), *numbers, Cell(str(len(of_psnr)), "number")]
+                [
+                    Cell(part.name, "", part.words),
+                    Cell(recipe, "code"),
+                    *numbers,
+                    Cell(str(len(of_psnr)), "number"),
+                ]
             )
     columns = (
         "part", "recipe", "PSNR mean (dB)", "median", "least", "most", "SSIM mean", "median", "pictures",
     )  # fmt: skip
-    caption = f"Gain over bicubic, each picture or recording counting once. {PSNR}, {SSIM}; mean of frames, then clips."
+    caption = (
+        f"Gain over bicubic, each picture or recording counting once. {PSNR.name}, {SSIM.name}; "
+        "mean of frames, then clips."
+    )
     return [Table("Gain over bicubic", columns, rows, caption)]
 
 
@@ -98,4 +103,5 @@ def panels(folder: Path) -> Iterator[Panel]:
 
 def details(runs: Sequence[Run]) -> list[Table]:
     """PSNR of every picture."""
-    return [per_group_table(_of_part(runs, part), PSNR, "dB") for part in PARTS if _of_part(runs, part)]
+    of_parts = [chosen for part in PARTS if (chosen := _of_part(runs, part))]
+    return [per_group_table(chosen, PSNR.name, PSNR.unit) for chosen in of_parts]

@@ -5,6 +5,7 @@ from pathlib import Path
 from common.papers import Data, Paper, Report
 from video_sr import data, figures
 from video_sr.claims import CLAIMS, TITLE
+from video_sr.former import former_settings
 from video_sr.recipes import SCALES
 
 PAPER = Paper(
@@ -21,4 +22,5 @@ PAPER = Paper(
         details=figures.details,
         panels=figures.panels,
     ),
+    former_settings=former_settings,
 )

@@ -20,18 +20,17 @@ from numpy import ndarray
 from torch import nn
 
 from common.data.resize import downscale, from_8bit, to_8bit
-from common.metrics.image_quality import PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Convention, change_error
+from common.metrics.image_quality import Convention, change_error
+from video_sr.challenge import FACTOR
+from video_sr.measures import CONSISTENCY, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
 
-SCALE = 16
-CONSISTENCY = "lr-psnr[rgb,crop0,u8]"  # between the input and the output degraded again, in dB
-STRUCTURE = "ssim[rgb,crop0,u8,gauss11,quarter]"  # of both pictures reduced to 1/4: what x4 could keep; ours
 PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
 MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL)
 FLATTEST_LEVELS = 1.0  # standard deviation below which a frame, such as a black lead-in, is not scored
 
 
 def crop_to_multiple(
-    frame: UInt8[ndarray, "height width 3"], multiple: int = SCALE
+    frame: UInt8[ndarray, "height width 3"], multiple: int = FACTOR
 ) -> UInt8[ndarray, "kept_height kept_width 3"]:
     """Drops the last rows and columns, so that the low-resolution grid starts at the origin."""
     height, width = frame.shape[:2]
@@ -41,7 +40,7 @@ def crop_to_multiple(
 
 
 def degrade(
-    frame: UInt8[ndarray, "height width 3"], factor: int = SCALE
+    frame: UInt8[ndarray, "height width 3"], factor: int = FACTOR
 ) -> UInt8[ndarray, "lr_height lr_width 3"]:
     """Low-resolution frame: MATLAB's `imresize` by 1/factor, rounded to 8 bits."""
     planes = torch.from_numpy(np.ascontiguousarray(frame)).movedim(-1, 0)
@@ -117,11 +116,12 @@ class SequenceScore:
             self.flat_frames += 1
         else:
             scores = {convention.name: convention.score(sr, hr) for convention in PER_FRAME}
-            scores[STRUCTURE] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
+            scores[STRUCTURE.name] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
             if lr is not None:
-                scores[CONSISTENCY] = Convention("psnr").score(degrade(sr), lr)
+                scores[CONSISTENCY.name] = Convention("psnr").score(degrade(sr), lr)
         if self._last is not None:
-            scores[TEMPORAL] = change_error(np.stack([self._last[0], sr]), np.stack([self._last[1], hr]))
+            before, now = (np.stack(pair) for pair in zip(self._last, (sr, hr), strict=True))
+            scores[TEMPORAL.name] = change_error(before, now)
         self._last = (sr, hr)
         self.frames.append(scores)
 
@@ -135,5 +135,5 @@ class SequenceScore:
             raise ValueError(
                 f"none of {len(self.frames)} frames could be scored, {self.flat_frames} are flat"
             )
-        columns = {name: [s[name] for s in self.frames if name in s] for name in MEASURES}
+        columns = {m.name: [s[m.name] for s in self.frames if m.name in s] for m in MEASURES}
         return {name: math.fsum(column) / len(column) for name, column in columns.items() if column}

@@ -12,9 +12,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from common.data.order import Draw
-from video_sr import corpora, data
+from video_sr import data
+from video_sr.challenge import FACTOR
+from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
+from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
-from video_sr.protocol import SCALE, crop_to_multiple, degrade
+from video_sr.protocol import crop_to_multiple, degrade
+from video_sr.shots import Shot
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,12 @@ class Batch:
 
 
 @cache
-def pool_ids(seed: int, clips: int) -> tuple[tuple[str, int], ...]:
+def clip_ids(seed: int, clips: int) -> tuple[tuple[str, int], ...]:
     """Clips that a seed may train on: photograph and number."""
-    return tuple((source.id, number) for source in data.photographs("train", seed) for number in range(clips))
+    return tuple((shot.id, number) for shot in data.photographs("train", seed) for number in range(clips))
 
 
-def pool_sample(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
     """One augmented training example out of the prepared clips.
 
     Args:
@@ -43,47 +47,45 @@ def pool_sample(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: in
     Returns:
         low-resolution frames (time, patch, patch, 3) and the truth of the middle one, both uint8.
     """
-    if not (1 <= num_frames <= data.POOL_FRAMES and num_frames % 2 and 1 <= patch <= data.POOL_PATCH):
-        raise ValueError(
-            f"prepared clips hold an odd number of frames up to {data.POOL_FRAMES} "
-            f"and patches up to {data.POOL_PATCH}, got {num_frames} and {patch}"
-        )
-    photograph, number = pool_ids(seed, clips)[draw.item]
+    photograph, number = clip_ids(seed, clips)[draw.item]
     rng = draw.generator()
-    top, left = rng.integers(0, data.POOL_PATCH - patch + 1, 2)
-    around = slice(data.POOL_FRAMES // 2 - num_frames // 2, data.POOL_FRAMES // 2 + num_frames // 2 + 1)
+    top, left = rng.integers(0, PREPARED_PATCH - patch + 1, 2)
+    around = slice(PREPARED_FRAMES // 2 - num_frames // 2, PREPARED_FRAMES // 2 + num_frames // 2 + 1)
     low = data.array(data.prepared_folder() / f"{photograph}-low{clips}.npy")[
         number, around, top : top + patch, left : left + patch
     ]
     high = data.array(data.prepared_folder() / f"{photograph}-high{clips}.npy")[
-        number, top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE
+        number, top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
     ]
     return _augment(low, high, rng)
 
 
-def live_sample(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
-    """One augmented training example made on the spot, for machines with cores to spare; as `pool_sample`."""
+def photograph_of(seed: int, draw: Draw) -> Shot:
+    """Over which photograph a clip is made that is not prepared."""
+    trained = data.photographs("train", seed)
+    return trained[draw.item % len(trained)]
+
+
+def live(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+    """One augmented training example made on the spot, for machines with cores to spare; as `prepared`."""
     rng = draw.generator()
-    photograph = data.photographs("train", seed)[draw.item % len(data.photographs("train", seed))].id
+    photograph = photograph_of(seed, draw).id
     sides = [
         path
         for side in data.SHORT_SIDES
         if (path := data.prepared_folder() / f"{photograph}-{side}.npy").exists()
     ]
-    size = (patch + 4) * SCALE
+    size = (patch + 4) * FACTOR
     picture = data.array(sides[rng.integers(len(sides))])
     frames = clip(picture, Motion(), num_frames=num_frames, size=(size, size), rng=rng)
-    inside, outer = slice(2, 2 + patch), slice(2 * SCALE, (2 + patch) * SCALE)
+    inside, outer = slice(2, 2 + patch), slice(2 * FACTOR, (2 + patch) * FACTOR)
     low = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
     return _augment(low, frames[num_frames // 2][outer, outer], rng)
 
 
-def corpus_sample(
-    sequences: list[corpora.Sequence], draw: Draw, *, num_frames: int, patch: int
-) -> tuple[ndarray, ndarray]:
-    """One augmented training example out of real sequences such as Vid3oC or REDS; as `pool_sample`."""
+def footage(sequence: FrameSequence, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+    """One augmented training example out of a real sequence such as one of Vid3oC; as `prepared`."""
     rng = draw.generator()
-    sequence = sequences[draw.item]
     if sequence.num_frames is None or sequence.num_frames < num_frames:
         raise ValueError(f"{sequence.id} needs at least {num_frames} frames, has {sequence.num_frames}")
     start = int(rng.integers(sequence.num_frames - num_frames + 1))
@@ -95,7 +97,9 @@ def corpus_sample(
             f"{sequence.id} is {low.shape[1]}x{low.shape[2]} at low resolution, patch is {patch}"
         )
     top, left = rng.integers(0, room + 1)
-    high = frames[num_frames // 2][top * SCALE : (top + patch) * SCALE, left * SCALE : (left + patch) * SCALE]
+    high = frames[num_frames // 2][
+        top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
+    ]
     return _augment(low[:, top : top + patch, left : left + patch], high, rng)
 
 

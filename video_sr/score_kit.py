@@ -17,29 +17,23 @@ from torch import Tensor
 
 from common.data.media import VIDEO_SUFFIXES
 from common.data.resize import from_8bit
-from common.metrics.image_quality import ALEXNET_FILE, LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, TEMPORAL, Lpips
+from common.metrics.image_quality import ALEXNET_FILE, Lpips
 from common.results import jsonable
-from video_sr.protocol import FLATTEST_LEVELS, SCALE, STRUCTURE, SequenceScore, crop_to_multiple
+from video_sr.challenge import FACTOR
+from video_sr.measures import LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
+from video_sr.protocol import FLATTEST_LEVELS, SequenceScore, crop_to_multiple
 from video_sr.upscale import Footage, pictures_in, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CONVENTIONS = {  # column, and what its scores are
-    PSNR: ("PSNR", "dB, higher is better; squared errors of R, G and B pooled"),
-    SSIM: ("SSIM", "at most 1, higher is better; 11x11 Gaussian window of sigma 1.5, mean of R, G and B"),
-    PSNR_Y: ("PSNR-Y", "dB, higher is better; BT.601 studio luma"),
-    SSIM_Y: ("SSIM-Y", "at most 1, higher is better; BT.601 studio luma"),
-    STRUCTURE: ("SSIM/4", "SSIM of both pictures reduced to 1/4, higher is better"),
-    TEMPORAL: (
-        "tdiff",
-        "8-bit levels, lower is better; change between neighbouring frames against the truth's",
-    ),
-    LPIPS: ("LPIPS", "lower is better; AlexNet, version 0.1"),
-}
+MEASURES = {measure.name: measure for measure in (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, TEMPORAL, LPIPS)}
+FINE_UNITS = (SSIM.unit, LPIPS.unit)  # shown with four decimals instead of two
 Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 AVERAGING = "a sequence's score is the mean over its frames; the mean counts every sequence alike"
-BORDERS = f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {SCALE}"
+BORDERS = (
+    f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {FACTOR}"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Pair:
 
     def __post_init__(self) -> None:
         sr, hr = (self.sr.width, self.sr.height), (self.hr.width, self.hr.height)
-        cut = (hr[0] - hr[0] % SCALE, hr[1] - hr[1] % SCALE)
+        cut = (hr[0] - hr[0] % FACTOR, hr[1] - hr[1] % FACTOR)
         if sr not in (hr, cut):
             expected = _size(hr) if hr == cut else f"{_size(hr)}, or {_size(cut)} after the protocol's cut"
             raise ValueError(f"{self.name}: SR frames must be {expected}, as HR's, got {_size(sr)}")
@@ -63,7 +57,7 @@ class Pair:
     def cut(self) -> str:
         """What the protocol leaves of the truth, in words; empty where it leaves everything."""
         width, height = self.hr.width, self.hr.height
-        kept = (width - width % SCALE, height - height % SCALE)
+        kept = (width - width % FACTOR, height - height % FACTOR)
         return "" if kept == (width, height) else f"from {_size((width, height))} to {_size(kept)}"
 
     def frames(self) -> Iterator[tuple[UInt8[ndarray, "height width 3"], UInt8[ndarray, "height width 3"]]]:
@@ -136,15 +130,16 @@ def score(pair: Pair, lpips: Distance | None = None, advance: Callable[[], objec
     sequence = SequenceScore()
     for sr, hr in pair.frames():
         sequence.add(sr, hr)
-        if lpips and PSNR in sequence.frames[-1]:  # flat frames have none
-            sequence.frames[-1][LPIPS] = _lpips(lpips, sr, hr)
+        if lpips and PSNR.name in sequence.frames[-1]:  # flat frames have none
+            sequence.frames[-1][LPIPS.name] = _lpips(lpips, sr, hr)
         advance()
     try:
         means = sequence.means()
     except ValueError as error:
         raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
     if lpips:
-        means[LPIPS] = _mean(frame[LPIPS] for frame in sequence.frames if LPIPS in frame)
+        name = LPIPS.name
+        means[name] = _mean(frame[name] for frame in sequence.frames if name in frame)
     return Scored(pair, sequence.frames, sequence.flat_frames, means)
 
 
@@ -175,14 +170,14 @@ def _mean(values: Iterable[float]) -> float:
 
 def overall(scored: Sequence[Scored]) -> dict[str, float]:
     """Mean over the sequences that have the measure, each counting alike (one-frame clips have no tdiff)."""
-    columns = {name: [s.means[name] for s in scored if name in s.means] for name in CONVENTIONS}
+    columns = {name: [s.means[name] for s in scored if name in s.means] for name in MEASURES}
     return {name: _mean(column) for name, column in columns.items() if column}
 
 
 def table(scored: Sequence[Scored]) -> str:
     """A line per sequence, their mean, and every convention by name."""
     means = overall(scored)
-    rows = [["sequence", "frames", "flat", *(CONVENTIONS[name][0] for name in means)]]
+    rows = [["sequence", "frames", "flat", *(MEASURES[name].heading for name in means)]]
     for s in scored:
         rows.append([s.pair.name, str(len(s.frames)), str(s.flat_frames), *_cells(s.means, means)])
     totals = [str(sum(len(s.frames) for s in scored)), str(sum(s.flat_frames for s in scored))]
@@ -196,13 +191,13 @@ def table(scored: Sequence[Scored]) -> str:
 
 
 def _cells(means: Mapping[str, float], names: Iterable[str]) -> list[str]:
-    decimals = {name: 4 if name.startswith(("ssim", "lpips")) else 2 for name in names}
+    decimals = {name: 4 if MEASURES[name].unit in FINE_UNITS else 2 for name in names}
     return [f"{means[name]:.{decimals[name]}f}" if name in means else "-" for name in names]
 
 
 def notes(scored: Sequence[Scored]) -> list[str]:
     """What was measured, in sentences."""
-    lines = [f"{CONVENTIONS[name][0]} is {name}: {CONVENTIONS[name][1]}" for name in overall(scored)]
+    lines = [f"{m.heading} is {m.name}: {m.words}" for m in map(MEASURES.__getitem__, overall(scored))]
     flat = (
         f"flat frames, where the truth's standard deviation is below {FLATTEST_LEVELS:g} level, "
         f"are left out of all but tdiff: {sum(s.flat_frames for s in scored)}"
@@ -235,11 +230,11 @@ def plot(scored: Sequence[Scored]) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    curves = {s.pair.name: [frame.get(PSNR, math.nan) for frame in s.frames] for s in scored}
+    curves = {s.pair.name: [frame.get(PSNR.name, math.nan) for frame in s.frames] for s in scored}
     finite = [(v, name, i) for name, curve in curves.items() for i, v in enumerate(curve) if math.isfinite(v)]
     figure = Figure(figsize=(8, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="frame", ylabel=f"{PSNR} (dB)")
+    axes = figure.add_subplot(xlabel="frame", ylabel=f"{PSNR.name} ({PSNR.unit})")
     if not finite:
         axes.set_title("Every frame is identical to the truth")
         return figure

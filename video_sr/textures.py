@@ -10,9 +10,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from common.data.order import Draw
-from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, Sequence
+from video_sr.challenge import FACTOR
+from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, ScoredSequence
 from video_sr.motion import Motion, clip
-from video_sr.protocol import SCALE, degrade
+from video_sr.protocol import degrade
 
 NUM_TEXTURES = 7
 SIDE = 480
@@ -33,18 +34,18 @@ def texture(number: int) -> UInt8[ndarray, "480 480 3"]:
 
 def sample(draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
     """One training example: low-resolution frames and the truth of the middle one, uint8."""
-    size = patch * SCALE
+    size = patch * FACTOR
     frames = clip(
         texture(draw.item), Motion(), num_frames=num_frames, size=(size, size), rng=draw.generator()
     )
     return np.stack([degrade(frame) for frame in frames]), frames[num_frames // 2]
 
 
-def sequences() -> Iterator[Sequence]:
+def sequences() -> Iterator[ScoredSequence]:
     """Two test clips of textures that no training example shows."""
     scored = range(CONTEXT_FRAMES, CONTEXT_FRAMES + SCORED_FRAMES)
     for number in (NUM_TEXTURES, NUM_TEXTURES + 1):
-        yield Sequence(
+        yield ScoredSequence(
             f"texture-{number}", f"texture-{number}", "photographs", partial(_frames, number), scored
         )
 

@@ -18,7 +18,8 @@ from common.data.pictures import read_image
 from common.data.video import check_whole, probe, read_frames
 from common.data.video_writer import VideoWriter
 from common.files import new_folder
-from video_sr.protocol import SCALE, crop_to_multiple, degrade, super_resolve
+from video_sr.challenge import FACTOR
+from video_sr.protocol import crop_to_multiple, degrade, super_resolve
 
 LARGEST_PX = 16_384  # a side, of x264
 Write = Callable[[ndarray], None]
@@ -151,7 +152,7 @@ def _video(
     rate_hz = source.rate_hz or rate_hz
     if rate_hz is None:
         raise ValueError(f"{source.path}: pictures have no frame rate; give one, such as --rate 25")
-    if max(source.width, source.height) * SCALE > LARGEST_PX:
+    if max(source.width, source.height) * FACTOR > LARGEST_PX:
         raise ValueError(
             f"{source.path}: {source.width}x{source.height} becomes more than H.264's {LARGEST_PX} pixels a side; "
             "give an output without a suffix, for a folder of PNG files"
@@ -159,8 +160,8 @@ def _video(
     return _writing(
         VideoWriter(
             target,
-            width=source.width * SCALE,
-            height=source.height * SCALE,
+            width=source.width * FACTOR,
+            height=source.height * FACTOR,
             rate_hz=rate_hz,
             audio_from=None if source.pictures else source.path,
             crf=crf,

@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from common.progress import progress
+
 
 class UnsafeArchive(ValueError):
     """An archive that tries to write outside its folder, or to make a device or a link that leads out."""
@@ -32,34 +34,34 @@ def unpack(archive: Path, folder: Path, files: tuple[str, ...] = ("*",)) -> list
         ValueError: no known archive, or a pattern that matches nothing (with the pattern).
     """
     written, unmatched = [], set(files)
-    for name, content in _members(archive):
-        hits = {pattern for pattern in files if fnmatchcase(name, pattern)}
-        if not hits:
-            continue
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as out:
-            shutil.copyfileobj(content, out, 1 << 20)
-        written.append(target)
-        unmatched -= hits
+    size_mb = archive.stat().st_size / 1e6
+    with progress(f"unpacking {archive.name}", size_mb, "MB", done=0.0) as bar, archive.open("rb") as raw:
+        for name, content in _members(archive.name, raw):
+            hits = {pattern for pattern in files if fnmatchcase(name, pattern)}
+            if hits:
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("xb") as out:
+                    shutil.copyfileobj(content, out, 1 << 20)
+                written.append(target)
+                unmatched -= hits
+            bar.reach(raw.tell() / 1e6)
     if unmatched:
         raise ValueError(f"{archive.name} holds no file that matches {', '.join(sorted(unmatched))}")
     return written
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    if archive.suffix == ".deb":
-        yield from _deb_members(archive)
-    elif archive.suffix in (".whl", ".zip"):
-        yield from _zip_members(archive)
-    elif archive.name.endswith((".tgz", ".tar.gz", ".tar.xz", ".tar")):
-        with archive.open("rb") as raw:
-            yield from _tar_members(raw, archive.name)
-    else:
-        raise ValueError(f"{archive.name} must be a .deb, .whl, .zip, .tgz or .tar archive")
+def _members(name: str, raw: io.BufferedReader) -> Iterator[tuple[str, IO[bytes]]]:
+    if name.endswith(".deb"):
+        return _deb_members(name, raw)
+    if name.endswith((".whl", ".zip")):
+        return _zip_members(name, raw)
+    if name.endswith((".tgz", ".tar.gz", ".tar.xz", ".tar")):
+        return _tar_members(name, raw)
+    raise ValueError(f"{name} must be a .deb, .whl, .zip, .tgz or .tar archive")
 
 
-def _tar_members(raw: io.BufferedReader, name: str) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_members(name: str, raw: io.BufferedReader) -> Iterator[tuple[str, IO[bytes]]]:
     with tarfile.open(fileobj=raw, mode="r|*") as tar:
         for member in tar:
             path = safe_name(member.name, name)
@@ -75,33 +77,32 @@ def _tar_members(raw: io.BufferedReader, name: str) -> Iterator[tuple[str, IO[by
                 raise UnsafeArchive(f"{name}: member {member.name!r} is a device or pipe; refused")
 
 
-def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(archive) as zipped:
+def _zip_members(name: str, raw: io.BufferedReader) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(raw) as zipped:
         for info in zipped.infolist():
-            path = safe_name(info.filename, archive.name)
+            path = safe_name(info.filename, name)
             mode = info.external_attr >> 16
             if stat.S_ISLNK(mode):
                 link = zipped.read(info).decode("utf-8", "replace")
-                _refuse_link_out(path, PurePosixPath(path).parent, link, archive.name)
+                _refuse_link_out(path, PurePosixPath(path).parent, link, name)
             elif not info.is_dir():
                 with zipped.open(info) as content:
                     yield path, content
 
 
-def _deb_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+def _deb_members(name: str, raw: io.BufferedReader) -> Iterator[tuple[str, IO[bytes]]]:
     """A .deb is an `ar` file: 60-byte headers (name, decimal size at 48), members padded to even length."""
-    with archive.open("rb") as raw:
-        if raw.read(8) != b"!<arch>\n":
-            raise ValueError(f"{archive.name} is no Debian package (its first 8 bytes are not '!<arch>')")
-        while len(header := raw.read(60)) == 60:
-            name, size = header[:16].decode("ascii", "replace").strip(" /"), int(header[48:58])
-            if name.startswith("data.tar"):
-                if name.endswith(".zst"):
-                    raise ValueError(f"{archive.name} is packed with zstd; place a build packed with xz")
-                yield from _tar_members(io.BufferedReader(_Part(raw, size)), archive.name)
-                return
-            raw.seek(size + size % 2, os.SEEK_CUR)
-    raise ValueError(f"{archive.name} has no data.tar member; it is damaged")
+    if raw.read(8) != b"!<arch>\n":
+        raise ValueError(f"{name} is no Debian package (its first 8 bytes are not '!<arch>')")
+    while len(header := raw.read(60)) == 60:
+        member, size = header[:16].decode("ascii", "replace").strip(" /"), int(header[48:58])
+        if member.startswith("data.tar"):
+            if member.endswith(".zst"):
+                raise ValueError(f"{name} is packed with zstd; place a build packed with xz")
+            yield from _tar_members(name, io.BufferedReader(_Part(raw, size)))
+            return
+        raw.seek(size + size % 2, os.SEEK_CUR)
+    raise ValueError(f"{name} has no data.tar member; it is damaged")
 
 
 class _Part(io.RawIOBase):

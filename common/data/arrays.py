@@ -35,8 +35,10 @@ def writing_rows(path: Path, num_rows: int) -> Iterator[Rows]:
     with replacing(path) as beside, open(beside, "wb") as file:
         rows = Rows(file, num_rows)
         yield rows
-        if rows.num_written != num_rows:
-            raise ValueError(f"{path} must get {num_rows} rows, got {rows.num_written}")
+        if rows.num_written != num_rows or not rows.begun:
+            raise ValueError(
+                f"{path} must get {num_rows} rows, got {rows.num_written if rows.begun else 'none'}"
+            )
 
 
 class Rows:
@@ -46,6 +48,11 @@ class Rows:
         self.num_rows, self.num_written = num_rows, 0
         self._file = file
         self._kind: tuple[np.dtype, tuple[int, ...]] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was an array, perhaps one without rows, that says of what type they are."""
+        return self._kind is not None
 
     def add(self, rows: ndarray) -> None:
         """Appends rows, all of one type and shape."""

@@ -106,11 +106,6 @@ def probe_audio(path: Path) -> AudioInfo:
     return _Decoder(path, path, None).info()
 
 
-def duration_s(path: Path) -> float | None:
-    """Seconds as the file's header has them; None where it has none. Raises as `probe_audio`."""
-    return probe_audio(path).duration_s
-
-
 # ---- decoding
 
 

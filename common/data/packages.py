@@ -18,15 +18,17 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from common.data.archives import DAMAGED, unpack
 from common.errors import Failure
 from common.files import scratch_folder
-from common.progress import progress
+from common.progress import progress, tracked
 
 STAMP = ".fetched.json"
+HASHED_BYTES = 1 << 22  # at a time
 CLIENT = {"apt": "apt-get", "pip": "pip", "npm": "npm"}
 SUFFIXES = {"apt": (".deb",), "pip": (".whl",), "npm": (".tgz",)}
 
@@ -113,8 +115,14 @@ def _check_archive(package: Package, archive: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
+    digest, size = hashlib.sha256(), path.stat().st_size
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        blocks = iter(partial(file.read, HASHED_BYTES), b"")
+        if size > 100 * HASHED_BYTES:  # of smaller ones nobody waits for the end
+            blocks = tracked(blocks, f"hashing {path.name}", -(-size // HASHED_BYTES), "block")
+        for block in blocks:
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _placed_archive(package: Package, root: Path) -> Path | None:

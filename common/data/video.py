@@ -20,8 +20,6 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from common.data.media import MediaError, decoder_words, fault_of
-from common.data.pictures import read_image  # noqa: F401
-from common.data.video_writer import VideoWriter  # noqa: F401
 
 CUT_OFF_S = 0.5  # shorter than its header says by more than this, a file was cut off
 # Where the header says how long a file is; of others FFmpeg guesses, from its size and rate of bits.

@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from common.data.media import MediaError, decoder_words
 from common.data.soundtrack import Soundtrack
-from common.files import replacing
+from common.files import scratch_folder
 
 
 class VideoWriter:
@@ -53,10 +53,11 @@ class VideoWriter:
         import av
 
         with ExitStack() as opened, self._telling(self.path, "cannot be written"):
-            partial = opened.enter_context(replacing(self.path))
+            # In a folder of its own the file has its own name, and with it the suffix that says what container it is.
+            self._partial = opened.enter_context(scratch_folder(self.path)) / self.path.name
             opened.callback(self._let_go)
             self.sound = Soundtrack(self.audio_from) if self.audio_from else None
-            self.container = av.open(str(partial.absolute()), "w")
+            self.container = av.open(str(self._partial.absolute()), "w")
             stream = self.container.add_stream("libx264", rate=self.rate_hz, options={"crf": str(self.crf)})
             stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
             stream.codec_context.color_range, stream.codec_context.colorspace = 1, 1  # limited range, BT.709
@@ -113,6 +114,7 @@ class VideoWriter:
             self._copy_sound(float("inf"))
             with self._telling(self.path, "cannot be written"):
                 self.container.close()
+            self._partial.replace(self.path)
 
     def _let_go(self) -> None:
         import av

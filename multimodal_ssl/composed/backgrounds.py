@@ -15,10 +15,11 @@ from PIL import Image
 
 from common.data import pinned
 from common.data.manifest import Entry
+from common.data.media import MediaError
 from common.data.packages import Package, data_root, fetch, file_sha256
+from common.data.pictures import read_image
 from common.data.pinned import Photograph
 from common.data.splits import check_disjoint, components, even_folds
-from common.data.video import MediaError, read_image
 
 SALT = "composed-backgrounds-0"
 NUM_FOLDS = 6

@@ -23,11 +23,12 @@ from numpy import ndarray
 from PIL import Image
 
 from common.data.manifest import Bad, Entry, Manifest, check_bad_share
+from common.data.media import MediaError
 from common.data.packages import fetch, file_sha256
 from common.data.pinned import STAMPS, Photograph
 from common.data.splits import check_disjoint
-from common.data.video import MediaError
 from common.files import write_atomically
+from common.progress import tracked
 from multimodal_ssl.composed import backgrounds, sprites
 from multimodal_ssl.composed.material import SALT, expected, flat, folder_of, one_thread, texts, waveform
 from multimodal_ssl.composed.plan import SPLITS
@@ -52,19 +53,19 @@ def gather(root: Path) -> Path:
     source = fetch(sprites.PACKAGE, root) / STAMPS
     vectors = vocabulary.glove(root)
     described, reasons = sprites.read(source, vectors)
-    _say(f"reading {len(described)} stamps and {len(backgrounds.photographs())} photographs")
     bad, kept = list[Bad](), list[dict[str, Any]]()
     with ProcessPoolExecutor(min(8, os.cpu_count() or 1), initializer=one_thread) as pool:
         done = pool.map(partial(_gather_stamp, source, folder), described, chunksize=4)
-        for number, (stamp, found) in enumerate(zip(described, done, strict=True), 1):
+        found_all = tracked(done, "reading stamps", len(described), "stamp")
+        for stamp, found in zip(described, found_all, strict=True):
             bad += found.bad
             if found.left_out:
                 reasons[found.left_out] += 1
             elif found.sha256:
                 kept.append(_line(stamp, found))
-            if number % 50 == 0 or number == len(described):
-                _say(f"{number} of {len(described)} stamps, {len(bad)} files bad")
-        faults = list(pool.map(partial(_gather_picture, root, folder), backgrounds.photographs()))
+        listed = backgrounds.photographs()
+        reading = pool.map(partial(_gather_picture, root, folder), listed)
+        faults = list(tracked(reading, "reading photographs", len(listed), "photograph"))
     bad += [fault for fault in faults if fault]
     entries = [e for e, fault in zip(backgrounds.entries(), faults, strict=True) if not fault]
     for fault in bad:

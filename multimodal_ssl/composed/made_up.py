@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Int16, UInt8
 from numpy import ndarray
 
+from common.data.pcm import FULL_SCALE
+
 COLOURS = {"red": (220, 40, 40), "green": (40, 180, 60), "blue": (50, 80, 230), "white": (240, 240, 240)}
 SHAPES = ("square", "ball", "cross", "ring")
 SIDE_PX, PICTURE_SIDE_PX, PICTURES_A_SPLIT = 48, 320, 2
@@ -58,4 +60,4 @@ def sound(number: int, split: str) -> Int16[ndarray, " sample"]:
 
     pitch_hz = LOWEST_HZ * 1.2**number * {"train": 1.0, "dev": 1.02, "test": 1.04}[split]
     time_s = np.arange(round(SOUND_S * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    return (0.3 * 32767 * np.sin(2 * np.pi * pitch_hz * time_s)).astype(np.int16)
+    return (0.3 * FULL_SCALE * np.sin(2 * np.pi * pitch_hz * time_s)).astype(np.int16)

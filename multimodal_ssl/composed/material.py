@@ -10,9 +10,7 @@ DATA_ROOT/multimodal/material-HASH/stamps/*.png      pictures cut out and reduce
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,8 +25,10 @@ from PIL import Image
 
 from common.data.manifest import Bad
 from common.data.packages import file_sha256
+from common.data.packs import Member, write_pack
+from common.data.pcm import levelled
 from common.data.pinned import photograph_packages
-from common.files import write_atomically
+from common.progress import tracked
 from multimodal_ssl.composed import backgrounds, sprites
 from multimodal_ssl.composed.plan import MOTIONS, SPLITS, TINTS, Cast, wide_caption
 from multimodal_ssl.model import vocabulary
@@ -36,8 +36,8 @@ from multimodal_ssl.model.vocabulary import Vocabulary
 
 EXPECTED = Path(__file__).with_name("manifests.json")
 VERSION = 1  # raise when other files come out of the same packages
-MOST_SOUND_S, PEAK = 3.0, 0.9  # the loudest stretch of a recording, brought to this share of full scale
-MOST_PACK_BYTES = 40_000_000
+MOST_SOUND_S = 3.0  # the loudest stretch of a recording
+PACK = "fine-grained-ssl"
 SALT = "recordings-0"
 
 
@@ -135,7 +135,7 @@ def _read_png(path: Path) -> ndarray:
 
 
 def waveform(content: bytes, name: Path) -> Int16[ndarray, " sample"]:
-    """The loudest `MOST_SOUND_S` seconds of a recording at 16 kHz, its largest magnitude `PEAK` of full scale.
+    """The loudest `MOST_SOUND_S` seconds of a recording at 16 kHz, brought to the peak of all recordings.
 
     Raises:
         AudioError: it cannot be decoded, or is silent.
@@ -143,10 +143,9 @@ def waveform(content: bytes, name: Path) -> Int16[ndarray, " sample"]:
     from common.data.audio import SAMPLE_RATE_HZ, AudioError, decode_audio
 
     sound = _loudest(decode_audio(content, name=name), round(MOST_SOUND_S * SAMPLE_RATE_HZ))
-    peak = np.abs(sound).max()
-    if not peak:
+    if not sound.any():
         raise AudioError(name, "is silent from beginning to end")
-    return np.round(sound * (PEAK * 32767 / peak)).astype(np.int16)
+    return levelled(sound)
 
 
 def _loudest(sound: Float32[ndarray, " sample"], most: int) -> Float32[ndarray, " part"]:
@@ -168,7 +167,7 @@ def one_thread() -> None:
 def verify(root: Path) -> list[Bad]:
     """Reads every gathered file again; what is no longer what was gathered, by name."""
     held, folder, found = index(root), folder_of(root), list[Bad]()
-    for line in held["objects"]:
+    for line in tracked(held["objects"], "reading", len(held["objects"]), "object"):
         found += _undecodable(line["id"], folder / "stamps" / f"{flat(line['id'])}.png")
         for one in line["recordings"]:
             path = folder / "sounds" / flat(one["path"])
@@ -190,18 +189,14 @@ def pack(path: Path, root: Path) -> str:
     """Writes the folder into one tar file, to be unpacked into another data root; returns its sha256.
 
     Raises:
-        ValueError: more than 40 MB.
+        ValueError: it is too large, with the size of each kind of file.
     """
-    folder, archive = folder_of(root), io.BytesIO()
-    wanted = [*{flat(one["path"]) for line in index(root)["objects"] for one in line["recordings"]}]
-    with tarfile.open(fileobj=archive, mode="w") as tar:  # everything in it is compressed already
-        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-            if file.parent.name == "sounds" and file.name not in wanted:
-                continue
-            member = tarfile.TarInfo(str(file.relative_to(root)))
-            member.size = file.stat().st_size
-            tar.addfile(member, io.BytesIO(file.read_bytes()))
-    if archive.tell() > MOST_PACK_BYTES:
-        raise ValueError(f"a pack must fit {MOST_PACK_BYTES / 1e6:.0f} MB, got {archive.tell() / 1e6:.1f}")
-    write_atomically(path, archive.getvalue())
-    return hashlib.sha256(archive.getvalue()).hexdigest()
+    folder = folder_of(root)
+    wanted = {flat(one["path"]) for line in index(root)["objects"] for one in line["recordings"]}
+    parts: dict[str, list[Member]] = {}
+    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+        if file.parent.name == "sounds" and file.name not in wanted:
+            continue
+        part = "words" if file.parent == folder else file.parent.name
+        parts.setdefault(part, []).append((str(file.relative_to(root)), file))
+    return write_pack(path, PACK, manifest_sha256(root), parts)

@@ -23,8 +23,8 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from common.data.media import MediaError
 from common.data.pinned import stamps
-from common.data.video import MediaError
 from multimodal_ssl.model.vocabulary import tokenise
 
 LANGUAGES = ("en", "fr", "es", "ru", "ca")  # whose descriptions are used, of a dozen that there are

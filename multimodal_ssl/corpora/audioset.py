@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.data.manifest import Bad
+from common.data.media import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from multimodal_ssl.corpora.corpus import (
-    VIDEO_SUFFIXES,
     Clip,
     Corpus,
     Files,
@@ -31,7 +31,6 @@ from multimodal_ssl.corpora.corpus import (
 )
 
 PARTS = ("balanced_train", "unbalanced_train", "eval")
-SUFFIXES = (*VIDEO_SUFFIXES, ".wav", ".flac", ".m4a", ".ogg", ".opus", ".mp3")
 
 
 def audioset(path: Path, part: str) -> Corpus[Clip]:
@@ -59,7 +58,7 @@ def pieces(path: Path, part: str) -> Iterator[Clip | Bad]:
 
 
 def _pieces(root: Path, part: str, names: dict[str, str]) -> Iterator[Clip | Bad]:
-    table, files = root / f"{part}_segments.csv", Files(root / part, SUFFIXES)
+    table, files = root / f"{part}_segments.csv", Files(root / part, VIDEO_SUFFIXES + SOUND_SUFFIXES)
     for line in lines_of(table):
         if isinstance(line, Bad):
             yield line

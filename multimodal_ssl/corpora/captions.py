@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.data.video import MediaError
+from common.data.media import MediaError
 
 SUFFIXES = (".vtt", ".srt", ".json", ".csv")
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"

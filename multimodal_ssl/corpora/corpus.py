@@ -14,21 +14,6 @@ from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root
 from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_captions
 
-VIDEO_SUFFIXES = (
-    ".mp4",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mov",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".3gp",
-    ".ts",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Clip:

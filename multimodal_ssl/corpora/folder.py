@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.data.manifest import Bad
+from common.data.media import VIDEO_SUFFIXES
 from multimodal_ssl.corpora.captions import CaptionError, read_captions
 from multimodal_ssl.corpora.corpus import (
-    VIDEO_SUFFIXES,
     Corpus,
     Film,
     collected,

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from common.data.manifest import Bad
+from common.data.media import VIDEO_SUFFIXES
 from common.data.order import Draw, draws
 from common.recipe import Shard
 from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.corpus import (
-    VIDEO_SUFFIXES,
     Corpus,
     Files,
     Film,

@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, stream_audio
-from common.data.video import probe, read_frames
+from common.data.video import frames_at
 
 BEYOND = ("black", "repeat")
 
@@ -17,30 +17,21 @@ BEYOND = ("black", "repeat")
 def read_clip(
     path: Path, start_s: float, num_frames: int, rate_hz: float, beyond: str = "black"
 ) -> UInt8[ndarray, "time height width 3"]:
-    """Frames shown at `start_s`, `start_s + 1 / rate_hz`, ...; decodes from the file's beginning to the last of them.
-
-    Times become frame numbers through the average rate of the stream, so those of a variable rate are near misses.
+    """Frames on screen at `start_s`, `start_s + 1 / rate_hz`, ...; decodes from the file's beginning to the last.
 
     Args:
         beyond: what stands behind the file's end: "black", as MIL-NCE's code fills up, or the clip's frames again from
             its first ("repeat"), as MMV's does, up to which of a pair of frames begins anew.
 
     Raises:
-        MediaError: as `common.data.video.read_frames`; also where the file ends before `start_s`.
+        MediaError: as `common.data.video.frames_at`; also where the file ends before `start_s`.
     """
     if start_s < 0 or num_frames < 1 or not rate_hz > 0:
         raise ValueError(f"needs start_s >= 0, frames and a rate, got {start_s:g}, {num_frames}, {rate_hz:g}")
     if beyond not in BEYOND:
         raise ValueError(f"beyond must be one of {', '.join(BEYOND)}, got {beyond!r}")
-    native_hz = float(probe(path).rate_hz)
-    # A hair before the border between two frames is meant to be behind it: 0.2 s at 5 Hz is frame 1, not 0.
-    wanted = [int((start_s + i / rate_hz) * native_hz + 1e-6) for i in range(num_frames)]
-    found: list[ndarray] = []
-    for number, frame in enumerate(read_frames(path, wanted[0]), start=wanted[0]):
-        while len(found) < num_frames and wanted[len(found)] == number:
-            found.append(frame)
-        if len(found) == num_frames:
-            break
+    times_s = [start_s + i / rate_hz for i in range(num_frames)]
+    found = [frame.rgb() for frame in frames_at(path, times_s)]
     num_found = len(found)
     for i in range(num_found, num_frames):
         found.append(np.zeros_like(found[0]) if beyond == "black" else found[i % num_found])

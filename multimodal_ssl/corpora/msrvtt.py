@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from common.data.manifest import Bad
+from common.data.media import VIDEO_SUFFIXES
 from multimodal_ssl.corpora.corpus import (
-    VIDEO_SUFFIXES,
     Clip,
     Corpus,
     Files,

@@ -26,14 +26,13 @@ import torch
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-from common.data.video import MediaError
-from common.files import only_writer, write_atomically
-from multimodal_ssl.corpora.corpus import VIDEO_SUFFIXES
+from common.data.media import VIDEO_SUFFIXES, MediaError
+from common.files import new_folder, only_writer, sweep, write_atomically
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.search.windows import Cut, Window, windows
 
-VERSION = 1  # raise when what lies in an index changes its form
+VERSION = 2  # raise when what lies in an index, or the hash of its model, changes its form
 RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
@@ -117,8 +116,15 @@ class Index:
 
     def videos(self) -> Iterator[tuple[Video, Path]]:
         """What is kept of each file, and where; in the order of folders."""
-        for record in sorted((self.folder / "videos").glob(f"[!.]*/{RECORD}")):
+        for record in sorted(self._records()):
             yield _read_record(record), record.parent
+
+    @property
+    def num_videos(self) -> int:
+        return sum(1 for _ in self._records())
+
+    def _records(self) -> Iterator[Path]:
+        return (self.folder / "videos").glob(f"[!.]*/{RECORD}")
 
     def units(
         self, video: Video, folder: Path, start: int = 0, stop: int | None = None
@@ -175,8 +181,7 @@ class Index:
             encode: frames of a window to its units.
         """
         with only_writer(self.folder):
-            for left in (self.folder / "videos").glob(".*"):  # by a kill
-                shutil.rmtree(left)
+            sweep(self.folder / "videos")  # of what a kill left
             before = {video.path: video for video, _ in self.videos()}
             for path in before.keys() - files.keys():
                 shutil.rmtree(self._folder_of(path))
@@ -195,15 +200,10 @@ class Index:
         if before and before.same_file(now):
             return Outcome("failed" if before.fault else "kept", before)
         target = self._folder_of(path)
-        partial = target.with_name(f".{target.name}")
-        partial.mkdir(parents=True)
-        try:
+        with new_folder(target) as partial:
             done = now if now.fault else _write_windows(now, file, partial, self.cut, encode)
             write_atomically(partial / RECORD, json.dumps(asdict(done)).encode())
             shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return Outcome("failed" if done.fault else "indexed", done)
 
     def _folder_of(self, path: str) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root
 from common.files import write_atomically
+from common.progress import tracked
 
 if TYPE_CHECKING:
     from speech_adapters.data.corpora.corpus import Corpus
@@ -135,13 +135,10 @@ def _lengths(corpus: Corpus, root: Path) -> dict[str, int | str]:
     """
     path = root / "speech" / "corpora" / f"{corpus.name}-{corpus.sha256[:16]}.json"
     if not path.exists():
-        print(
-            f"{corpus.name}: decoding {len(corpus.utterances)} recordings once", file=sys.stderr, flush=True
-        )
         with ThreadPoolExecutor() as pool:
             read = pool.map(lambda utterance: _length(root / utterance.path), corpus.utterances)
-            kept = dict(zip((u.id for u in corpus.utterances), read, strict=True))
-        path.parent.mkdir(parents=True, exist_ok=True)
+            told = tracked(read, f"decoding {corpus.name}, once", len(corpus.utterances), "recording")
+            kept = dict(zip((u.id for u in corpus.utterances), told, strict=True))
         write_atomically(path, json.dumps(kept).encode())
     lengths: dict[str, int | str] = json.loads(path.read_text())
     paths = {utterance.id: utterance.path for utterance in corpus.utterances}

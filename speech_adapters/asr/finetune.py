@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
+from common.schedule import TRI_STAGE, Schedule
 from speech_adapters.asr import data
 from speech_adapters.model.architecture import (
     NO_DROPOUT,
@@ -52,23 +53,13 @@ class FineTune(Recipe):
     channel_masking: Masking = NO_MASKING
     head_only_steps: int = 0  # at the start, while the encoder rests
     batch_s: float = 16.0  # seconds in a batch, padding included
-    hold_share: float = 0.4  # of the steps at the peak rate, after the warm-up
+    schedule: Schedule = TRI_STAGE
     dev_every: int = 50  # steps between looks at the dev part; 0 never looks
     cache_prefix: bool = True  # keep what the frozen part makes; the same numbers either way
     lm_order: int = 3  # of the n-gram of words, estimated from the training texts
     lm_weight: float = 2.0
     word_score: float = -1.0
     beam: int = 50
-
-    def lr(self, step: int) -> float:
-        """Warm-up, hold, exponential decay to `final_lr_ratio`: fairseq's tri-stage schedule."""
-        held_until = self.warmup_steps + self.hold_share * self.steps
-        if step < self.warmup_steps:
-            return self.peak_lr * (step + 1) / self.warmup_steps
-        if step < held_until:
-            return self.peak_lr
-        done = (step - held_until) / max(1.0, self.steps - held_until)
-        return self.peak_lr * float(max(self.final_lr_ratio, 1e-6) ** min(1.0, done))
 
     # ---- the network
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.papers import Scale, Search, WeightsFile
 from common.recipe import Recipe
+from common.schedule import TRI_STAGE, Cosine
 from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
 from speech_adapters.asr.finetune import FineTune
 from speech_adapters.model.architecture import BASE, DEEP, SMALL, TINY, Dropout, Masking
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 # since wav2vec 2.0's own objective from nothing took an hour for features worse than a spectrum's (model/best_rq.py).
 FIRST_STAGE = FirstStage(
     architecture=SMALL, masking=Masking(start=0.065, span=10), steps=6000, batch_s=16.0, crop_s=8.0, peak_lr=1e-3,
-    warmup_steps=300, final_lr_ratio=0.02, weight_decay=0.01, betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True,
+    schedule=Cosine(warmup_steps=300, final_ratio=0.02), weight_decay=0.01, betas=(0.9, 0.98), clip_norm=1.0,
+    cpu_bf16=True,
     log_every=50, save_every_s=120.0, cost_s=1500.0, probed=("fotaq-en", "drascula-en"),
 )  # fmt: skip
 # Then wav2vec 2.0's contrast, with settings that left chance where BASE's own did not: no feature penalty, a strong
@@ -36,8 +38,9 @@ FIRST_STAGE = FirstStage(
 BACKBONE = Pretrain(
     start_from="small-en-first", architecture=SMALL, masking=Masking(start=0.065, span=10), codes=64, code_width=64,
     target_width=64, num_negatives=100, diversity_weight=1.0, penalty_weight=0.0, gumbel_factor=0.9995, steps=3000,
-    batch_s=16.0, crop_s=8.0, peak_lr=3e-4, warmup_steps=200, final_lr_ratio=0.02, weight_decay=0.01,
-    betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True, log_every=50, save_every_s=120.0, cost_s=800.0,
+    batch_s=16.0, crop_s=8.0, peak_lr=3e-4, schedule=Cosine(warmup_steps=200, final_ratio=0.02),
+    weight_decay=0.01, betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True, log_every=50, save_every_s=120.0,
+    cost_s=800.0,
     probed=("fotaq-en", "drascula-en"),
 )  # fmt: skip
 
@@ -45,20 +48,21 @@ BACKBONE = Pretrain(
 # alone: the contrast added nothing to what the small encoder's frames know of phones.
 DEEP_BACKBONE = replace(
     FIRST_STAGE, architecture=DEEP, dropout=Dropout(residual=0.1, attention=0.1, inner=0.1), steps=8000, batch_s=64.0,
-    warmup_steps=400, cpu_bf16=False, log_every=100, workers=4, cost_s=360.0,
+    schedule=Cosine(warmup_steps=400, final_ratio=0.02), cpu_bf16=False, log_every=100, workers=4, cost_s=360.0,
 )  # fmt: skip
 
 # ---- the paper's hardware and corpora
 
 FULL = FineTune(
     source=CORPORA["en"], backbone="wav2vec_small", arm=Arm(kind="full"), steps=20_000, head_only_steps=10_000,
-    batch_s=1600.0, batch_size=8, accumulate=8, peak_lr=5e-5, warmup_steps=2000, final_lr_ratio=0.05, betas=(0.9, 0.98),
-    dropout=Dropout(inner=0.1, layer=0.05), time_masking=Masking(start=0.065, span=10),
+    batch_s=1600.0, batch_size=8, accumulate=8, peak_lr=5e-5, schedule=replace(TRI_STAGE, warmup_steps=2000),
+    betas=(0.9, 0.98), dropout=Dropout(inner=0.1, layer=0.05), time_masking=Masking(start=0.065, span=10),
     channel_masking=Masking(start=0.0078, span=64), cache_prefix=False, bf16=True, workers=8, dev_every=1000,
 )  # fmt: skip
 ADAPTERS = replace(
-    FULL, arm=Arm(kind="adapters"), steps=12_000, head_only_steps=0, warmup_steps=1200, peak_lr=1e-3
-)
+    FULL, arm=Arm(kind="adapters"), steps=12_000, head_only_steps=0, schedule=replace(TRI_STAGE, warmup_steps=1200),
+    peak_lr=1e-3,
+)  # fmt: skip
 
 
 def _of(recipe: FineTune, kind: str, layers: int = 0, places: str = "both") -> FineTune:
@@ -97,7 +101,7 @@ def _breadth(full: FineTune, adapters: FineTune, layers: int) -> dict[str, FineT
 # Rates at `mini` are each arm's best on dev, see results/tuning-mini.json.
 FULL_MINI = FineTune(
     source=PROMPTS["en"], probes=(OTHER_VOICES["en"],), arm=Arm(kind="full", bottleneck=64), steps=700, batch_s=16.0,
-    peak_lr=2e-3, warmup_steps=70, final_lr_ratio=0.05, betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
+    peak_lr=2e-3, schedule=replace(TRI_STAGE, warmup_steps=70), betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
     time_masking=Masking(start=0.03, span=6), dev_every=50, cost_s=150.0,
 )  # fmt: skip
 ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), peak_lr=1.25e-2, cost_s=115.0)
@@ -112,7 +116,8 @@ def _gpu(recipe: FineTune) -> FineTune:
     arm = replace(recipe.arm, bottleneck=DEEP.width // 3) if recipe.arm.bottleneck else recipe.arm
     start = "deep-en" if recipe.backbone else ""
     return replace(
-        recipe, backbone=start, architecture=DEEP, arm=arm, steps=2000, warmup_steps=200, dev_every=200, cost_s=60.0,
+        recipe, backbone=start, architecture=DEEP, arm=arm, steps=2000,
+        schedule=replace(TRI_STAGE, warmup_steps=200), dev_every=200, cost_s=60.0,
     )  # fmt: skip
 
 
@@ -123,7 +128,8 @@ def _smoke(recipe: FineTune) -> FineTune:
     start = "random-tiny" if recipe.backbone else ""
     return replace(
         recipe, source="tones", probes=(), backbone=start, architecture=TINY, cache_prefix=False, steps=4,
-        warmup_steps=1, arm=replace(recipe.arm, bottleneck=8), dev_every=2, log_every=1, batch_s=4.0, cost_s=3.0,
+        schedule=replace(TRI_STAGE, warmup_steps=1), arm=replace(recipe.arm, bottleneck=8), dev_every=2, log_every=1,
+        batch_s=4.0, cost_s=3.0,
     )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""Encoders by name: those committed in `weights/`, and public checkpoints under `WEIGHTS_ROOT`."""
+"""Encoders and adapter sets by name: those that are committed, and public checkpoints under `WEIGHTS_ROOT`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
+ADAPTERS = Path(__file__).parents[1] / "asr" / "weights"
 # Public checkpoints that `paper` starts from, by the file name people download them under.
 FOREIGN = {"wav2vec_small": "wav2vec_small.pt", "xlsr_53": "xlsr_53_56k.pt"}
 
@@ -38,6 +40,28 @@ def find(name: str) -> Path:
     raise ValueError(
         f"no encoder {name!r}: known are {names}; public checkpoints are looked for in WEIGHTS_ROOT ({root})"
     )
+
+
+def find_adapter_sets(names: Iterable[str]) -> dict[str, Path]:
+    """Files of adapter sets by the label that outputs bear: the name of a published one, or the stem of a file's name.
+
+    Raises:
+        ValueError: no such set, with the names there are, or two of one label.
+    """
+    found: dict[str, Path] = {}
+    for name in names:
+        published, own = ADAPTERS / f"{name}.safetensors", Path(name).expanduser()
+        if not published.exists() and not own.is_file():
+            known = ", ".join(sorted(path.stem for path in ADAPTERS.glob("*.safetensors")))
+            raise ValueError(
+                f"no adapter set {name!r}: published ones are {known or 'none here yet'}; train them with "
+                "`make reproduce-asr-adapters`, or give the path of a set's .safetensors"
+            )
+        label = name if published.exists() else own.stem
+        if label in found:
+            raise ValueError(f"adapter sets must differ by name, got {label} twice")
+        found[label] = published if published.exists() else own
+    return found
 
 
 def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:

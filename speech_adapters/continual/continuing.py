@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.schedule import InTurn
 from speech_adapters.model.arm import Arm
 from speech_adapters.pretrain.recipe import Pretrain
 
@@ -65,6 +66,11 @@ class Continue(Pretrain):
             )
         if self.anchor_weight and self.arm.kind != "full":
             raise ValueError(f"an anchor holds weights that are all trained, got arm {self.arm.kind}")
+        first_steps = self.schedule.first_steps if isinstance(self.schedule, InTurn) else None
+        if self.then and first_steps != self.switch_step:
+            raise ValueError(
+                f"the schedule InTurn must switch at step {self.switch_step} as the sources do, got {self.schedule}"
+            )
 
     # ---- the network
 
@@ -123,14 +129,6 @@ class Continue(Pretrain):
 
     # ---- learning
 
-    def lr(self, step: int) -> float:
-        """Each language has a warm-up and a decay of its own."""
-        if not self.then:
-            return super().lr(step)
-        before = self.switch_step
-        steps = before if step < before else self.steps - before
-        return _one_language(self, steps).lr(step if step < before else step - before)
-
     def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         losses = super().losses(model, batch, step)
         if self.anchor_weight:
@@ -169,12 +167,6 @@ class Continue(Pretrain):
             "and minutes of prompts and descriptions instead of hours of a new language.": small,
         }
         return tuple(sentence for sentence, holds in told.items() if holds)
-
-
-def _one_language(recipe: Continue, steps: int) -> Pretrain:
-    from dataclasses import replace
-
-    return replace(recipe, steps=steps, then=(), switch_step=0)
 
 
 @cache

@@ -5,6 +5,7 @@ from pathlib import Path
 from common.papers import Data, Paper, Report
 from speech_adapters.continual import data, figures
 from speech_adapters.continual.claims import CLAIMS, TITLE
+from speech_adapters.continual.former import former_settings
 from speech_adapters.continual.recipes import SCALES
 
 PAPER = Paper(
@@ -21,4 +22,5 @@ PAPER = Paper(
         details=figures.details,
         panels=figures.panels,
     ),
+    former_settings=former_settings,
 )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from common.papers import Scale, Search
+from common.schedule import Cosine, InTurn
 from speech_adapters.continual.continuing import Continue
 from speech_adapters.continual.cost import Cost
 from speech_adapters.continual.data import FOLDERS, LANGUAGES, SPELLED
@@ -21,7 +22,8 @@ from speech_adapters.model.arm import Arm
 FULL = Continue(
     source_model="wav2vec_small", start_from="wav2vec_small", sources=FOLDERS["fr"], architecture=BASE,
     arm=Arm(kind="full"), extractor_trained=True, steps=50_000, batch_s=1500.0, crop_s=15.0, batch_size=100,
-    accumulate=4, peak_lr=2e-4, warmup_steps=4000, weight_decay=0.01, betas=(0.9, 0.98), clip_norm=10.0,
+    accumulate=4, peak_lr=2e-4, schedule=Cosine(warmup_steps=4000), weight_decay=0.01, betas=(0.9, 0.98),
+    clip_norm=10.0,
     dropout=Dropout(residual=0.1, attention=0.1, features=0.1, layer=0.05), gumbel_start=0.5, bf16=True, workers=8,
     keep_every=10_000, matrix=(*FOLDERS["en"], *FOLDERS["fr"], *FOLDERS["es"]), spelled=(), remembered="",
 )  # fmt: skip
@@ -29,19 +31,21 @@ ADAPTERS = replace(FULL, arm=Arm(kind="adapters"), extractor_trained=False, peak
 
 # ---- smaller; rates at `mini` are best on dev, see results/tuning-mini.json
 
+SMALL_COSINE = Cosine(final_ratio=0.05)
 FULL_MINI = Continue(
     start_from="small-en", sources=LANGUAGES["fr"], architecture=SMALL, arm=Arm(kind="full", bottleneck=64),
     codes=64, code_width=64, target_width=64, num_negatives=100, diversity_weight=1.0, penalty_weight=0.0,
     gumbel_start=0.5, steps=360, extractor_trained=True,
-    batch_s=16.0, crop_s=8.0, peak_lr=1e-3, warmup_steps=36, final_lr_ratio=0.05, weight_decay=0.01, betas=(0.9, 0.98),
-    clip_norm=1.0, cpu_bf16=True, keep_every=120, log_every=20, cost_s=200.0, recognised=SPELLED["fr"],
+    batch_s=16.0, crop_s=8.0, peak_lr=1e-3, schedule=replace(SMALL_COSINE, warmup_steps=36), weight_decay=0.01,
+    betas=(0.9, 0.98), clip_norm=1.0, cpu_bf16=True, keep_every=120, log_every=20, cost_s=200.0,
+    recognised=SPELLED["fr"],
     recognition_steps=150,
 )  # fmt: skip
 ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), extractor_trained=False)
 # What the new language is compared with: the model of the first one, as it is.
 SOURCE_MINI = replace(
-    FULL_MINI, steps=0, warmup_steps=0, keep_every=0, spelled=(SPELLED["fr"], SPELLED["es"]), cost_s=80.0
-)
+    FULL_MINI, steps=0, schedule=SMALL_COSINE, keep_every=0, spelled=(SPELLED["fr"], SPELLED["es"]), cost_s=80.0,
+)  # fmt: skip
 
 
 def _in(recipe: Continue, language: str) -> Continue:
@@ -58,15 +62,16 @@ def _in(recipe: Continue, language: str) -> Continue:
 
 def _gpu(recipe: Continue) -> Continue:
     return replace(
-        recipe, steps=4000, warmup_steps=400, keep_every=800, recognition_steps=2000, workers=4, cost_s=240.0
-    )
+        recipe, steps=4000, schedule=replace(SMALL_COSINE, warmup_steps=400), keep_every=800, recognition_steps=2000,
+        workers=4, cost_s=240.0,
+    )  # fmt: skip
 
 
 def _after_french(recipe: Continue, language: str) -> Continue:
     """A chain: French first, then another language with what French has left, in one run."""
     return replace(
         _in(recipe, language), sources=LANGUAGES["fr"], then=LANGUAGES[language], switch_step=recipe.steps,
-        steps=2 * recipe.steps, warmup_steps=recipe.warmup_steps,
+        steps=2 * recipe.steps, schedule=InTurn(first_steps=recipe.steps, schedule=recipe.schedule),
     )  # fmt: skip
 
 
@@ -91,7 +96,8 @@ def _breadth(full: Continue, adapters: Continue) -> dict[str, Continue]:
 def _smoke(recipe: Continue) -> Continue:
     return replace(
         recipe, source_model="random-tiny", start_from="random-tiny", sources=("tones",), architecture=TINY, steps=4,
-        arm=replace(recipe.arm, bottleneck=8), warmup_steps=1, batch_s=4.0, crop_s=2.0, keep_every=2, log_every=1,
+        arm=replace(recipe.arm, bottleneck=8), schedule=replace(SMALL_COSINE, warmup_steps=1), batch_s=4.0,
+        crop_s=2.0, keep_every=2, log_every=1,
         codes=8, code_width=16, target_width=16, num_negatives=10, matrix=("tones",), spelled=("tones",),
         remembered="tones", replayed=("tones",), recognised="tones", probe_steps=2, recognition_steps=2, cost_s=5.0,
         masking=Masking(start=0.08, span=6),
@@ -153,7 +159,7 @@ SCALES: Mapping[str, Scale] = {
             "ADAPTERS_FR": ADAPTERS,
             "FULL_ES": replace(FULL, language="es", sources=FOLDERS["es"]),
             "ADAPTERS_ES": replace(ADAPTERS, language="es", sources=FOLDERS["es"]),
-            "SOURCE": replace(FULL, steps=0, warmup_steps=0, keep_every=0),
+            "SOURCE": replace(FULL, steps=0, schedule=Cosine(), keep_every=0),
             "COST": COST_GPU,
         },
         seeds=3,

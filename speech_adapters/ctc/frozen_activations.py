@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -14,7 +13,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from common.data.arrays import writing_rows
 from common.data.packages import data_root
+from common.data.pcm import as_floats
+from common.progress import tracked
 
 if TYPE_CHECKING:
     from speech_adapters.data.prepared import Clip
@@ -59,16 +61,12 @@ class FrozenActivations:
         width = architecture.conv[-1][0] if self.depth == 0 else architecture.width
         if (size := 4 * width * place) > SAID_FROM_BYTES:
             print(f"keeping {size / 1e9:.1f} GB of frozen features in {self.path.parent}", file=sys.stderr)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_suffix(f".{os.getpid()}.tmp")
-        rows = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float32, shape=(place, width))
         device = next(model.parameters()).device
-        for clip in self.clips:
-            start, frames = self._starts[clip.id]
-            waveform = torch.from_numpy(clip.waveform().astype(np.float32) / 32768.0).to(device)
-            rows[start : start + frames] = model.prefix(waveform, self.depth).float().cpu().numpy()
-        rows.flush()
-        os.replace(beside, self.path)
+        clips = tracked(self.clips, "computing what is frozen", len(self.clips), "clip")
+        with writing_rows(self.path, place) as rows:
+            for clip in clips:
+                waveform = torch.from_numpy(as_floats(clip.waveform())).to(device)
+                rows.add(model.prefix(waveform, self.depth).float().cpu().numpy())
 
     def __getitem__(self, clip_id: str) -> Float32[ndarray, "frame channel"]:
         start, frames = self._starts[clip_id]

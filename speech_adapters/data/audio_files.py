@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.data.audio import SAMPLE_RATE_HZ, duration_s, stream_audio
+from common.data.audio import SAMPLE_RATE_HZ, AudioInfo, probe_audio, stream_audio
 from common.data.packages import file_sha256
 from speech_adapters.data.decoding import LEAST_S
 
@@ -55,11 +55,11 @@ def examine(path: Path) -> dict[str, Any]:
     """
     found = crashed(path)  # unless we come back
     try:
-        lasts_s = duration_s(path)
+        info = probe_audio(path)
         found["sha256"] = file_sha256(path)
-        if lasts_s is not None and lasts_s < LEAST_S:
-            return found | {"fault": f"short: lasts {lasts_s:.4f} s, under {LEAST_S:g} s"}
-        return found | _heard(path)
+        if info.duration_s is not None and info.duration_s < LEAST_S:
+            return found | {"fault": f"short: lasts {info.duration_s:.4f} s, under {LEAST_S:g} s"}
+        return found | _heard(path, info)
     except Exception as error:  # whatever a decoder raises is what the list is for
         return found | {"fault": f"corrupt: {str(error).removeprefix(f'{path}: ')}"}
 
@@ -71,8 +71,8 @@ def crashed(path: Path) -> dict[str, Any]:
     return {"bytes": size, "mtime_ns": mtime_ns, "sha256": "", **heard}
 
 
-def _heard(path: Path) -> dict[str, Any]:
-    rate_hz, sought = _rate_hz(path)
+def _heard(path: Path, info: AudioInfo) -> dict[str, Any]:
+    rate_hz = info.rate_hz
     length, full, peak = 0, 0, 0.0
     for _, window in stream_audio(path, window_s=WINDOW_S, hop_s=WINDOW_S, rate_hz=rate_hz):
         loud = np.abs(window)
@@ -93,25 +93,11 @@ def _heard(path: Path) -> dict[str, Any]:
     told = {
         clipped: share > CLIPPED,
         f"long: lasts {lasts_s / 3600:.2f} h": lasts_s > LONG_S,
-        f"unsought: {path.suffix} is decoded from its beginning for every crop; flac would not be": not sought,
+        f"unsought: {path.suffix} is decoded from its beginning for every crop; flac would not be": not info.can_seek,
     }
     samples = length * SAMPLE_RATE_HZ // rate_hz
     said = [] if fault else [sentence for sentence, holds in told.items() if holds]
     return {"rate_hz": rate_hz, "samples": samples, "peak": peak, "fault": fault, "told": said}
-
-
-def _rate_hz(path: Path) -> tuple[int, bool]:
-    """Samples a second as the file has them, and whether a place in it can be sought to the sample."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(path)) as sound:
-            return sound.samplerate, sound.seekable()
-    except soundfile.SoundFileError:
-        import av
-
-        with av.open(str(path)) as container:
-            return container.streams.audio[0].rate, False
 
 
 # ---- crops

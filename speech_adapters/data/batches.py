@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from common.data.pcm import as_floats
 from common.recipe import Shard
 from speech_adapters.model.wav2vec2 import pad
 
@@ -115,5 +116,5 @@ def collate(ids: Sequence[str], rows: Sequence[np.ndarray], labels: Sequence[Seq
 def as_float(row: np.ndarray) -> Tensor:
     """Float32; int16 samples are scaled to [-1, 1)."""
     if row.dtype == np.int16:
-        return torch.from_numpy(row.astype(np.float32) / 32768.0)
+        return torch.from_numpy(as_floats(row))
     return torch.from_numpy(np.array(row, dtype=np.float32))

@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int16
 from numpy import ndarray
 
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, decode_audio
+from common.data.pcm import PEAK, levelled
 from speech_adapters.data.packages.utterances import Utterance
 from speech_adapters.data.text import unspoken
 
@@ -22,7 +23,6 @@ MOST_S, LEAST_S = 16.0, 0.3  # after trimming
 MOST_LETTERS_PER_S = 25.0  # nobody speaks so fast: a text beyond it belongs to another recording
 TRIM_DB = 40.0  # below the loudest frame an utterance has not begun, or is over
 MARGIN_S, FRAME_S = 0.1, 0.01
-PEAK = 0.9  # of full scale
 SETTINGS = (
     1,
     SAMPLE_RATE_HZ,
@@ -124,8 +124,3 @@ def speech_range(sound: Float32[ndarray, " sample"]) -> tuple[int, int]:
         raise ValueError("is silent from beginning to end")
     loud = np.flatnonzero(power >= power.max() * 10 ** (-TRIM_DB / 10))
     return max(0, int(loud[0]) * frame - margin), min(len(sound), int(loud[-1] + 1) * frame + margin)
-
-
-def levelled(sound: Float32[ndarray, " sample"]) -> Int16[ndarray, " sample"]:
-    """16-bit samples whose largest magnitude is `PEAK` of full scale."""
-    return np.round(sound * (PEAK * 32767 / np.abs(sound).max())).astype(np.int16)

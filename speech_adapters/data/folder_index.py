@@ -27,6 +27,8 @@ import numpy as np
 
 from common.data.manifest import Bad, check_bad_share
 from common.data.splits import Component, named_part
+from common.files import replacing
+from common.progress import progress
 from speech_adapters.data import audio_files
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
@@ -76,14 +78,14 @@ def update(path: Path, folder: Path, names: Sequence[str], suspects: Collection[
     Raises:
         ValueError: more than `MOST_BAD` of them are left out, with the list; what was examined stays known.
     """
-    progress = path.with_suffix(".progress")
-    known = {name: one for name, one in (_known(path) | _known(progress)).items() if name not in suspects}
+    done = path.with_suffix(".progress")
+    known = {name: one for name, one in (_known(path) | _known(done)).items() if name not in suspects}
     todo = [n for n in names if n not in known or known[n].identity != audio_files.identity(folder / n)]
-    if path.exists() and not todo and len(known) == len(names) and not progress.exists():
+    if path.exists() and not todo and len(known) == len(names) and not done.exists():
         return
-    _examine(folder, todo, progress)
-    _write(path, folder, names, known | _known(progress))
-    progress.unlink(missing_ok=True)
+    _examine(folder, todo, done)
+    _write(path, folder, names, known | _known(done))
+    done.unlink(missing_ok=True)
 
 
 class _Known(NamedTuple):
@@ -107,17 +109,16 @@ def _known(path: Path) -> dict[str, _Known]:
 # ---- examining
 
 
-def _examine(folder: Path, names: Sequence[str], progress: Path) -> None:
+def _examine(folder: Path, names: Sequence[str], done: Path) -> None:
     if names:
         _say(f"{folder}: decoding {len(names)} files, once")
-    with progress.open("a", encoding="utf-8") as file:
+    with progress("decoding", len(names), "file") as bar, done.open("a", encoding="utf-8") as file:
         file.write("\n")  # a line that a power cut tore shall not spoil the next
         for begin in range(0, len(names), SLICE):
             for line in _examined(folder, names[begin : begin + SLICE]):
                 file.write(json.dumps(line) + "\n")
                 file.flush()
-            if len(names) > SLICE:
-                _say(f"{folder}: {min(begin + SLICE, len(names))} of {len(names)} decoded")
+                bar.advance()
 
 
 def _examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -144,29 +145,24 @@ def _look(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _Known]) -> None:
-    digest, beside = hashlib.sha256(json.dumps(RULES).encode()), path.with_name(f".{path.name}.partial")
+    digest = hashlib.sha256(json.dumps(RULES).encode())
     left_out, told = dict[str, str](), list[tuple[str, str]]()
     samples = {part: array("q") for part in SPLIT[1]}
-    with beside.open("wb") as file:
-        for line in _judged(names, known):
-            file.write(json.dumps(line).encode() + b"\n")
-            digest.update(json.dumps([line[key] for key in ("name", "sha256", "part", "fault")]).encode())
-            told += [(line["name"], sentence) for sentence in line["told"]]
-            if line["fault"]:
-                left_out[line["name"]] = line["fault"]
-            else:
-                samples[line["part"]].append(line["samples"])
-        file.write(json.dumps({"manifest_sha256": digest.hexdigest()}).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    _tell(folder, "left out", list(left_out.items()))
-    _tell(folder, "kept", told)
-    bad = [Bad(name, str(folder / name), fault) for name, fault in left_out.items()]
-    try:
+    with replacing(path) as beside:
+        with beside.open("wb") as file:
+            for line in _judged(names, known):
+                file.write(json.dumps(line).encode() + b"\n")
+                digest.update(json.dumps([line[key] for key in ("name", "sha256", "part", "fault")]).encode())
+                told += [(line["name"], sentence) for sentence in line["told"]]
+                if line["fault"]:
+                    left_out[line["name"]] = line["fault"]
+                else:
+                    samples[line["part"]].append(line["samples"])
+            file.write(json.dumps({"manifest_sha256": digest.hexdigest()}).encode() + b"\n")
+        _tell(folder, "left out", list(left_out.items()))
+        _tell(folder, "kept", told)
+        bad = [Bad(name, str(folder / name), fault) for name, fault in left_out.items()]
         check_bad_share(bad, len(names), MOST_BAD)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     _tell_hours(folder, {part: np.array(each) / SAMPLE_RATE_HZ for part, each in samples.items()})
 
 

@@ -8,21 +8,18 @@ Prepared from it, a source has the same samples, splits and manifest as prepared
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import lzma
-import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.files import write_atomically
+from common.data import packs
 from speech_adapters.data.packages.utterances import Utterance
 from speech_adapters.data.sources import Source
 
-MOST_PACK_BYTES = 40_000_000
 FOLDER = "speech/packed"
 
 
@@ -37,33 +34,28 @@ class Packed:
 
 
 def write_pack(
-    path: Path, root: Path, sources: Sequence[tuple[Source, dict[str, Any], Callable[[Utterance], bytes]]]
+    path: Path,
+    root: Path,
+    manifest_sha256: str,
+    sources: Sequence[tuple[Source, dict[str, Any], Callable[[Utterance], bytes]]],
 ) -> str:
     """Packs sources with their indices; returns the file's sha256, the same for the same content.
 
     Raises:
-        ValueError: more than `MOST_PACK_BYTES`; says how much each source takes.
+        ValueError: it is too large; says how much each source takes.
     """
-    archive, sizes = io.BytesIO(), {}
     notices: set[bytes] = set()  # packages of one origin carry the same
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for one, index, read in sources:
-            before = archive.tell()
-            fresh = [(name, text) for name, text in _licences(one, root) if text not in notices]
-            for name, content in (*_recordings(one, index, read), *dict(fresh).items()):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-            notices |= {text for _, text in fresh}
-            sizes[one.name] = archive.tell() - before
-    if archive.tell() > MOST_PACK_BYTES:
-        listed = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
-        raise ValueError(
-            f"a pack must fit {MOST_PACK_BYTES / 1e6:.0f} MB, got {archive.tell() / 1e6:.1f} ({listed}); "
-            "write several packs, they can be unpacked into one folder"
-        )
-    write_atomically(path, archive.getvalue())
-    return hashlib.sha256(archive.getvalue()).hexdigest()
+
+    def members(
+        one: Source, index: dict[str, Any], read: Callable[[Utterance], bytes]
+    ) -> Iterator[tuple[str, bytes]]:
+        yield from _recordings(one, index, read)
+        fresh = [(name, text) for name, text in _licences(one, root) if text not in notices]
+        notices.update(text for _, text in fresh)
+        yield from dict(fresh).items()
+
+    parts = {one.name: members(one, index, read) for one, index, read in sources}
+    return packs.write_pack(path, f"speech-{manifest_sha256[:12]}", manifest_sha256, parts)
 
 
 def _recordings(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -26,10 +25,12 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
+from common.data.arrays import writing_rows
 from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import data_root
 from common.data.splits import Component, check_disjoint, named_part
 from common.files import only_writer, write_atomically
+from common.progress import tracked
 from speech_adapters.data import packs, synthetic, unlabelled
 from speech_adapters.data.decoding import SAMPLE_RATE_HZ, SETTINGS, Decoded, content, decode_all, refusal
 from speech_adapters.data.packages.utterances import Utterance
@@ -144,7 +145,8 @@ def verify(*names: str) -> list[Bad]:
         here = [u for u in available.utterances if u.id in lines]
         missing = sorted(set(lines) - {u.id for u in here})
         found += [Bad(id_, lines[id_]["path"], "missing") for id_ in missing]
-        for utterance, decoded in zip(here, decode_all(here, available.read), strict=True):
+        decoding = tracked(decode_all(here, available.read), f"decoding {name}", len(here), "utterance")
+        for utterance, decoded in zip(here, decoding, strict=True):
             if reason := _difference(name, lines[utterance.id], decoded):
                 found.append(Bad(utterance.id, utterance.path, reason))
     return found
@@ -165,12 +167,12 @@ def pack(path: Path, *names: str) -> str:
     """Writes prepared sources, as their packages have them, into one tar file; returns its sha256.
 
     Raises:
-        ValueError: more than `packs.MOST_PACK_BYTES`, with the size of each source.
+        ValueError: it is too large, with the size of each source.
     """
     prepare(*names)
     root = data_root()
     chosen = [(source(name), _index(name, root), _available(source(name)).read) for name in names]
-    return packs.write_pack(path, root, chosen)
+    return packs.write_pack(path, root, manifest_sha256(*names), chosen)
 
 
 def packed(*names: str) -> bool:
@@ -208,8 +210,8 @@ def _prepare(one: Source) -> None:
     available = _available(one)
     reasons = {u.id: reason for u in available.utterances if (reason := refusal(u))}
     todo = [u for u in available.utterances if u.id not in reasons]
-    _say(f"{one.name}: decoding {len(todo)} utterances")
-    decoded = list(decode_all(todo, available.read))
+    decoding = decode_all(todo, available.read)
+    decoded = list(tracked(decoding, f"decoding {one.name}", len(todo), "utterance"))
     faults = [Bad(u.id, u.path, d.bad) for u, d in zip(todo, decoded, strict=True) if d.bad]
     for fault in faults:
         _say(f"bad, left out: {fault}")
@@ -261,11 +263,9 @@ def _write_samples(
             | {"group": utterance.group, "part": parts[utterance.id]}
         )  # fmt: skip
         start += len(decoded.samples)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    with beside.open("wb") as file:
-        np.save(file, np.concatenate([d.samples for _, d in kept]))
-    beside.replace(target)
+    with writing_rows(target, start) as rows:
+        for _, decoded in kept:
+            rows.add(decoded.samples)
     return lines
 
 

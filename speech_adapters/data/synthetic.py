@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
+from common.data.pcm import FULL_SCALE
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 SOURCE = "tones"
@@ -40,7 +41,7 @@ class Tones:
             pitch_hz = LOWEST_HZ * 1.2 ** LETTERS.find(letter)
             loud = 0.3 if letter != " " else 0.0
             pieces.append(loud * np.sin(2 * np.pi * pitch_hz * time_s))
-        return (np.concatenate(pieces) * 32767).astype(np.int16)
+        return (np.concatenate(pieces) * FULL_SCALE).astype(np.int16)
 
 
 @cache

@@ -23,16 +23,15 @@ from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
 from common.data.manifest import Bad
 from common.data.packages import data_root
+from common.data.pcm import levelled
 from common.files import only_writer
 from speech_adapters.data import audio_files, folder_index
 from speech_adapters.data.corpora.folders import audio_folder
-from speech_adapters.data.decoding import PEAK
 
 PREFIX = "folder:"
 
@@ -74,7 +73,7 @@ class Recording:
             fault = f"broken: {str(error).removeprefix(f'{path}: ')}"
             _mark(self, fault)
             raise Unreadable(f"{self.id}: {fault}") from error
-        return np.round(sound * (PEAK * 32767 / self.peak)).clip(-32768, 32767).astype(np.int16)
+        return levelled(sound, self.peak)
 
 
 class Recordings:

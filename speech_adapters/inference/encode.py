@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor
 
-from common.data.audio import SAMPLE_RATE_HZ, AudioError, duration_s, read_audio
+from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio, read_audio
 from common.files import write_atomically
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.inference.windows import Failure, Stitch, Windows
@@ -52,6 +52,28 @@ class Encoder:
         x, num_frames = network.extract(torch.from_numpy(waveform)[None].to(device))
         x = network.contextualise(network.embed(x, num_frames), num_frames, stop=self.layer)
         return x[0].cpu()
+
+    def encode(self, path: str | Path, *, whole_s: float = WHOLE_S) -> Float[Tensor, "frame width"]:
+        """Features of a file, 50 frames a second.
+
+        Args:
+            whole_s: longest file that is encoded in one pass; a longer one is cut into windows that overlap.
+
+        Raises:
+            AudioError: it cannot be read, or is too short for one frame.
+        """
+        path = Path(path)
+        length_s = probe_audio(path).duration_s  # of a header, if any: spares reading what is too long
+        if length_s is None or length_s <= whole_s:
+            samples = read_audio(path)
+            if len(samples) < (fewest := self.network.architecture.receptive_field):
+                raise AudioError(path, f"must have {fewest} samples for one frame, got {len(samples)}")
+            if len(samples) <= whole_s * SAMPLE_RATE_HZ:
+                return self.features(samples)
+        windows = Windows(self.network.architecture, WINDOW_S + 2 * CONTEXT_S, 2 * CONTEXT_S)
+        stitch = Stitch(windows)
+        pieces = [stitch.add(first, self.features(samples)) for first, samples in windows.cut(path)]
+        return torch.cat([*pieces, stitch.rest()])
 
 
 @dataclass(frozen=True)
@@ -150,7 +172,7 @@ def encode(
             yield Encoded(path, target, None)
             continue
         try:
-            features = _features(path, encoder, whole_s)
+            features = encoder.encode(path, whole_s=whole_s)
         except (AudioError, OSError) as error:
             yield Failure.of(path, error)
             continue
@@ -160,17 +182,3 @@ def encode(
         np.save(buffer, features.numpy())
         write_atomically(target, buffer.getvalue())
         yield Encoded(path, target, len(features))
-
-
-def _features(path: Path, encoder: Encoder, whole_s: float) -> Tensor:
-    length_s = duration_s(path)  # of a header, if any: spares reading what is too long
-    if length_s is None or length_s <= whole_s:
-        samples = read_audio(path)
-        if len(samples) < (fewest := encoder.network.architecture.receptive_field):
-            raise AudioError(path, f"must have {fewest} samples for one frame, got {len(samples)}")
-        if len(samples) <= whole_s * SAMPLE_RATE_HZ:
-            return encoder.features(samples)
-    windows = Windows(encoder.network.architecture, WINDOW_S + 2 * CONTEXT_S, 2 * CONTEXT_S)
-    stitch = Stitch(windows)
-    pieces = [stitch.add(first, encoder.features(samples)) for first, samples in windows.cut(path)]
-    return torch.cat([*pieces, stitch.rest()])

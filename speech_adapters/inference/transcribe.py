@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from common.data.audio import SAMPLE_RATE_HZ, AudioError, duration_s
+from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio
 from speech_adapters.ctc import decoding
 from speech_adapters.ctc.decoding import Word
 from speech_adapters.inference.recogniser import Decoder, Recogniser
@@ -55,7 +55,7 @@ def count_windows(paths: Sequence[Path], recogniser: Recogniser) -> int | None:
     total = 0
     for path in paths:
         try:
-            length_s = duration_s(path)
+            length_s = probe_audio(path).duration_s
         except (AudioError, OSError):
             continue
         if length_s is None:

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.data.pcm import as_floats
 from common.results import Item
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 from speech_adapters.model.best_rq import RandomProjectionQuantiser
@@ -114,7 +115,7 @@ def _labels() -> dict[str, list[Phone]]:
 def _states(encoder: Wav2Vec2, clip: Clip) -> list[Float[Tensor, "frame channel"]]:
     """Spectrum, conv features, embedding and each layer's output of one clip."""
     device = next(encoder.parameters()).device
-    waveform = torch.from_numpy(clip.waveform().astype(np.float32) / 32768.0)[None].to(device)
+    waveform = torch.from_numpy(as_floats(clip.waveform()))[None].to(device)
     features, _ = encoder.extract(waveform)
     depths = encoder.hidden_states(waveform)[: 1 + len(encoder.layers)]
     learned = [state[0].float().cpu() for state in (encoder.feature_norm(features), *depths)]

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.data.pcm import as_floats
 from common.recipe import Recipe, Shard
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture, Dropout, Masking
 
@@ -113,7 +114,6 @@ class Unlabelled(Recipe):
 
     def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         """Losses of held-out crops with fixed masks and negatives, one at a time; then what frames know of phones."""
-        import numpy as np
         import torch
 
         from common.results import Item
@@ -126,7 +126,7 @@ class Unlabelled(Recipe):
         for source in self.probed:
             for crop in itertools.islice(crops.consecutive(source, split, self.crop_samples), SCORED_CROPS):
                 seed_all("probe", crop.id)
-                waveform = torch.from_numpy(crop.waveform().astype(np.float32) / 32768.0)[None].to(device)
+                waveform = torch.from_numpy(as_floats(crop.waveform()))[None].to(device)
                 lengths = torch.tensor([waveform.shape[1]], device=device)
                 num_frames = self.architecture.num_frames(lengths)
                 mask = span_mask(num_frames, int(num_frames), Masking())

@@ -106,7 +106,7 @@ def test_rewriting_a_checkpoint_never_pairs_the_old_json_with_new_tensors(saved,
 
 
 def test_parts_left_by_a_kill_are_no_checkpoints_and_are_swept(saved):
-    part = saved.parent / ".step-00000009.safetensors.a1b2"
+    part = saved.parent / ".step-00000009.safetensors.0123abcd.partial"
     part.write_bytes(b"half a check")
     assert _newest(saved.parent) == (3, "")
     checkpoint.forget_after(saved.parent, saved)

@@ -42,13 +42,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_trace(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_what_appears_is_what_a_program_wrote_by_name_with_the_suffix_it_goes_by(tmp_path):
-    with replacing(tmp_path / "a" / "film.mp4") as beside:
-        assert beside.suffix == ".mp4"
+def test_what_appears_is_what_a_program_wrote_by_name_and_nobody_who_lists_its_kind_sees_a_part(tmp_path):
+    with replacing(tmp_path / "a" / "b.json") as beside:
         beside.unlink()  # some programs make their files anew
-        beside.write_text("frames")
-        assert not (tmp_path / "a" / "film.mp4").exists()
-    assert [p.name for p in (tmp_path / "a").iterdir()] == ["film.mp4"]
+        beside.write_text("[]")
+        assert not list((tmp_path / "a").glob("*.json"))
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b.json"]
 
 
 def test_a_name_as_long_as_a_file_system_takes_is_written(tmp_path):

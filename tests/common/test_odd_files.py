@@ -137,4 +137,7 @@ def test_a_list_is_of_what_was_asked_for(sound):
     assert {row["recipe"]: row["yours"] for row in rows}["WIDE"] == [0]
     assert rows[0].keys() == {"paper", "scale", "recipe", "steps", "cost_s", "yours", "published"}
     assert _call("list", "--paper", "no-such")[0] == 2
-    assert _call("list", "--scale", "big") == (2, "scale must be one of smoke, mini, gpu, paper, got 'big'\n")
+    assert _call("list", "--scale", "big") == (
+        2,
+        "error: scale must be one of smoke, mini, gpu, paper, got 'big'\n",
+    )

@@ -7,6 +7,7 @@ import pytest
 from toy_recipe import Toy
 
 from common.recipe import Shard
+from common.schedule import Cosine, Schedule
 from common.settings import override
 
 KEPT_OUT = {
@@ -64,6 +65,8 @@ def test_an_impossible_setting_is_refused_with_its_value(assignment, told):
 
 
 def _other(value):
+    if isinstance(value, Schedule):
+        return Cosine(warmup_steps=1)
     if isinstance(value, bool):
         return not value
     if isinstance(value, tuple):
@@ -90,7 +93,7 @@ def test_equal_settings_of_another_class_are_another_recipe():
 
 
 def test_rate_warms_up_linearly_peaks_and_ends_at_its_floor():
-    toy = Toy(steps=102, warmup_steps=2, peak_lr=1.0, final_lr_ratio=0.1)
+    toy = Toy(steps=102, schedule=Cosine(warmup_steps=2, final_ratio=0.1), peak_lr=1.0)
     assert [toy.lr(step) for step in (0, 1, 2)] == [0.5, 1.0, 1.0]
     assert toy.lr(52) == pytest.approx(0.55)  # half-way between the peak and the floor
     assert toy.lr(102) == pytest.approx(0.1)

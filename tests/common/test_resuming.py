@@ -9,7 +9,7 @@ import pytest
 from toy_recipe import Toy
 
 from common import checkpoint, journal, papers, results, resuming, scoring, trainer, training_run
-from common.recipe import Diverged
+from common.errors import Diverged
 
 TOY = Toy(steps=4, save_every_s=-1.0)
 STOPPED = replace(TOY, collapse_at=3)  # of the same settings but for what ends it

@@ -17,7 +17,7 @@ from patience import HANG_S, started
 from toy_recipe import Toy
 
 from common import checkpoint, journal, output, papers, scoring, stopping, trainer
-from common.recipe import Interrupted
+from common.errors import Interrupted
 
 PAPER = replace(papers.find("extreme-vsr"), slug="toy")
 RARELY = Toy(steps=6, save_every_s=1e6)

@@ -8,7 +8,9 @@ import torch
 from toy_recipe import NUM_ITEMS, Toy
 
 from common import checkpoint, journal, trainer
-from common.recipe import Diverged, Shard
+from common.errors import Diverged
+from common.recipe import Shard
+from common.schedule import Cosine
 
 QUICK = Toy(steps=6)
 
@@ -73,7 +75,7 @@ def test_scored_weights_are_the_averaged_ones(tmp_path):
 def test_the_average_follows_its_formula(tmp_path):
     trainer.runtime.seed_all(0, "init")
     start = QUICK.model().state_dict()["layers.0.weight"].clone()
-    _train(tmp_path, replace(QUICK, steps=1, warmup_steps=0))
+    _train(tmp_path, replace(QUICK, steps=1, schedule=Cosine()))
     raw = checkpoint.newest(tmp_path / "checkpoints").tensors
     expected = 0.9 * start + 0.1 * raw["model.layers.0.weight"]
     assert torch.allclose(raw["ema.layers.0.weight"], expected, atol=1e-7)
@@ -293,7 +295,7 @@ def test_weights_on_the_way_are_those_of_a_run_that_ended_there(tmp_path):
     _train(tmp_path / "kept", KEPT)
     assert _snapshots(tmp_path / "kept") == ["step-00000002", "step-00000004", "step-00000006"]
     # At a constant rate the first steps of a long run are a short run.
-    steady = replace(KEPT, warmup_steps=0, final_lr_ratio=1.0, ema_decay=0.0)
+    steady = replace(KEPT, schedule=Cosine(final_ratio=1.0), ema_decay=0.0)
     _train(tmp_path / "long", steady)
     _train(tmp_path / "short", replace(steady, steps=4))
     found = checkpoint.load(tmp_path / "long" / "snapshots" / "step-00000004.safetensors")

@@ -21,7 +21,7 @@ from patience import HANG_S, started
 from typer.testing import CliRunner, Result
 
 from speech_adapters import __main__ as tool
-from speech_adapters.checkpoints import model_files
+from speech_adapters.checkpoints import by_name, model_files
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.ctc.ngram import estimate
 from speech_adapters.data.text import Vocabulary
@@ -174,7 +174,7 @@ def test_each_adapter_writes_every_file_in_its_language(tmp_path, models):
 
 
 def test_published_sets_go_by_their_names(tmp_path, models, monkeypatch):
-    monkeypatch.setattr(tool, "ADAPTERS", models)
+    monkeypatch.setattr(by_name, "ADAPTERS", models)
     path = write(tmp_path / "a.wav")
     done = run(
         "transcribe", path, "--model", models / "encoder.safetensors", "--adapter", "fr", "--device", "cpu"
@@ -201,7 +201,7 @@ def test_published_sets_go_by_their_names(tmp_path, models, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path, models, monkeypatch, arguments, words):
-    monkeypatch.setattr(tool, "ADAPTERS", tmp_path / "none")
+    monkeypatch.setattr(by_name, "ADAPTERS", tmp_path / "none")
     path = write(tmp_path / "a.wav")
     (tmp_path / "a.srt").write_text("mine")
     where = [models / f"{a}.safetensors" if before == "--model" else models / a if a.endswith(".safetensors") else a
@@ -248,7 +248,7 @@ def test_a_signal_half_way_keeps_what_is_done(tmp_path, models):
     ]
     command += ["--device", "cpu"]
     with started(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        while not list(tmp_path.glob("*.json")):
+        while not list(tmp_path.glob("[!.]*.json")):  # what begins with a dot is being written
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)

@@ -5,17 +5,25 @@ from made_runs import check_that_draws_repeat_groups, holds, one_seed
 
 from common.claims import judge
 from common.results import Item
-from video_sr.claims import CLAIMS, CONSISTENCY, PSNR, PSNR_OF_COPIES, SSIM, STRUCTURE, TEMPORAL
+from video_sr import measures
+from video_sr.claims import CLAIMS
 from video_sr.recipes import SCALES
 
+PSNR, SSIM, STRUCTURE, TEMPORAL, CONSISTENCY, PSNR_OF_COPIES = (
+    measure.name
+    for measure in (
+        measures.PSNR, measures.SSIM, measures.STRUCTURE, measures.TEMPORAL, measures.CONSISTENCY,
+        measures.of_copies(measures.PSNR),
+    )
+)  # fmt: skip
 BY_ID = {claim.id: claim for claim in CLAIMS}
 GROUPS = ("bikes", "bikes", "bikes", "ocean", "market")
 
 
-def scored(part="photographs", **measures):
+def scored(part="photographs", **levels):
     """Five clips of three groups; each measure of each arm has its level, clips differ alike in all."""
-    arms = {arm: {measure: level} for arm, (measure, level) in measures.items()}
-    return {arm: _clips(part, levels) for arm, levels in arms.items()}
+    arms = {arm: {measure: level} for arm, (measure, level) in levels.items()}
+    return {arm: _clips(part, of_arm) for arm, of_arm in arms.items()}
 
 
 def _clips(part, levels):

@@ -1,123 +1,89 @@
-"""Published layouts, made tiny: the right sequences in the right split, frame by frame."""
+"""Corpora as settings: what they cannot give is named before data are touched, and a further one is one class."""
 
-from fractions import Fraction
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from common.data.video import MediaError, VideoWriter
-from video_sr.corpora import REDS4, folder, frame_files, reds, vid3oc
+from common.data.order import Draw
+from common.recipe import Shard
+from common.settings import decode, encode, override
+from video_sr.corpora import REDS, Corpus, LiveClips, PreparedClips, Textures, Vid3oC
+from video_sr.data import ScoredSequence
+from video_sr.networks import EVESRNetSizes
+from video_sr.protocol import degrade
+from video_sr.recipes import EVESRNET, EVESRNET_SMOKE
 
-
-def grey(value):
-    return np.full((32, 48, 3), value, np.uint8)
-
-
-def frames(path, values, pattern="{:08d}.png", first=0):
-    path.mkdir(parents=True)
-    for i, value in enumerate(values, start=first):
-        Image.fromarray(grey(value)).save(path / pattern.format(i))
+GREY = np.full((128, 192, 3), 90, np.uint8)
+GREY[:64] = 30
 
 
-def video(path, values):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, width=48, height=32, rate_hz=Fraction(25)) as writer:
-        for value in values:
-            writer.write(grey(value))
+@dataclass(frozen=True, kw_only=True)
+class Greys(Corpus):
+    """A sixth corpus: two grey levels, standing still."""
+
+    items: int = 3
+
+    def num_items(self, seed):
+        return self.items
+
+    def item_id(self, seed, draw):
+        return f"grey-{draw.item}"
+
+    def example(self, seed, draw, *, num_frames, patch):
+        truth = GREY[: 16 * patch, : 16 * patch]
+        return np.stack([degrade(truth)] * num_frames), truth
+
+    def scored(self, split, seed):
+        yield ScoredSequence("grey", "grey", "greys", lambda: [GREY] * 4, range(1, 3))
 
 
-def values(sequence, start=0, stop=None):
-    return [round(float(frame.mean())) for frame in sequence.read(start, stop)]
+def test_a_sixth_corpus_is_one_class(tmp_path):
+    recipe = replace(EVESRNET_SMOKE, corpus=Greys(items=2), patch=4)
+    assert set(recipe.item_ids(0, 0, Shard())) == {"grey-0", "grey-1"}
+    assert recipe.batch(0, 0, Shard()).low.shape == (2, 3, 3, 4, 4)
+    (item,) = recipe.score(recipe.model().eval(), seed=0, split="test", pictures=tmp_path)
+    assert (item.id, item.part) == ("grey", "greys")
+    assert recipe.settings()["corpus"] == {"kind": "Greys", "items": 2}
+    assert decode(type(recipe), encode(recipe)) == recipe
+    assert override(recipe, ["corpus=Greys"]).corpus == Greys()
 
 
-@pytest.fixture
-def reds_root(tmp_path):
-    for name in ("000", "001", "011", "015", "020", "239"):
-        frames(tmp_path / "reds/train_sharp" / name, [int(name) % 200, 1, 2])
-    frames(tmp_path / "reds/val_sharp/000", [7, 8])
-    return tmp_path
+def test_prepared_clips_refuse_a_wider_window_before_anything_is_read():
+    with pytest.raises(ValueError, match="got 7 and 16"):
+        replace(EVESRNET, corpus=PreparedClips(), patch=16)
+    with pytest.raises(ValueError, match="got 5 and 32"):
+        replace(EVESRNET, corpus=PreparedClips(), network=EVESRNetSizes(num_frames=5), patch=32)
+    replace(EVESRNET, corpus=LiveClips(), patch=32)
+    with pytest.raises(ValueError, match=r"corpus\.clips must be 1 or more, got 0"):
+        override(replace(EVESRNET, corpus=LiveClips()), ["corpus.clips=0"])
 
 
-def test_reds_keeps_reds4_out_of_train(reds_root):
-    ids = {split: {s.id for s in reds(reds_root, split)} for split in ("train", "dev", "test")}
-    assert ids["test"] == {f"reds-train-{name}" for name in REDS4}
-    assert ids["train"] == {"reds-train-001", "reds-train-239"}
-    assert ids["dev"] == {"reds-val-000"}
+def test_only_the_papers_own_corpus_compares_with_its_tables():
+    for corpus in (Textures(), PreparedClips(), LiveClips(), REDS()):
+        assert any("Not run on Vid3oC" in sentence for sentence in corpus.departures())
+    assert Vid3oC().departures() == ()
+    assert len(LiveClips().departures()) == 2
 
 
-def test_reds_frames_come_by_index(reds_root):
-    test = reds(reds_root, "test")
-    assert values(test[1]) == [11, 1, 2]
-    assert values(test[1], 1, 2) == [1]
-    assert test[1].num_frames == 3
+def test_only_photographs_have_a_hash_of_their_own():
+    assert PreparedClips().manifest_sha256() == LiveClips(clips=1).manifest_sha256() != ""
+    assert {corpus.manifest_sha256() for corpus in (Textures(), Vid3oC(), REDS())} == {""}
 
 
-def test_reds_without_one_of_reds4_is_an_error(tmp_path):
-    frames(tmp_path / "reds/train_sharp/000", [1])
-    with pytest.raises(ValueError, match=r"missing are reds-train-011, reds-train-015, reds-train-020"):
-        reds(tmp_path, "test")
+def test_items_have_names_that_lead_to_their_files():
+    prepared, live = (corpus.item_id(0, Draw(50, 7, 0)) for corpus in (PreparedClips(), LiveClips()))
+    photograph, clip = prepared.split("/")
+    assert clip == "clip2"
+    assert live.endswith("/live7")
+    assert live.split("/")[0] != photograph
+    assert (
+        PreparedClips().num_items(0) == LiveClips().num_items(0) == 48 * (PreparedClips(clips=1).num_items(0))
+    )
 
 
-def test_vid3oc_trains_on_films_and_scores_frames(tmp_path):
-    video(tmp_path / "vid3oc/train/000.mp4", [40, 80, 120])
-    frames(tmp_path / "vid3oc/validation/000", [5, 6], "{:06d}.png", first=1)
-    frames(tmp_path / "vid3oc/test/050", [9], "{:06d}.png")
-    np.testing.assert_allclose(values(vid3oc(tmp_path, "train")[0]), [40, 80, 120], atol=3)
-    assert vid3oc(tmp_path, "train")[0].num_frames == 3
-    assert values(vid3oc(tmp_path, "dev")[0]) == [5, 6]
-    assert vid3oc(tmp_path, "dev")[0].id == "vid3oc-dev-000"
-    assert values(vid3oc(tmp_path, "test")[0]) == [9]
-
-
-def test_splits_share_no_key(reds_root):
-    keys = [{key for s in reds(reds_root, split) for key in s.keys} for split in ("train", "dev", "test")]
-    assert not (keys[0] & keys[1])
-    assert not (keys[0] & keys[2])
-    assert not (keys[1] & keys[2])
-
-
-def test_a_folder_takes_films_and_frames_and_leaves_the_rest(tmp_path):
-    video(tmp_path / "b.mp4", [10])
-    frames(tmp_path / "a", [1, 2], "frame{}.png")
-    (tmp_path / "notes.txt").write_text("no film")
-    (tmp_path / "empty").mkdir()
-    assert [(s.id, s.num_frames) for s in folder(tmp_path)] == [("a", 2), ("b", 1)]
-
-
-def test_numbers_sort_as_numbers(tmp_path):
-    frames(tmp_path / "a", range(12), "{}.png")
-    assert [file.stem for file in frame_files(tmp_path / "a")] == [str(i) for i in range(12)]
-
-
-def test_a_gap_in_the_frames_is_named(tmp_path):
-    frames(tmp_path / "a", [1, 2, 3])
-    (tmp_path / "a/00000001.png").unlink()
-    with pytest.raises(ValueError, match=r"00000002\.png follows 00000000\.png"):
-        folder(tmp_path)
-
-
-def test_one_name_for_two_sequences_is_refused(tmp_path):
-    frames(tmp_path / "a", [1])
-    video(tmp_path / "a.mp4", [1])
-    with pytest.raises(ValueError, match=r"same name twice: \['a'\]"):
-        folder(tmp_path)
-
-
-def test_missing_empty_and_unknown_are_sentences(tmp_path):
-    with pytest.raises(ValueError, match="is no folder"):
-        vid3oc(tmp_path, "train")
-    with pytest.raises(ValueError, match="holds no video"):
-        folder(tmp_path)
-    with pytest.raises(ValueError, match="train, dev, test, got 'val'"):
-        reds(tmp_path, "val")
-
-
-def test_frames_past_the_end_and_of_two_sizes_are_refused(tmp_path):
-    frames(tmp_path / "a", [1, 2])
-    sequence = folder(tmp_path)[0]
-    with pytest.raises(MediaError, match=r"frames 0:2, asked for 1:3"):
-        values(sequence, 1, 3)
-    Image.fromarray(grey(0)[:16]).save(tmp_path / "a/00000001.png")
-    with pytest.raises(MediaError, match=r"\(16, 48, 3\) after \(32, 48, 3\)"):
-        values(sequence)
+@pytest.mark.parametrize("corpus", [Vid3oC(), REDS()])
+def test_a_missing_corpus_names_the_folder(monkeypatch, tmp_path, corpus):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    with pytest.raises((ValueError, OSError), match=str(tmp_path)):
+        corpus.sequences("train")

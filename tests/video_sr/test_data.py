@@ -6,13 +6,13 @@ import tarfile
 import pytest
 
 from common.data.splits import SplitLeak
-from video_sr import data, sources
+from video_sr import data, shots
 
 SEEDS = range(5)
 
 
 def ids(split, seed):
-    return {source.id for source in data.photographs(split, seed)}
+    return {shot.id for shot in data.photographs(split, seed)}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -21,7 +21,7 @@ def test_train_dev_and_test_are_disjoint_and_together_all_photographs(seed):
     assert not train & dev
     assert not train & test
     assert not dev & test
-    assert train | dev | test == {source.id for source in sources.sources("photographs")}
+    assert train | dev | test == {shot.id for shot in shots.listed("photographs")}
 
 
 def test_what_is_tested_by_any_seed_is_never_used_to_choose():
@@ -45,28 +45,28 @@ def test_no_scene_recording_or_file_stands_on_two_sides(seed):
 
 
 def test_a_shared_scene_is_a_leak(monkeypatch):
-    listed = list(sources.sources())
+    listed = list(shots.listed())
     dev, test = data.photographs("dev", 0)[0], data.photographs("test", 0)[0]
     joined = [dataclasses.replace(s, keys=dev.keys) if s.id == test.id else s for s in listed]
     folds = data._folds()
     monkeypatch.setattr(data, "_folds", lambda: folds)
     monkeypatch.setattr(
-        sources, "sources", lambda *parts: tuple(s for s in joined if not parts or s.part in parts)
+        shots, "listed", lambda *parts: tuple(s for s in joined if not parts or s.part in parts)
     )
     with pytest.raises(SplitLeak, match=rf"{dev.id}.*{test.id}|{test.id}.*{dev.id}"):
         data.check_splits(0)
 
 
 def test_at_least_eight_real_recordings_are_tested_and_all_small_ones_are_for_choosing():
-    test = {seq.group for seq in data.sequences("pool", "test", 0) if seq.part == "clips"}
-    dev = {seq.group for seq in data.sequences("pool", "dev", 0) if seq.part == "clips"}
+    test = {seq.group for seq in data.sequences("test", 0) if seq.part == "clips"}
+    dev = {seq.group for seq in data.sequences("dev", 0) if seq.part == "clips"}
     assert len(test) >= 8
     assert len(dev) == 3
     assert not test & dev
 
 
 def test_nothing_lossless_real_or_animated_is_trained_on():
-    assert {source.part for seed in SEEDS for source in data.photographs("train", seed)} == {"photographs"}
+    assert {shot.part for seed in SEEDS for shot in data.photographs("train", seed)} == {"photographs"}
 
 
 def test_the_manifest_hash_moves_with_the_split(monkeypatch):
@@ -80,28 +80,22 @@ def test_an_unknown_split_is_named():
         data.photographs("valid", 0)
 
 
-def test_a_missing_corpus_names_the_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    with pytest.raises((ValueError, OSError), match=str(tmp_path)):
-        data.footage("vid3oc", "train")
-
-
 def test_a_bad_photograph_is_named_and_neither_trained_on_nor_tested(monkeypatch):
     lost = data.photographs("test", 0)[0].id
-    monkeypatch.setattr(data, "bad_sources", lambda: ((lost, "cut short"),))
+    monkeypatch.setattr(data, "bad_shots", lambda: ((lost, "cut short"),))
     assert lost not in ids("test", 0) | ids("train", 1)
 
 
 @pytest.fixture
 def place(monkeypatch, tmp_path):
-    """Puts bytes where the first source of a part is expected, and gives that source."""
+    """Puts bytes where the first shot of a part is expected, and gives that shot."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
 
     def put(part, content):
-        source = sources.sources(part)[0]
-        sources.file_of(source).parent.mkdir(parents=True)
-        sources.file_of(source).write_bytes(content)
-        return source
+        shot = shots.listed(part)[0]
+        shots.file_of(shot).parent.mkdir(parents=True)
+        shots.file_of(shot).write_bytes(content)
+        return shot
 
     return put
 
@@ -110,19 +104,19 @@ def place(monkeypatch, tmp_path):
 def test_a_damaged_photograph_is_reported_with_its_path_and_reason(
     place, monkeypatch, tmp_path, bytes_as_listed
 ):
-    source = place("photographs", b"\xff\xd8\xff but no picture")
+    shot = place("photographs", b"\xff\xd8\xff but no picture")
     if bytes_as_listed:  # then it is the decoder that finds out
-        monkeypatch.setattr(data, "_altered", lambda source: None)
-    bad = data._prepare_photograph(tmp_path, 4, source)
+        monkeypatch.setattr(data, "_altered", lambda shot: None)
+    bad = data._prepare_photograph(tmp_path, 4, shot)
     assert bad is not None
-    assert bad.id == source.id
+    assert bad.id == shot.id
     assert ("sha256 must be" in bad.reason) != bytes_as_listed
     assert not list(tmp_path.glob("*.npy"))
 
 
 @pytest.mark.corpus
 def test_a_pack_holds_photographs_alone_and_fits_40_mb(tmp_path):
-    if not sources.file_of(sources.sources("photographs")[0]).exists():
+    if not shots.file_of(shots.listed("photographs")[0]).exists():
         pytest.skip("photographs are not there; run make data-extreme-vsr")
     digest = data.pack(tmp_path / "pack.tar", "gpu")
     assert digest == data.pack(tmp_path / "again.tar", "gpu")
@@ -133,12 +127,12 @@ def test_a_pack_holds_photographs_alone_and_fits_40_mb(tmp_path):
 
 
 def test_a_clip_with_other_bytes_than_the_listed_ones_is_named_and_not_scored(place, monkeypatch):
-    source = place("clips", b"another film")
-    fault = data._altered(source)
+    shot = place("clips", b"another film")
+    fault = data._altered(shot)
     assert fault is not None
-    assert source.sha256 in fault.reason
-    monkeypatch.setattr(data, "bad_sources", lambda: ((source.id, fault.reason),))
-    assert source.id not in {sequence.id for sequence in data.sequences("pool", "test", 0)}
+    assert shot.sha256 in fault.reason
+    monkeypatch.setattr(data, "bad_shots", lambda: ((shot.id, fault.reason),))
+    assert shot.id not in {sequence.id for sequence in data.sequences("test", 0)}
 
 
 @pytest.mark.parametrize("name", ["TEST_FRAME", "SCORED_FRAMES", "TEST_SHORT_SIDE"])

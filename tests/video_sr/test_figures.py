@@ -8,7 +8,7 @@ from PIL import Image
 
 from common.results import Item, Result, Run
 from video_sr import figures
-from video_sr.claims import PSNR, SSIM
+from video_sr.measures import PSNR, SSIM
 
 RESULT = Result(
     paper="extreme-vsr", recipe="BICUBIC", scale="mini", seed=0, split="test", settings={}, settings_hash="a",
@@ -18,7 +18,7 @@ RESULT = Result(
 
 
 def run(recipe, psnr_of_group, part="photographs"):
-    items = [Item(f"{g}/pan", g, part, {PSNR: v, SSIM: v / 100}) for g, v in psnr_of_group.items()]
+    items = [Item(f"{g}/pan", g, part, {PSNR.name: v, SSIM.name: v / 100}) for g, v in psnr_of_group.items()]
     return Run(replace(RESULT, recipe=recipe), items)
 
 

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from common.recipe import Shard
-from video_sr import recipes
-from video_sr.protocol import PSNR
-from video_sr.recipes import SCALES, build_network
+from video_sr import corpora
+from video_sr.measures import PSNR
+from video_sr.networks import EVESRNetSizes
+from video_sr.recipes import SCALES
 from video_sr.textures import texture
 
 PAPER = SCALES["paper"].recipes["EVESRNET"]
@@ -26,24 +27,15 @@ def vid3oc(monkeypatch, tmp_path):
                 frame = texture(number)[t : t + 80, t : t + 100]
                 Image.fromarray(frame).save(folder / f"{t:06d}.png")
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    recipes._footage.cache_clear()
+    corpora._trained.cache_clear()
     yield
-    recipes._footage.cache_clear()
+    corpora._trained.cache_clear()
 
 
 @pytest.fixture
 def small():
-    return replace(
-        PAPER,
-        channels=8,
-        groups=2,
-        front_blocks=1,
-        trunk_blocks=1,
-        squeeze=2,
-        tail_channels=(3,),
-        batch_size=4,
-        patch=4,
-    )
+    sizes = EVESRNetSizes(channels=8, groups=2, front_blocks=1, trunk_blocks=1, squeeze=2, tail_channels=(3,))
+    return replace(PAPER, network=sizes, batch_size=4, patch=4)
 
 
 def test_a_batch_of_footage_has_the_papers_window(vid3oc, small):
@@ -51,17 +43,17 @@ def test_a_batch_of_footage_has_the_papers_window(vid3oc, small):
     assert batch.low.shape == (4, 7, 3, 4, 4)
     assert batch.high.shape == (4, 3, 64, 64)
     assert set(small.item_ids(0, 0, Shard())) == {"vid3oc-train-000", "vid3oc-train-001"}
-    loss = small.losses(build_network(small.settings()), batch, 0)
+    loss = small.losses(small.model(), batch, 0)
     assert np.isfinite(loss["charbonnier"].item())
 
 
 def test_every_frame_of_the_test_footage_is_scored_after_the_crop(vid3oc, small, tmp_path):
-    (item,) = small.score(build_network(small.settings()), seed=0, split="test", pictures=tmp_path)
+    (item,) = small.score(small.model(), seed=0, split="test", pictures=tmp_path)
     assert (item.id, item.part) == ("vid3oc-test-000", "vid3oc")
     # A new network is bicubic, so the scores of both are one.
     bicubic = SCALES["paper"].recipes["BICUBIC"]
     (other,) = bicubic.score(bicubic.model(), seed=0, split="test", pictures=tmp_path)
-    assert item.scores[PSNR] == pytest.approx(other.scores[PSNR])
+    assert item.scores[PSNR.name] == pytest.approx(other.scores[PSNR.name])
 
 
 def test_footage_smaller_than_a_patch_is_named(vid3oc, small):

@@ -10,9 +10,9 @@ from torch import nn
 
 from common.data.resize import downscale
 from common.metrics.image_quality import PSNR, SSIM, TEMPORAL
+from video_sr.measures import CONSISTENCY
 from video_sr.models.bicubic import Bicubic
 from video_sr.protocol import (
-    CONSISTENCY,
     SequenceScore,
     crop_to_multiple,
     degrade,
@@ -179,6 +179,6 @@ def test_consistency_compares_with_the_low_resolution_input():
     score = SequenceScore()
     score.add(hr, hr, degrade(hr))
     score.add(hr, hr, degrade(hr) ^ 1)
-    first, second = (frame[CONSISTENCY] for frame in score.frames)
+    first, second = (frame[CONSISTENCY.name] for frame in score.frames)
     assert first == math.inf
     assert second == pytest.approx(20 * math.log10(255))

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from common.data.video import VideoWriter, read_frames
+from common.data.video import read_frames
+from common.data.video_writer import VideoWriter
 from common.metrics.image_quality import LPIPS, PSNR, SSIM, TEMPORAL, psnr, ssim
 from video_sr import score_kit
 from video_sr.__main__ import app

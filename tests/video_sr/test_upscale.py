@@ -17,7 +17,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import video_sr.upscale
-from common.data.video import probe, read_frames, read_image
+from common.data.pictures import read_image
+from common.data.video import probe, read_frames
 from common.metrics.image_quality import psnr
 from video_sr import protocol
 from video_sr.__main__ import app
@@ -267,7 +268,7 @@ def peak_kib(*arguments):
 
 @pytest.fixture
 def small_network(tmp_path):
-    """A run's weights of a network that reads five frames."""
+    """A run's weights of a network that reads three frames."""
     import dataclasses
 
     import torch
@@ -275,7 +276,8 @@ def small_network(tmp_path):
     from common import checkpoint
     from video_sr import recipes
 
-    recipe = dataclasses.replace(recipes.EVESRNET_MINI, channels=8, trunk_channels=0, trunk_blocks=1)
+    sizes = dataclasses.replace(recipes.NARROW, channels=8, trunk_channels=None, trunk_blocks=1)
+    recipe = dataclasses.replace(recipes.EVESRNET_MINI, network=sizes)
     torch.manual_seed(0)
     path = tmp_path / "weights.safetensors"
     checkpoint.save(path, recipe.model().state_dict(), {"settings": recipe.settings()})

@@ -1,11 +1,15 @@
 """Networks ready to use, by the name or the file that a person gives."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from common import checkpoint
-from video_sr.models.bicubic import Bicubic
+from common.settings import decode
+from video_sr.former import former_settings
+from video_sr.networks import BicubicSizes, Network
 
 PUBLISHED = Path(__file__).parents[1] / "weights"
 BICUBIC = "bicubic"
@@ -23,7 +27,7 @@ def load(name_or_path: str) -> nn.Module:
     """
     name, published = name_or_path.lower(), _published()
     if name == BICUBIC:
-        return Bicubic().eval()
+        return BicubicSizes().build().eval()
     if name in published:
         return _read(published[name])
     if name.endswith(".safetensors"):
@@ -45,13 +49,25 @@ def _read(path: Path) -> nn.Module:
             f"{path}: its JSON names no settings, so it is a state of a training under way; "
             "give the weights.safetensors that a finished run leaves"
         )
-    from video_sr.recipes import build_network  # here, since recipes import the networks of this folder
-
     try:
-        network = build_network(found.state["settings"])
+        network = sizes_of(found.state["settings"]).build()
         network.load_state_dict(found.tensors)
-    except KeyError as error:
-        raise ValueError(f"{path}: its settings lack {error}; it was made by another version") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: was made by another version: {error}") from error
     except RuntimeError as error:
         raise ValueError(f"{path}: does not fit the network that its settings name: {error}") from error
     return network.eval().requires_grad_(False)
+
+
+def sizes_of(settings: Mapping[str, Any]) -> Network:
+    """The network that a run's settings name, whichever layout they have.
+
+    Raises:
+        ValueError: they name none that is known, or lack some of its sizes.
+    """
+    if isinstance(settings.get("network"), str):
+        try:
+            settings = former_settings(settings)
+        except KeyError as error:
+            raise ValueError(f"its settings lack or do not know {error}") from error
+    return decode(Network, settings.get("network"), "network")  # type: ignore[type-abstract]

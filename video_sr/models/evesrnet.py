@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.resize import upscale
+from video_sr.challenge import FACTOR
 from video_sr.models.blocks import (
     SLOPE,
     ChannelAttentionBlock,
@@ -26,10 +27,8 @@ from video_sr.models.blocks import (
     start_small,
 )
 
-FACTOR = 16
 LEVELS = 3  # of the alignment pyramid; the coarsest is 2^(LEVELS - 1) times smaller
 MULTIPLE = 2 ** (LEVELS - 1)
-STAGE_FACTORS = {1: 16, 2: 4, 4: 2}  # tail stages -> enlargement of each
 
 
 def pad_to_multiple(
@@ -190,9 +189,7 @@ def _active(x: Tensor) -> Tensor:
 
 def _tail(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
     """Pixel-shuffle stages to `widths`, then convolutions at HR size, of which the last starts at zero."""
-    if len(widths) not in STAGE_FACTORS:
-        raise ValueError(f"tail_channels must name 1, 2 or 4 stages, got {widths}")
-    factor = STAGE_FACTORS[len(widths)]
+    factor = round(FACTOR ** (1 / len(widths)))
     pairs = list(zip((channels, *widths[:-1]), widths, strict=True))
     direct = widths[-1] == 3
     tail = nn.Sequential(*(UpscaleStage(*pair, factor) for pair in (pairs[:-1] if direct else pairs)))
@@ -213,43 +210,23 @@ class EVESRNet(nn.Module):
     LR size, so memory at full HD is set by the last tail channels. A new network returns the bicubic
     enlargement exactly.
 
-    Args:
-        num_frames: odd; the middle one is enlarged.
-        channels: width at LR size.
-        groups: of offsets in each deformable convolution; must divide `channels`.
-        front_blocks: residual blocks on every frame.
-        trunk_blocks: channel-attention blocks on the fused frames.
-        tail_channels: width after each pixel-shuffle stage; 4 stages of x2, 2 of x4 or 1 of x16. Two
-            convolutions at HR size follow; a last width of 3 leaves them out, and the last stage writes the
-            picture itself.
-        squeeze: of the channel attention.
-        trunk_channels: width of the trunk where it differs from `channels`; the trunk sees one picture per
-            clip, the layers before it see `num_frames`.
+    Args: see `networks.EVESRNetSizes`, which checks them.
     """
 
     def __init__(
-        self,
-        num_frames: int = 7,
-        channels: int = 128,
-        groups: int = 8,
-        front_blocks: int = 5,
-        trunk_blocks: int = 20,
-        tail_channels: tuple[int, ...] = (128, 64, 64, 64),
-        squeeze: int = 16,
-        trunk_channels: int | None = None,
-    ):
+        self, *, num_frames: int, channels: int, groups: int, front_blocks: int, trunk_blocks: int,
+        trunk_channels: int, squeeze: int, tail_channels: tuple[int, ...],
+    ):  # fmt: skip
         super().__init__()
-        if num_frames < 1 or num_frames % 2 == 0:
-            raise ValueError(f"num_frames must be odd, for there to be a centre, got {num_frames}")
         self.num_frames = num_frames
         self.enter = conv3x3(3, channels)
         self.front = nn.Sequential(*(ResidualBlock(channels) for _ in range(front_blocks)))
         self.align = PcdAlignment(channels, groups)
         self.epab = Epab(num_frames, channels)
-        wide = trunk_channels or channels
-        self.fuse = nn.Conv2d(num_frames * channels, wide, 1)
-        self.trunk = nn.Sequential(*(ChannelAttentionBlock(wide, squeeze) for _ in range(trunk_blocks)))
-        self.tail = _tail(wide, tail_channels)
+        self.fuse = nn.Conv2d(num_frames * channels, trunk_channels, 1)
+        blocks = (ChannelAttentionBlock(trunk_channels, squeeze) for _ in range(trunk_blocks))
+        self.trunk = nn.Sequential(*blocks)
+        self.tail = _tail(trunk_channels, tail_channels)
         # Convolutions with few channels at HR size take a sixth of the time in this layout on a CPU.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -9,38 +9,26 @@ undefined at zero. A new network is therefore the bicubic enlargement. 0.5 is su
 subtracts the mean of its corpus.
 """
 
-import math
-
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from common.data.resize import upscale
+from video_sr.challenge import FACTOR
 from video_sr.models.blocks import ChannelAttention, conv3x3, start_small
-
-FACTOR = 16
 
 
 class WideActivationBlock(nn.Module):
     """`x + attention(conv3x3(conv1x1(relu(conv1x1(x)))))`, wide at the ReLU only  [Yu18 WDSR-B].
 
-    Args:
-        channels: n, of input and output.
-        expansion: the ReLU sees `expansion * n` channels.
-        linear_ratio: the 3x3 convolution reads `int(linear_ratio * n)` channels, 0..1.
-        squeeze: of the channel attention.
+    `channels` come and go; the ReLU sees `wide` of them, the 3x3 convolution reads `narrow`.
     """
 
-    def __init__(self, channels: int, expansion: int, linear_ratio: float, squeeze: int):
+    def __init__(self, channels: int, wide: int, narrow: int, squeeze: int):
         super().__init__()
-        narrow = int(channels * linear_ratio)
-        if not 1 <= narrow <= channels:
-            raise ValueError(
-                f"linear_ratio must leave 1..{channels} channels, got {linear_ratio} ({narrow} channels)"
-            )
-        self.widen = weight_norm(nn.Conv2d(channels, channels * expansion, 1))
-        self.narrow = weight_norm(nn.Conv2d(channels * expansion, narrow, 1))
+        self.widen = weight_norm(nn.Conv2d(channels, wide, 1))
+        self.narrow = weight_norm(nn.Conv2d(wide, narrow, 1))
         self.spread = weight_norm(conv3x3(narrow, channels))
         self.attention = ChannelAttention(channels, squeeze)
 
@@ -56,30 +44,18 @@ class WideActivation(nn.Module):
     Given several frames it reads the centre one alone. A new network returns the bicubic enlargement
     exactly.
 
-    Args:
-        channels: width at LR size and after every stage but the last, whose output is the picture.
-        blocks: wide-activation blocks.
-        expansion, linear_ratio, squeeze: see `WideActivationBlock`.
-        stages: enlargement of each stage; their product must be 16.
+    Args: see `networks.WideActivationSizes`, which checks them; `wide` and `narrow` are channels in a block.
     """
 
     num_frames = 1
 
     def __init__(
-        self,
-        channels: int = 64,
-        blocks: int = 16,
-        expansion: int = 6,
-        linear_ratio: float = 0.8,
-        squeeze: int = 16,
-        stages: tuple[int, ...] = (4, 4),
+        self, *, channels: int, blocks: int, wide: int, narrow: int, squeeze: int, stages: tuple[int, ...]
     ):
         super().__init__()
-        if math.prod(stages) != FACTOR:
-            raise ValueError(f"the product of stages must be {FACTOR}, got {stages}")
         self.enter = weight_norm(conv3x3(3, channels))
         self.blocks = nn.Sequential(
-            *(WideActivationBlock(channels, expansion, linear_ratio, squeeze) for _ in range(blocks))
+            *(WideActivationBlock(channels, wide, narrow, squeeze) for _ in range(blocks))
         )
         *inner, last = stages
         self.tail = nn.Sequential()

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from common.data.archives import DAMAGED, unpack
 from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root, file_sha256
 from common.data.splits import SplitLeak
-from common.files import only_writer, write_atomically
+from common.files import new_folder, only_writer, write_atomically
 from speech_adapters.data.packages.utterances import Utterance, text_key
 from speech_adapters.data.text import alphabet, normalise, unspoken
 
@@ -139,17 +138,13 @@ def _unpack(archive: Path, folder: Path, expected: str | None) -> None:
         raise ValueError(
             f"{folder} was not made from {archive.name} by us; pass it, or move it out of the way"
         )
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        unpack(archive, work)
-        write_atomically(work / STAMP, json.dumps(stamp).encode())
-        os.chmod(work, 0o755)  # mkdtemp makes folders that only the owner may read
-        shutil.rmtree(folder, ignore_errors=True)
-        work.rename(folder)
+        with new_folder(folder) as work:
+            unpack(archive, work)
+            write_atomically(work / STAMP, json.dumps(stamp).encode())
+            shutil.rmtree(folder, ignore_errors=True)
     except DAMAGED as error:
         raise ValueError(f"{archive} cannot be unpacked ({error}); fetch it again or make room") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def inside(root: Path, *names: str) -> Path:

@@ -8,11 +8,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from common.data.media import SOUND_SUFFIXES
 from common.data.packages import data_root
 from speech_adapters.data.corpora.corpus import Corpus, Reading, opened, relative, within
 from speech_adapters.data.packages.utterances import Utterance
-
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif", ".au", ".wma")
 
 
 def audio_folder(path: Path, language: str = "") -> Iterator[Utterance]:
@@ -50,7 +49,7 @@ def _stream(root: Path, language: str) -> Iterator[Utterance]:
             path=relative(Path(file), data),
         )
     if not found:
-        raise ValueError(f"{root} holds no audio ({', '.join(AUDIO_SUFFIXES)})")
+        raise ValueError(f"{root} holds no audio ({', '.join(SOUND_SUFFIXES)})")
 
 
 def _files(folder: str) -> Iterator[str]:
@@ -62,7 +61,7 @@ def _files(folder: str) -> Iterator[str]:
     for name, is_folder, is_file in inside:
         if is_folder:
             yield from _files(os.path.join(folder, name))
-        elif is_file and name.lower().endswith(AUDIO_SUFFIXES):
+        elif is_file and name.lower().endswith(SOUND_SUFFIXES):
             yield os.path.join(folder, name)
 
 

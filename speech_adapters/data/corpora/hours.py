@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.data.audio import AudioError, duration_s
+from common.data.audio import AudioError, probe_audio
 from common.data.manifest import Bad
 from common.data.packages import data_root
 from common.files import write_atomically
@@ -137,7 +137,7 @@ def draw_hours(corpus: Corpus, hours: float, seed: int) -> Hours:
 def _length_s(path: Path) -> float | str:
     """Seconds, or why they are not known."""
     try:
-        return duration_s(path) or "its header tells no length"
+        return probe_audio(path).duration_s or "its header tells no length"
     except AudioError as error:
         return str(error)
 

@@ -13,7 +13,6 @@ from common.data.audio import (
     MIN_S,
     AudioError,
     decode_audio,
-    duration_s,
     probe_audio,
     read_audio,
     stream_audio,
@@ -68,7 +67,7 @@ def test_channels_are_averaged(tmp_path):
 def test_formats_of_speech_corpora_are_read(tmp_path, name, options, tolerance):
     path = written(tmp_path / name, tone(16_000), 16_000, **options)
     assert np.abs(read_audio(path) - tone(16_000)).max() < tolerance
-    assert duration_s(path) == pytest.approx(0.5)
+    assert probe_audio(path).duration_s == pytest.approx(0.5)
 
 
 def encoded(path, samples, codec, rate_hz=16_000, picture=False):

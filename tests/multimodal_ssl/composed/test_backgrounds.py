@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from common.data.media import MediaError
 from common.data.splits import check_disjoint
-from common.data.video import MediaError
 from multimodal_ssl.composed import backgrounds
 
 

@@ -140,7 +140,7 @@ def test_an_interrupted_preparation_is_done_again(root, monkeypatch):
             clips.prepare(SMALL)
     with pytest.raises(ValueError, match="is not prepared"):
         clips.compose(SMALL)
-    (clips._folder(SMALL, root) / ".train.npy.1.partial").write_bytes(b"of a run that was killed")
+    (clips._folder(SMALL, root) / ".train.npy.0123abcd.partial").write_bytes(b"of a run that was killed")
     clips.prepare(SMALL)
     assert clips.compose(SMALL).train_clip(0).frames.any()
     assert not list(root.rglob("*.partial"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.data.video import MediaError
+from common.data.media import MediaError
 from multimodal_ssl.composed.sprites import Stamp, cut_out, objects, read
 
 KNOWN = {"dog", "cat", "red", "flag", "one", "two", "three", "four", "floppy-eared", "bunny"}

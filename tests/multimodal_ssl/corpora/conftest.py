@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from common.data.video import VideoWriter
+from common.data.video_writer import VideoWriter
 
 
 @pytest.fixture(autouse=True)

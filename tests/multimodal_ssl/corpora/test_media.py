@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.data.audio import AudioError
-from common.data.video import MediaError
+from common.data.media import MediaError
 from multimodal_ssl.corpora.media import read_clip, read_sound
 
 
@@ -28,7 +28,7 @@ def test_behind_the_end_it_is_black_or_begins_again(root, make):
 
 def test_a_clip_that_begins_behind_the_end_is_an_error(root, make):
     film = make.film(root / "a.mp4", num_frames=20, rate_hz=10)
-    with pytest.raises(MediaError, match=r"a.mp4: has \d+ frames or fewer"):
+    with pytest.raises(MediaError, match=r"a.mp4: ends before 2.1 s, lasts 2.000 s"):
         read_clip(film, 2.1, 5, 10)
     with pytest.raises(ValueError, match="got -1, 5, 10"):
         read_clip(film, -1, 5, 10)

@@ -146,7 +146,7 @@ def test_a_stopped_index_goes_on_and_ends_as_an_uninterrupted_one(tmp_path, film
 def test_what_a_kill_left_is_swept_up(tmp_path, films, matcher):
     made, _ = update(tmp_path / "index", films, encoder(matcher))
     video, folder = next(made.videos())
-    shutil.copytree(folder, folder.with_name(f".{folder.name}"))
+    shutil.copytree(folder, folder.with_name(f".{folder.name}.0123abcd.partial"))
     shutil.rmtree(folder)
     made, done = update(tmp_path / "index", films, encoder(matcher))
     assert ("indexed", video.path) in done

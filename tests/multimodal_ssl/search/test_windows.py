@@ -6,7 +6,7 @@ import numpy as np
 import odd_videos
 import pytest
 
-from common.data.video import MediaError
+from common.data.media import MediaError
 from multimodal_ssl.search.windows import DETAIL, Cut, size_of, windows
 
 CUT = Cut(num_frames=4, size_px=32, rate_hz=5)
@@ -145,7 +145,7 @@ def without_its_index(folder):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (missing, "cannot be read as a video: No such file"),
+        (missing, "no such file"),
         (empty, "is empty (0 bytes)"),
         (letter, "cannot be read as a video: Invalid data"),
         (sound, "has no video stream, only audio"),

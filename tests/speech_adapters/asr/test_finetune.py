@@ -10,6 +10,7 @@ import torch
 
 from common import trainer
 from common.recipe import Shard
+from common.schedule import TriStage
 from speech_adapters.asr import evaluation, finetune, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
 from speech_adapters.data import synthetic
@@ -91,7 +92,8 @@ def test_the_head_alone_moves_while_the_encoder_rests(tmp_path):
 
 
 def test_the_rate_rises_holds_and_decays_to_its_end():
-    recipe = replace(ADAPTERS, steps=100, warmup_steps=10, peak_lr=1.0, final_lr_ratio=0.05, hold_share=0.4)
+    schedule = TriStage(warmup_steps=10, hold_share=0.4, final_ratio=0.05)
+    recipe = replace(ADAPTERS, steps=100, schedule=schedule, peak_lr=1.0)
     rates = [recipe.lr(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert set(rates[9:51]) == {1.0}

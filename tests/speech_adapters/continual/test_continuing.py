@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from common import checkpoint, journal, run, trainer
 from common.recipe import Shard
+from common.schedule import Cosine, InTurn
 from speech_adapters.checkpoints import by_name
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
 from speech_adapters.continual import forgetting
@@ -53,7 +54,13 @@ def learned(tmp_path_factory):
     """Adapters after hundreds of updates at a high rate, and where they were trained."""
     folder = tmp_path_factory.mktemp("learned")
     recipe = replace(
-        ADAPTERS, steps=MANY, peak_lr=1e-2, warmup_steps=10, crop_s=0.5, batch_s=1.0, log_every=10
+        ADAPTERS,
+        steps=MANY,
+        peak_lr=1e-2,
+        schedule=Cosine(warmup_steps=10),
+        crop_s=0.5,
+        batch_s=1.0,
+        log_every=10,
     )
     return recipe, _trained(recipe, folder), folder
 
@@ -90,7 +97,7 @@ def test_what_is_frozen_is_bit_equal_after_training_and_the_rest_has_moved(name,
 
 @pytest.mark.parametrize("name", ARMS)
 def test_the_optimiser_has_state_of_what_is_trained_and_of_nothing_else(name, tmp_path):
-    recipe = replace(ARMS[name], steps=1, warmup_steps=0)
+    recipe = replace(ARMS[name], steps=1, schedule=Cosine())
     model = _trained(recipe, tmp_path)
     tensors = checkpoint.newest(tmp_path / "checkpoints").tensors
     held = {int(key.split(".")[1]) for key in tensors if key.startswith("optimizer.")}
@@ -204,17 +211,31 @@ def test_the_share_of_replay_comes_out(share):
 
 @pytest.mark.usefixtures("named_crops")
 def test_a_chain_switches_sources_and_begins_its_rate_anew():
-    first = replace(FULL, sources=("fr",), steps=50, warmup_steps=5, peak_lr=1.0)
-    chain = replace(first, then=("es", "es2"), steps=100, switch_step=50)
+    first = replace(FULL, sources=("fr",), steps=50, schedule=Cosine(warmup_steps=5), peak_lr=1.0)
+    chain = replace(
+        first,
+        then=("es", "es2"),
+        steps=100,
+        switch_step=50,
+        schedule=InTurn(first_steps=50, schedule=first.schedule),
+    )
     assert set(_drawn(chain, range(50))) == {"fr train"}
     assert set(_drawn(chain, range(50, 100))) == {"es+es2 train"}
     assert [chain.lr(step) for step in range(100)] == 2 * [first.lr(step) for step in range(50)]
 
 
+def test_the_rate_of_a_chain_begins_anew_where_its_sources_switch():
+    with pytest.raises(ValueError, match=r"InTurn.*must switch at step 3 as the sources do"):
+        replace(ADAPTERS, then=("tones",), switch_step=3)
+    with pytest.raises(ValueError, match="must switch at step 3"):
+        replace(ADAPTERS, then=("tones",), switch_step=3, schedule=InTurn(first_steps=2))
+
+
 def test_a_chain_goes_on_from_what_the_first_language_left(tmp_path):
     """Its first half is the run of the first language alone."""
     first = replace(ADAPTERS, steps=3, keep_every=3)
-    chain = replace(first, then=("tones",), steps=5, switch_step=3)
+    in_turn = InTurn(first_steps=3, schedule=first.schedule)
+    chain = replace(first, then=("tones",), steps=5, switch_step=3, schedule=in_turn)
     alone = _trained(first, tmp_path / "first").state_dict()
     _trained(chain, tmp_path / "chain")
     kept = checkpoint.load(tmp_path / "chain" / "snapshots" / "step-00000003.safetensors").tensors
@@ -265,7 +286,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(recipe, tmp_path):
 
 def _call(monkeypatch, folder, *settings):
     monkeypatch.setenv("RUNS_ROOT", str(folder))
-    chosen = ("steps=40", "crop_s=1.0", "batch_s=2.0", "warmup_steps=0", "keep_every=0", *settings)
+    chosen = ("steps=40", "crop_s=1.0", "batch_s=2.0", "schedule.warmup_steps=0", "keep_every=0", *settings)
     line = ["train", "continual-pretraining", "FULL_FR", "--scale", "smoke", "--device", "cpu"]
     done = CliRunner().invoke(run.cli, line + [part for setting in chosen for part in ("--set", setting)])
     return done.exit_code, done.output

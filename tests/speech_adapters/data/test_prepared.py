@@ -386,7 +386,7 @@ def test_a_damaged_pack_is_named(tmp_path, toy, monkeypatch):
 
 
 def test_a_pack_that_is_too_large_says_what_takes_the_room(tmp_path, toy, monkeypatch):
-    monkeypatch.setattr(packs, "MOST_PACK_BYTES", 100_000)
+    monkeypatch.setattr("common.data.packs.MOST_PACK_BYTES", 100_000)
     recorded(tmp_path, toy, 3)
     with pytest.raises(ValueError, match=r"must fit 0 MB, got 0.2 \(toy 0.2\)"):
         prepared.pack(tmp_path / "a.tar", "toy")

@@ -1,14 +1,15 @@
 """A name or a file becomes the network it stands for, or a sentence that says what is known."""
 
-import sys
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
 
 from common import checkpoint
+from common.settings import encode
 from video_sr.models import by_name
+from video_sr.networks import EVESRNetSizes, Network, WideActivationSizes
 
 
 class Tiny(nn.Module):
@@ -19,13 +20,30 @@ class Tiny(nn.Module):
         self.layer = nn.Linear(channels, channels)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TinySizes(Network):
+    """A network that nothing else knows of."""
+
+    channels: int = 3
+
+    @property
+    def num_frames(self):
+        return 1
+
+    def build(self):
+        return Tiny(self.channels)
+
+
+def settings(**sizes):
+    return {"steps": 3, "network": {"kind": "TinySizes", **sizes}}
+
+
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A finished run's weights, and recipes that build what its settings say."""
-    recipes = SimpleNamespace(build_network=lambda settings: Tiny(settings["channels"]))
-    monkeypatch.setitem(sys.modules, "video_sr.recipes", recipes)
+def run(tmp_path):
+    """A finished run's weights."""
     network = Tiny(3)
-    checkpoint.save(tmp_path / "weights.safetensors", network.state_dict(), {"settings": {"channels": 3}})
+    state = {"settings": settings(channels=3)}
+    checkpoint.save(tmp_path / "weights.safetensors", network.state_dict(), state)
     return tmp_path / "weights.safetensors", network
 
 
@@ -74,11 +92,11 @@ def of_a_run_under_way(path):
 
 
 def of_another_version(path):
-    checkpoint.save(path, Tiny(3).state_dict(), {"settings": {"width": 3}})
+    checkpoint.save(path, Tiny(3).state_dict(), {"settings": settings(width=3)})
 
 
 def of_another_network(path):
-    checkpoint.save(path, Tiny(3).state_dict(), {"settings": {"channels": 4}})
+    checkpoint.save(path, Tiny(3).state_dict(), {"settings": settings(channels=4)})
 
 
 @pytest.mark.parametrize(
@@ -88,7 +106,7 @@ def of_another_network(path):
         (altered, "checksum does not match"),
         (without_json, "cannot be read"),
         (of_a_run_under_way, "names no settings"),
-        (of_another_version, "its settings lack 'channels'"),
+        (of_another_version, "another version: unknown setting 'network.width' = 3"),
         (of_another_network, "does not fit"),
     ],
 )
@@ -98,3 +116,21 @@ def test_a_file_that_is_no_finished_network_is_named(run, fault, words):
     with pytest.raises(ValueError, match=words) as error:
         by_name.load(str(path))
     assert str(path.with_suffix("")) in str(error.value)
+
+
+def test_published_weights_are_read_by_the_layout_of_their_time():
+    """Their settings were flat; EVESRNet's are those of its recipe at `mini`."""
+    state = checkpoint.load(by_name.PUBLISHED / "evesrnet.safetensors").state
+    assert by_name.sizes_of(state["settings"]) == EVESRNetSizes(
+        num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=6, trunk_channels=48, squeeze=8,
+        tail_channels=(16, 3),
+    )  # fmt: skip
+    wide = by_name.sizes_of(checkpoint.load(by_name.PUBLISHED / "wide.safetensors").state["settings"])
+    assert wide == WideActivationSizes(channels=48, blocks=6, expansion=3, squeeze=8, stages=(16,))
+    assert by_name.sizes_of({"network": encode(wide) | {"kind": "WideActivationSizes"}}) == wide
+
+
+@pytest.mark.parametrize("flat", [{}, {"network": None}, {"network": "edvr"}, {"network": "evesrnet"}])
+def test_settings_without_a_known_network_are_named(flat):
+    with pytest.raises(ValueError, match=r"network must be|settings lack or do not know"):
+        by_name.sizes_of(flat)

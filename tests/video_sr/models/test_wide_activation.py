@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from common.data.resize import upscale
-from video_sr.models.wide_activation import WideActivation, WideActivationBlock
+from video_sr.models.wide_activation import WideActivationBlock
+from video_sr.networks import WideActivationSizes
 from video_sr.objective import l1
 
 
@@ -15,7 +16,7 @@ def _seed():
 
 
 def tiny(stages=(4, 4)):
-    return WideActivation(channels=8, blocks=2, expansion=4, squeeze=4, stages=stages)
+    return WideActivationSizes(channels=8, blocks=2, expansion=4, squeeze=4, stages=stages).build()
 
 
 def stirred(network):
@@ -84,23 +85,11 @@ def test_one_batch_can_be_overfitted():
 
 
 def test_block_is_wide_at_the_relu_and_narrow_at_the_3x3():
-    block = WideActivationBlock(64, expansion=6, linear_ratio=0.8, squeeze=16)
+    block = WideActivationBlock(64, wide=384, narrow=51, squeeze=16)
     assert block.widen.out_channels == 384
     assert block.narrow.out_channels == block.spread.in_channels == 51
 
 
 def test_weight_count_at_full_size():
     """1,856 to enter, 16 blocks of 75,114, 591,872 and 27,696 for the two stages; a gain for each normalised row."""
-    assert sum(weight.numel() for weight in WideActivation().parameters()) == 1_823_248
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"stages": (4, 2)}, r"product of stages must be 16, got \(4, 2\)"),
-        ({"linear_ratio": 0.0}, r"linear_ratio must leave 1\.\.64 channels, got 0.0"),
-    ],
-)
-def test_impossible_settings_are_named(settings, words):
-    with pytest.raises(ValueError, match=words):
-        WideActivation(blocks=1, **settings)
+    assert sum(weight.numel() for weight in WideActivationSizes().build().parameters()) == 1_823_248

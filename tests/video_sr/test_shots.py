@@ -1,4 +1,4 @@
-"""The list of sources says true things, and its readers give what it says."""
+"""The list of shots says true things, and its readers give what it says."""
 
 import hashlib
 import itertools
@@ -8,77 +8,78 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from common.data.media import MediaError
 from common.data.packages import data_root
 from common.data.splits import components
-from common.data.video import MediaError, VideoWriter
-from video_sr.sources import (
+from common.data.video_writer import VideoWriter
+from video_sr.shots import (
     DISK_BYTES,
     DOWNLOAD_BYTES,
     PARTS,
     file_of,
     is_small,
+    listed,
     load_photograph,
     manifest,
     package_of,
     packages,
     read_clip,
     read_gbr16,
-    sources,
     verify,
 )
 
 
-def groups(listed):
-    return {key for source in listed for key in source.keys}
+def groups(chosen):
+    return {key for shot in chosen for key in shot.keys}
 
 
 def test_counts_are_those_in_the_docstring():
-    assert {part: len(sources(part)) for part in PARTS} == {
+    assert {part: len(listed(part)) for part in PARTS} == {
         "photographs": 37,
         "lossless": 3,
         "clips": 18,
         "animated": 2,
     }
-    clips = sources("clips")
+    clips = listed("clips")
     assert len(groups(c for c in clips if not is_small(c))) == 8
     assert len(groups(c for c in clips if is_small(c))) == 3
-    assert len(groups(sources("photographs"))) == 37
+    assert len(groups(listed("photographs"))) == 37
 
 
 def test_sizes_are_the_sums():
     assert sum(package.size_bytes for package in packages()) == DOWNLOAD_BYTES
-    assert sum({(s.package, s.path): s.bytes for s in sources()}.values()) == DISK_BYTES
+    assert sum({(s.package, s.path): s.bytes for s in listed()}.values()) == DISK_BYTES
 
 
-def test_every_source_names_a_package_that_keeps_its_file_and_a_licence():
-    for source in sources():
-        assert source.path in package_of(source).files
-        assert source.licence
-        assert len(source.sha256) == 64
+def test_every_shot_names_a_package_that_keeps_its_file_and_a_licence():
+    for shot in listed():
+        assert shot.path in package_of(shot).files
+        assert shot.licence
+        assert len(shot.sha256) == 64
 
 
 def test_shots_of_one_file_never_part():
     together = {id: component.name for component in components(manifest().entries) for id in component.ids}
     by_file = {}
-    for source in sources():
-        by_file.setdefault((source.package, source.path), set()).add(together[source.id])
+    for shot in listed():
+        by_file.setdefault((shot.package, shot.path), set()).add(together[shot.id])
     assert all(len(names) == 1 for names in by_file.values())
 
 
 def test_shots_do_not_overlap_and_small_means_small():
-    shots = sorted((s.package, s.path, s.first_frame, s.stop_frame) for s in sources("clips", "animated"))
+    shots = sorted((s.package, s.path, s.first_frame, s.stop_frame) for s in listed("clips", "animated"))
     for before, after in itertools.pairwise(shots):
         assert before[:2] != after[:2] or before[3] <= after[2]
-    assert {s.id for s in sources("clips") if is_small(s)} == {"speech", "map-portrait", "blue-portrait"}
+    assert {s.id for s in listed("clips") if is_small(s)} == {"speech", "map-portrait", "blue-portrait"}
 
 
 def test_photographs_are_at_least_720p_in_either_direction():
-    assert min(min(s.width, s.height) for s in sources("photographs", "lossless")) >= 1024
+    assert min(min(s.width, s.height) for s in listed("photographs", "lossless")) >= 1024
 
 
 def test_an_unknown_part_lists_the_known():
     with pytest.raises(ValueError, match="photographs, lossless, clips, animated, got photos"):
-        sources("photos")
+        listed("photos")
 
 
 def test_planes_are_green_blue_red_and_rounded(tmp_path):
@@ -94,9 +95,9 @@ def test_a_raw_still_of_the_wrong_size_is_refused(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    source = sources("photographs")[0]
+    shot = listed("photographs")[0]
     with pytest.raises(MediaError, match=r"Bridge_by_Sander_Klootwijk\.jpg: no such file"):
-        load_photograph(source, tmp_path)
+        load_photograph(shot, tmp_path)
     bad = verify(tmp_path, "photographs")
     assert len(bad) == 37
     assert {item.reason for item in bad} == {"missing"}
@@ -105,15 +106,15 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.fixture
 def shot(tmp_path):
     """Frames 2 to 8 of a film whose frame i is grey 20 i, cropped to its lower right."""
-    source = replace(
-        sources("clips")[0], width=64, height=48, first_frame=2, stop_frame=8, crop=(16, 32, 32, 32)
+    shot = replace(
+        listed("clips")[0], width=64, height=48, first_frame=2, stop_frame=8, crop=(16, 32, 32, 32)
     )
-    path = file_of(source, tmp_path)
+    path = file_of(shot, tmp_path)
     path.parent.mkdir(parents=True)
     with VideoWriter(path, width=64, height=48, rate_hz=Fraction(24)) as writer:
         for i in range(10):
             writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
-    return source
+    return shot
 
 
 def test_frames_count_from_the_shots_own_first(shot, tmp_path):
@@ -135,8 +136,8 @@ def test_a_clip_of_another_size_is_refused(shot, tmp_path):
 
 @pytest.mark.corpus
 def test_every_fetched_file_is_the_one_that_was_looked_at():
-    here = [s for s in sources() if file_of(s).is_file()]
+    here = [s for s in listed() if file_of(s).is_file()]
     if not here:
         pytest.skip(f"nothing fetched under {data_root()}; run `make data-extreme-vsr`")
-    for source in here:
-        assert hashlib.sha256(file_of(source).read_bytes()).hexdigest() == source.sha256, source.id
+    for shot in here:
+        assert hashlib.sha256(file_of(shot).read_bytes()).hexdigest() == shot.sha256, shot.id

@@ -1,6 +1,6 @@
 """The real pictures and clips that `mini` and `gpu` use: which files of which packages, and what stands on them.
 
-The lists are `sources.json` and `common/data/photographs.json`, chosen by eye in November 2026. Photographs are natural
+The lists are `shots.json` and `common/data/photographs.json`, chosen by eye in November 2026. Photographs are natural
 ones only: no vector art, no renderings, no textures. In `plasma-workspace-wallpapers` ten names lead to one file; only
 the file itself is listed.
 
@@ -28,16 +28,17 @@ from common.data.media import MediaError
 from common.data.packages import Package, data_root, fetch
 from common.data.pictures import read_image
 from common.data.video import read_frames
+from video_sr.measures import ANIMATED, CLIPS, LOSSLESS, PHOTOGRAPHS
 
-PARTS = ("photographs", "lossless", "clips", "animated")
+PARTS = tuple(part.name for part in (PHOTOGRAPHS, LOSSLESS, CLIPS, ANIMATED))
 # Measured with every part; without "lossless" 217 MB come and 47 MB stay.
 DOWNLOAD_BYTES, DISK_BYTES = 465_296_313, 264_304_537
 MIN_PIXELS = 150_000  # 8 recordings lie above (from 640x272), 3 below (to 400x300)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """One photograph, or one shot of a clip."""
+class Shot:
+    """One photograph, or a run of frames of a recording without a cut."""
 
     id: str
     part: str  # one of PARTS
@@ -62,87 +63,87 @@ class Source:
 
 
 @cache
-def _listed() -> tuple[tuple[Package, ...], tuple[Source, ...]]:
-    listed = json.loads(Path(__file__).with_name("sources.json").read_text(encoding="utf-8"))
-    packages = tuple(Package(**{**fields, "files": tuple(fields["files"])}) for fields in listed["packages"])
-    sources = [Source(part="photographs", **vars(photograph)) for photograph in pinned.photographs()]
-    for fields in listed["sources"]:
+def _content() -> tuple[tuple[Package, ...], tuple[Shot, ...]]:
+    content = json.loads(Path(__file__).with_name("shots.json").read_text(encoding="utf-8"))
+    packages = tuple(Package(**{**fields, "files": tuple(fields["files"])}) for fields in content["packages"])
+    shots = [Shot(part="photographs", **vars(photograph)) for photograph in pinned.photographs()]
+    for fields in content["shots"]:
         crop = fields.get("crop")
-        sources.append(Source(**{**fields, "keys": tuple(fields["keys"]), "crop": crop and tuple(crop)}))
-    return (*pinned.photograph_packages(), *packages), tuple(sources)
+        shots.append(Shot(**{**fields, "keys": tuple(fields["keys"]), "crop": crop and tuple(crop)}))
+    return (*pinned.photograph_packages(), *packages), tuple(shots)
 
 
 def packages() -> tuple[Package, ...]:
-    return _listed()[0]
+    return _content()[0]
 
 
-def sources(*parts: str) -> tuple[Source, ...]:
-    """The sources of the parts named, or all."""
+def listed(*parts: str) -> tuple[Shot, ...]:
+    """The shots of the parts named, or all."""
     unknown = set(parts) - set(PARTS)
     if unknown:
         raise ValueError(f"parts must be among {', '.join(PARTS)}, got {', '.join(sorted(unknown))}")
-    return tuple(source for source in _listed()[1] if source.part in (parts or PARTS))
+    return tuple(shot for shot in _content()[1] if shot.part in (parts or PARTS))
 
 
-def package_of(source: Source) -> Package:
-    return next(p for p in packages() if f"{p.manager}:{p.name}" == source.package)
+def package_of(shot: Shot) -> Package:
+    return next(p for p in packages() if f"{p.manager}:{p.name}" == shot.package)
 
 
-def file_of(source: Source, root: Path | None = None) -> Path:
-    return (root or data_root()) / package_of(source).folder / source.path
+def file_of(shot: Shot, root: Path | None = None) -> Path:
+    return (root or data_root()) / package_of(shot).folder / shot.path
 
 
-def is_small(source: Source) -> bool:
+def is_small(shot: Shot) -> bool:
     """Fewer than `MIN_PIXELS` a frame: such clips are for development, never for test."""
-    return source.width * source.height < MIN_PIXELS
+    return shot.width * shot.height < MIN_PIXELS
 
 
-def fetch_sources(root: Path | None = None, *parts: str) -> Path:
+def fetch_packages(root: Path | None = None, *parts: str) -> Path:
     """Fetches the packages that the parts (default: all) need; returns the data root. What is there already stays.
 
     Raises:
         FetchError: a package that cannot be had; says which file to place where.
     """
     root = root or data_root()
-    for package in dict.fromkeys(package_of(source) for source in sources(*parts)):
+    for package in dict.fromkeys(package_of(shot) for shot in listed(*parts)):
         fetch(package, root)
     return root
 
 
 def manifest(*parts: str) -> Manifest:
-    """One entry per source, with paths relative to the data root."""
+    """One entry per shot, with paths relative to the data root."""
     return Manifest(
         tuple(
             Entry(s.id, f"{package_of(s).folder}/{s.path}", s.sha256, s.bytes, s.keys, s.part)
-            for s in sources(*parts)
+            for s in listed(*parts)
         )
     )
 
 
 def verify(root: Path | None = None, *parts: str) -> list[Bad]:
     """Hashes every file and decodes every frame once; returns what is wrong."""
-    by_id = {source.id: source for source in sources(*parts)}
+    by_id = {shot.id: shot for shot in listed(*parts)}
 
     def decode(entry: Entry, path: Path) -> None:
-        for _ in read_source(by_id[entry.id], root):
+        for _ in read_shot(by_id[entry.id], root):
             pass
 
     return manifest(*parts).verify(root or data_root(), decode)
 
 
-def load_photograph(source: Source, root: Path | None = None) -> UInt8[np.ndarray, "height width 3"]:
+def load_photograph(shot: Shot, root: Path | None = None) -> UInt8[np.ndarray, "height width 3"]:
     """A picture as 8-bit RGB, of the size that the list says.
 
     Raises:
         MediaError: missing (fetch it first), broken or of another size.
     """
-    if source.part not in ("photographs", "lossless"):
-        raise ValueError(f"{source.id} is of part {source.part!r}; read clips with read_clip")
-    path = file_of(source, root)
-    picture = read_gbr16(path, source.width, source.height) if path.suffix == ".raw" else read_image(path)
-    if picture.shape != (source.height, source.width, 3):
+    if shot.part not in ("photographs", "lossless"):
+        raise ValueError(f"{shot.id} is of part {shot.part!r}; read clips with read_clip")
+    path = file_of(shot, root)
+    picture = read_gbr16(path, shot.width, shot.height) if path.suffix == ".raw" else read_image(path)
+    if picture.shape != (shot.height, shot.width, 3):
         raise MediaError(
-            path, f"must be {source.width}x{source.height}, got {picture.shape[1]}x{picture.shape[0]}"
+            path, f"must be {shot.width}x{shot.height}, got {picture.shape[1]}x{picture.shape[0]}"
         )
     return picture
 
@@ -162,23 +163,23 @@ def read_gbr16(path: Path, width: int, height: int) -> UInt8[np.ndarray, "height
 
 
 def read_clip(
-    source: Source, root: Path | None = None, start: int = 0, stop: int | None = None
+    shot: Shot, root: Path | None = None, start: int = 0, stop: int | None = None
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """Frames `start` to `stop` (exclusive) of a shot, counted from its own first frame, cropped as the list says."""
-    stop = source.num_frames if stop is None else stop
-    if not 0 <= start < stop <= source.num_frames:
-        raise ValueError(f"{source.id} has frames 0:{source.num_frames}, asked for {start}:{stop}")
-    path = file_of(source, root)
-    top, left, height, width = source.crop or (0, 0, source.height, source.width)
-    for frame in read_frames(path, source.first_frame + start, source.first_frame + stop):
-        if frame.shape != (source.height, source.width, 3):
+    stop = shot.num_frames if stop is None else stop
+    if not 0 <= start < stop <= shot.num_frames:
+        raise ValueError(f"{shot.id} has frames 0:{shot.num_frames}, asked for {start}:{stop}")
+    path = file_of(shot, root)
+    top, left, height, width = shot.crop or (0, 0, shot.height, shot.width)
+    for frame in read_frames(path, shot.first_frame + start, shot.first_frame + stop):
+        if frame.shape != (shot.height, shot.width, 3):
             size = f"{frame.shape[1]}x{frame.shape[0]}"
-            raise MediaError(path, f"must be {source.width}x{source.height}, got {size}")
+            raise MediaError(path, f"must be {shot.width}x{shot.height}, got {size}")
         yield frame[top : top + height, left : left + width]
 
 
-def read_source(source: Source, root: Path | None = None) -> Iterable[UInt8[np.ndarray, "height width 3"]]:
-    """Every frame of a source; a picture has one."""
-    if source.part in ("photographs", "lossless"):
-        return [load_photograph(source, root)]
-    return read_clip(source, root)
+def read_shot(shot: Shot, root: Path | None = None) -> Iterable[UInt8[np.ndarray, "height width 3"]]:
+    """Every frame of a shot; a picture has one."""
+    if shot.part in ("photographs", "lossless"):
+        return [load_photograph(shot, root)]
+    return read_clip(shot, root)

@@ -1,0 +1,47 @@
+"""Every committed file of weights is loaded by its tool under its name, however its settings were spelled."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from repository import ROOT
+
+from multimodal_ssl.search import weights as clip_weights
+from speech_adapters.checkpoints import by_name as encoders
+from speech_adapters.inference import recogniser
+from video_sr.models import by_name as networks
+
+
+def published(folder: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / folder / "weights").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("name", published("video_sr"))
+def test_networks_of_video_sr(name):
+    assert networks.load(name)(torch.rand(1, networks.load(name).num_frames, 3, 8, 8)).shape == (
+        1,
+        3,
+        128,
+        128,
+    )
+
+
+@pytest.mark.parametrize("name", published("multimodal_ssl"))
+def test_models_of_multimodal_ssl(name):
+    trained = clip_weights.load(name)
+    composition = trained.composition
+    clip = torch.rand(1, composition.num_frames, 3, composition.size_px, composition.size_px)
+    assert trained.matcher().clips(clip).vectors.ndim == 3
+
+
+@pytest.mark.parametrize("name", published("speech_adapters"))
+def test_encoders_of_speech_adapters(name):
+    encoder = encoders.load(name)
+    assert sum(weight.numel() for weight in encoder.parameters()) > 1e6
+
+
+@pytest.mark.parametrize("name", published("speech_adapters/asr"))
+def test_adapter_sets_of_speech_adapters(name):
+    file = Path(ROOT, "speech_adapters", "asr", "weights", f"{name}.safetensors")
+    (decoder,) = recogniser.load("small-en", {name: file}, torch.device("cpu")).decoders
+    assert decoder.language == name

@@ -1,0 +1,71 @@
+"""What clips are scored by and which clips: names that scores, claims, tables, figures and the search share.
+
+The paper's text on metrics could not be read, so a name carries every convention (`common.metrics.image_quality`).
+"""
+
+from __future__ import annotations
+
+from common.measures import Measure, Part
+
+PSNR = Measure(
+    name="psnr[rgb,crop0,u8]",
+    unit="dB",
+    heading="PSNR",
+    words="dB, higher is better; squared errors of R, G and B pooled",
+)
+SSIM = Measure(
+    name="ssim[rgb,crop0,u8,gauss11]",
+    unit="SSIM",
+    heading="SSIM",
+    words="at most 1, higher is better; 11x11 Gaussian window of sigma 1.5, mean of R, G and B",
+)
+PSNR_Y = Measure(
+    name="psnr[y,crop0,u8]", unit="dB", heading="PSNR-Y", words="dB, higher is better; BT.601 studio luma"
+)
+SSIM_Y = Measure(
+    name="ssim[y,crop0,u8,gauss11]",
+    unit="SSIM",
+    heading="SSIM-Y",
+    words="at most 1, higher is better; BT.601 studio luma",
+)
+# Of both pictures reduced to 1/4: what x4 could keep; ours.
+STRUCTURE = Measure(
+    name="ssim[rgb,crop0,u8,gauss11,quarter]",
+    unit="SSIM",
+    heading="SSIM/4",
+    words="SSIM of both pictures reduced to 1/4, higher is better",
+)
+CONSISTENCY = Measure(
+    name="lr-psnr[rgb,crop0,u8]",
+    unit="dB",
+    heading="LR-PSNR",
+    words="dB, higher is better; between the input and the output degraded again",
+)
+TEMPORAL = Measure(
+    name="tdiff[rgb,u8]",
+    unit="8-bit levels",
+    heading="tdiff",
+    words="8-bit levels, lower is better; change between neighbouring frames against the truth's",
+)
+LPIPS = Measure(
+    name="lpips[alex,v0.1]",
+    unit="LPIPS",
+    heading="LPIPS",
+    words="lower is better; AlexNet, version 0.1",
+)
+
+
+def of_copies(measure: Measure) -> Measure:
+    """The same, of what a network makes of a window that holds copies of its middle frame."""
+    return Measure(name=f"copies/{measure.name}", unit=measure.unit, heading=f"{measure.heading} of copies")
+
+
+# ---- parts of a test set, and which of them stand for what
+
+PHOTOGRAPHS = Part(name="photographs", words="made camera motion over photographs never trained on")
+LOSSLESS = Part(name="lossless", words="the same over uncompressed stills")
+CLIPS = Part(name="clips", words="real recordings")
+ANIMATED = Part(name="animated", words="computer animation")
+VID3OC = Part(name="vid3oc", words="Vid3oC")
+REDS = Part(name="reds", words="REDS")
+PARTS = (PHOTOGRAPHS, LOSSLESS, CLIPS, ANIMATED, VID3OC, REDS)

@@ -1,0 +1,72 @@
+"""The tool in Python, of the command line's parts: `video_sr.load("evesrnet").upscale("small.mp4", "large.mp4")`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import nn
+
+from common.runtime import find_device
+from video_sr.models import by_name
+from video_sr.protocol import super_resolve
+from video_sr.upscale import Footage, check_target, upscale
+
+__all__ = ["Upscaler", "load"]
+
+
+@dataclass(frozen=True, eq=False)
+class Upscaler:
+    """Enlarges x16. `network` is the bare module, from frames in 0..1 to the middle one of them, x16."""
+
+    network: nn.Module
+
+    def upscale(
+        self,
+        source: str | Path,
+        target: str | Path,
+        *,
+        rate_hz: float | None = None,
+        crf: int = 16,
+        overwrite: bool = False,
+        advance: Callable[[], object] = lambda: None,
+    ) -> int:
+        """Enlarges a video of any length, or a folder of frames, in constant memory; returns the number of frames.
+
+        Args:
+            target: a video, which keeps the sound, or without a suffix a folder of PNGs. It appears when it is whole.
+            rate_hz: frames per second, when the source is a folder and the target a video.
+            crf: H.264 quality, 0 (best) to 51.
+            overwrite: replace the target.
+            advance: called after each frame.
+
+        Raises:
+            ValueError: what cannot be read or written; nothing is left behind.
+        """
+        check_target(Path(source), Path(target), overwrite=overwrite)
+        rate = None if rate_hz is None else Fraction(rate_hz).limit_denominator(1001)
+        footage = Footage.open(Path(source))
+        return upscale(footage, Path(target), self.network, rate_hz=rate, crf=crf, advance=advance)
+
+    def frames(
+        self, frames: Iterable[UInt8[ndarray, "height width 3"]]
+    ) -> Iterator[UInt8[ndarray, "sr_height sr_width 3"]]:
+        """Each 8-bit RGB frame of a clip x16; streams."""
+        return super_resolve(self.network, frames)
+
+
+def load(model: str = "evesrnet", *, device: str = "auto") -> Upscaler:
+    """A network that enlarges.
+
+    Args:
+        model: a name (evesrnet, wide, bicubic), or a run's weights.safetensors.
+        device: auto, cpu or cuda.
+
+    Raises:
+        ValueError: no such model or device.
+    """
+    return Upscaler(by_name.load(model).to(find_device(device).kind))
