@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -30,7 +29,7 @@ from common.data.packages import data_root, file_sha256
 from common.data.packs import open_pack, write_pack
 from common.data.splits import check_disjoint, components, even_folds
 from common.files import only_writer, write_atomically
-from common.progress import tracked
+from common.progress import say, tracked
 from video_sr import shots
 from video_sr.challenge import FACTOR
 from video_sr.layouts import FrameSequence
@@ -143,7 +142,7 @@ def prepare(clips: int) -> None:
     with only_writer(data_root() / "video_sr", wait=True):  # ranks of one run start at once
         if marker.exists():
             return
-        _say(
+        say(
             f"extreme-vsr: {shots.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
             f"{1 + clips / 90:.1f} GB on disk in {data_root()}"
         )
@@ -160,7 +159,7 @@ def prepare(clips: int) -> None:
             for fault in tracked(made, "making training clips", len(todo), "photograph"):
                 bad += [fault] if fault else []
         for fault in bad:
-            _say(f"bad, left out: {fault}")
+            say(f"bad, left out: {fault}")
         check_bad_share(bad, len(listed), MOST_BAD)
         write_atomically(marker, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
@@ -238,10 +237,6 @@ def reduce_to(
         return picture
     size = (round(width * ratio), round(height * ratio))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def pack(path: Path, scale: str) -> str:
