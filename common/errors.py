@@ -2,7 +2,8 @@
 
     1    what was asked for was done, and it found something wrong: a stale table, a file that cannot be read
     2    a user's mistake or machine: ValueError, OSError, memory, `Failure`
-    3    NotBuilt      4    Diverged      128 + number    a signal: 130 is Ctrl-C and a run that was saved
+    4    `Diverged`
+    128 + number    a signal: 130 is Ctrl-C, and a training that was stopped and saved (`Interrupted`)
 
 Anything else is a fault of ours and keeps its traceback. `common.command.plain_errors` carries this out.
 """
@@ -14,12 +15,6 @@ class Failure(RuntimeError):
     """Ends a command; the message is the sentence that a user reads."""
 
     exit_code: ClassVar[int] = 2
-
-
-class NotBuilt(Failure):
-    """A paper whose place is kept and whose code does not exist yet."""
-
-    exit_code = 3
 
 
 class Diverged(Failure):

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,6 +15,7 @@ LINE_EVERY_S = 10.0  # where no terminal watches
 Item = TypeVar("Item")
 
 
+@runtime_checkable
 class Bar(Protocol):
     """What `progress` gives: it is told how far the work is, and shows it on stderr."""
 

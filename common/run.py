@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +17,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import papers
+from common.command import plain_errors
 
 if TYPE_CHECKING:
     from common.journal import Mirror
     from common.recipe import Experiment, Recipe
 
 PROJECT = "speech-video-reproductions"
-USER_ERROR, DIVERGED, INTERRUPTED = 2, 4, 130
+GOES_ON = "the same command goes on from what was saved"
+TOO_LARGE = "a batch is"
 
 cli = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -56,30 +56,6 @@ Set = Annotated[
 PrintSettings = Annotated[
     bool, typer.Option("--print-settings", help="Show every setting as --set takes it, and do nothing.")
 ]
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """One sentence and an exit code for what a user can cause; anything else is ours and keeps its traceback."""
-    from common.recipe import Diverged, Interrupted
-
-    known = {Diverged: DIVERGED, Interrupted: INTERRUPTED}
-    try:
-        yield
-    except typer.Exit:  # a RuntimeError to Python, and already what we want
-        raise
-    except (Diverged, Interrupted) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(known[type(error)]) from error
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("REPRODUCTIONS_TRACEBACK"):
-            raise
-        where = "" if isinstance(error, ValueError) else " (REPRODUCTIONS_TRACEBACK=1 shows where)"
-        typer.echo(f"{error}{where}", err=True)
-        raise typer.Exit(USER_ERROR) from error
-    except KeyboardInterrupt as error:
-        typer.echo("stopped; the same command goes on from what was saved", err=True)
-        raise typer.Exit(INTERRUPTED) from error
 
 
 @dataclass(frozen=True)
@@ -159,7 +135,7 @@ def train(
     python -m common.run train extreme-vsr WIDE --set peak_lr=5e-4 --score --split dev
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import trainer
         from common.recipe import Recipe
 
@@ -224,7 +200,7 @@ def score(
     \b
     python -m common.run score extreme-vsr WIDE --scale mini --seed 0
     """
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         chosen = _Chosen.of(paper, recipe, scale, settings)
         if print_settings:
             chosen.print_settings()
@@ -247,7 +223,7 @@ def reproduce(
     python -m common.run reproduce extreme-vsr
     python -m common.run reproduce extreme-vsr --scale gpu --device cuda
     """
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
         from common.report import build
 
@@ -266,7 +242,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge the claims from the raw scores there are: paper, published, yours."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         chosen = papers.chosen(paper, scale)
@@ -281,7 +257,7 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write the page with verdicts, figures and pictures of every paper."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         page = build.write_page(list(papers.papers().values()))
@@ -297,7 +273,7 @@ def verify(
     renew: Annotated[bool, typer.Option(help="Write the stale ones anew instead.")] = False,
 ) -> None:
     """Recompute every committed table from raw scores; fail when one is stale."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         if renew:
@@ -320,7 +296,7 @@ def data(
     ] = False,
 ) -> None:
     """Fetch and prepare what a paper's scale needs."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.data.packages import data_root
 
         bad: list[str] = []
@@ -344,7 +320,7 @@ def pack(
     ] = None,
 ) -> None:
     """Write one archive of at most 40 MB with the data that a machine without a network needs."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         found = papers.find(paper)
         found.at(scale)
         path = out or papers.runs_root() / paper / "pack.tar"
@@ -359,7 +335,7 @@ def tune(
     jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
 ) -> None:  # fmt: skip
     """Try the settings that a paper's arms may differ in, on dev, with the same budget for every arm."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
         orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs)
@@ -368,7 +344,7 @@ def tune(
 @cli.command()
 def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
     """Copy your finished runs of a clean commit into the published results, weights and tables."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import results, scoring
         from common.report import build
 
@@ -387,7 +363,7 @@ def dashboard(
     upload: Annotated[bool, typer.Option(help="Replay the journals to W&B as well.")] = False,
 ) -> None:
     """Show your runs from their journals, newest values first; with --upload replay them to W&B."""
-    with _plain_errors():
+    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
         orchestrate.dashboard(upload=upload)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from common import checkpoint, results, runtime
 from common.files import write_atomically
 from common.measures import mean_of, median_of
 from common.papers import ROOT, Paper
+from common.progress import progress
 from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
 
@@ -48,9 +48,10 @@ def score(
     opened = _count_opening(folder, split)
     started = time.monotonic()
     items = []
-    for item in scored:
-        items.append(item)
-        print(f"{name} seed {seed}: scored {item.id} ({len(items)})", file=sys.stderr, flush=True)
+    with progress(f"scoring {name} seed {seed}", None, "item") as bar:
+        for item in scored:
+            items.append(item)
+            bar.advance(note=item.id)
     score_s = time.monotonic() - started
     weights = folder / "weights.safetensors"
     here = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)

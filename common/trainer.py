@@ -22,10 +22,11 @@ from torch.optim import AdamW, Optimizer
 
 from common import checkpoint, runtime
 from common.data.batching import load_batches
+from common.errors import Diverged, Interrupted
 from common.files import only_writer
 from common.journal import Journal, Mirror
 from common.papers import ROOT
-from common.recipe import Diverged, Interrupted, Recipe, Shard
+from common.recipe import Recipe, Shard
 from common.results import provenance
 
 

@@ -11,6 +11,7 @@ from common import journal, results
 from common.claims import judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
+from common.progress import tracked
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
 from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
 from common.report.tables import (
@@ -66,9 +67,10 @@ def show_claims(papers: Sequence[Paper], scale: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    for paper in papers:
-        for table in verdict_tables(rows_of(paper, with_yours=True, scales=(scale,))):
+    console, waited_for = Console(), tracked(papers, "judging", len(papers), "paper")
+    judged = [(paper, rows_of(paper, with_yours=True, scales=(scale,))) for paper in waited_for]
+    for paper, rows in judged:
+        for table in verdict_tables(rows):
             shown = [name for name in table.columns if name not in ("where", "command", "scale")]
             grid = Table(*shown, title=f"{paper.slug}: {table.title}", show_lines=True)
             grid.columns[0].ratio = 3  # the sentence; verdicts and their reasons share the rest
@@ -85,7 +87,7 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
             name: [verdict.json() for verdict in _verdicts(paper, own, (scale,)).get(scale, [])]
             for name, own in (("published", False), ("yours", True))
         }
-        for paper in papers
+        for paper in tracked(papers, "judging", len(papers), "paper")
     }
     return json.dumps(told, indent=1)
 
@@ -95,7 +97,8 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
 
 def write_page(papers: Sequence[Paper]) -> Path:
     """One HTML file with a section for every paper."""
-    page = render("Four papers, claim by claim", [_section(paper) for paper in papers])
+    sections = [_section(paper) for paper in tracked(papers, "drawing", len(papers), "paper")]
+    page = render("Four papers, claim by claim", sections)
     path = runs_root() / "report" / "index.html"
     write_atomically(path, page.encode())
     return path
@@ -182,7 +185,7 @@ def _training_figures(paper: Paper, scale: str) -> list[Picture]:
 def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
     """(README, name of the marker, text) of every generated table; published evidence alone."""
     everything = []
-    for paper in papers:
+    for paper in tracked(papers, "judging", len(papers), "paper"):
         rows = rows_of(paper, with_yours=False)
         table = verdict_table_markdown(rows)
         everything.append(f"`{paper.slug}` — {paper.title}\n\n{table}")

@@ -145,7 +145,8 @@ def verify(*names: str) -> list[Bad]:
         here = [u for u in available.utterances if u.id in lines]
         missing = sorted(set(lines) - {u.id for u in here})
         found += [Bad(id_, lines[id_]["path"], "missing") for id_ in missing]
-        for utterance, decoded in zip(here, decode_all(here, available.read), strict=True):
+        decoding = tracked(decode_all(here, available.read), f"decoding {name}", len(here), "utterance")
+        for utterance, decoded in zip(here, decoding, strict=True):
             if reason := _difference(name, lines[utterance.id], decoded):
                 found.append(Bad(utterance.id, utterance.path, reason))
     return found

@@ -8,7 +8,8 @@ import torch
 from toy_recipe import NUM_ITEMS, Toy
 
 from common import checkpoint, journal, trainer
-from common.recipe import Diverged, Shard
+from common.errors import Diverged
+from common.recipe import Shard
 from common.schedule import Cosine
 
 QUICK = Toy(steps=6)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from common import trainer
-from common.recipe import Interrupted, Shard
+from common.errors import Interrupted
+from common.recipe import Shard
 from multimodal_ssl.composed import clips
 from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.contrast import Contrast, noisy
