@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from common.claims import Claim
     from common.data.manifest import Bad
     from common.recipe import Experiment
-    from common.report.figures import Style
     from common.report.page import Panel
+    from common.report.styles import Style
     from common.report.tables import Table
     from common.results import Run
 

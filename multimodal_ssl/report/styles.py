@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style
 from common.report.figures import tidy as tidied
-from multimodal_ssl.report.evidence import ARMS, parse
+from multimodal_ssl.arms import ARMS, Arm, Condition
 
 
-def _style(recipe: str) -> Style:
-    """Rates and batches of an arm differ in the marker."""
-    name, known = parse(recipe), list(ARMS)
-    place = known.index(name.arm) if name.arm in known else zlib.crc32(name.arm.encode())
-    turned = 3 * ((name.rate or 0) // 25) + 5 * name.near + (name.batch or 0).bit_length()
+def style(of: Condition) -> Style:
+    """An arm has a colour; rates and batches of it differ in the marker."""
+    place = ARMS.index(of.arm)
+    turned = 3 * (of.rate_percent // 25) + 5 * of.near + (of.other_batch or 0).bit_length()
     return Style(COLOURS[place % len(COLOURS)], MARKERS[(place + turned) % len(MARKERS)])
 
 
-class _Styles(dict[str, Style]):
-    """The same in every figure of the page, whatever recipes a scale adds."""
-
-    def __missing__(self, recipe: str) -> Style:
-        return _style(recipe)
+def colour(arm: Arm) -> str:
+    return COLOURS[ARMS.index(arm) % len(COLOURS)]
 
 
-STYLES = _Styles({f"{arm}_0": _style(f"{arm}_0") for arm in ARMS})
-
-
-def look(arm: str, size: float = 8, *, hollow: bool = False) -> dict[str, Any]:
+def look(arm: Arm, size: float = 8, *, hollow: bool = False) -> dict[str, Any]:
     """Colour and marker; white rims keep markers apart where arms meet."""
-    style = STYLES[f"{arm}_0"]
-    rim = {"markeredgecolor": style.colour if hollow else "white", "markeredgewidth": 0.8}
+    marker = MARKERS[ARMS.index(arm) % len(MARKERS)]
+    rim = {"markeredgecolor": colour(arm) if hollow else "white", "markeredgewidth": 0.8}
     inside = {"markerfacecolor": "white"} if hollow else {}
-    return {"color": style.colour, "marker": style.marker, "markersize": size, **rim, **inside}
+    return {"color": colour(arm), "marker": marker, "markersize": size, **rim, **inside}
 
 
 def tidy(axes: Any) -> None:
@@ -58,11 +50,11 @@ def plain_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def legend(axes: Any, arms: Sequence[str], *, chance: bool = True) -> None:
+def legend(axes: Any, arms: Sequence[Arm], *, chance: bool = True) -> None:
     """Arms with their words, to the right, and the grey of chance."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], label=ARMS.get(arm, arm), linewidth=1, **look(arm)) for arm in arms]
+    handles = [Line2D([], [], label=arm.words, linewidth=1, **look(arm)) for arm in arms]
     if chance:
         handles.append(Line2D([], [], label="chance", linewidth=2.5, color=FAINT))
     axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
