@@ -141,7 +141,7 @@ def _own(folder: Path) -> list[Run]:
     """Test runs of recognisers whose settings are spelled as today's."""
     return [
         run
-        for run in results.read(folder / "results")
+        for run in results.readable(folder / "results")
         if run.result.split == "test"
         and run.result.settings_layout == results.SETTINGS_LAYOUT
         and is_recogniser(run)
