@@ -1,6 +1,7 @@
 """Rules about the repository itself: imports, lengths, tracked files and pins."""
 
 import ast
+import graphlib
 import itertools
 import re
 import sys
@@ -112,6 +113,24 @@ def wrong_imports(root: Path) -> list[str]:
     return wrong
 
 
+def circle(root: Path) -> list[str]:
+    """Modules of which each imports the next, the last the first; empty where there is none.
+
+    Imports inside functions count. Networks of clips are left out: values name the network that reads them.
+    """
+    files = {".".join(path.relative_to(root).with_suffix("").parts): path for path in python_files(root)}
+    graph = {
+        module: {name for name in imported_modules(path, root) if name in files and name != module}
+        for module, path in files.items()
+        if not within(module, "multimodal_ssl.model")
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
 def loaded_by(modules: list[str], suspects: set[str]) -> set[str]:
     """Which of the suspects a fresh interpreter has loaded after importing the modules."""
     done = run(sys.executable, "-c", f"import sys, {', '.join(modules)}\nprint(*sys.modules)")
@@ -200,6 +219,17 @@ def test_a_wrong_import_is_found(tmp_path, path, line):
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text(line)
     assert len(wrong_imports(tmp_path)) >= 1
+
+
+def test_imports_make_no_circle():
+    assert circle(ROOT) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common/first.py").write_text("from common import second\n")
+    (tmp_path / "common/second.py").write_text("def f():\n    from common.first import g\n")
+    assert set(circle(tmp_path)) == {"common.first", "common.second"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

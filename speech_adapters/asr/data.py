@@ -12,7 +12,7 @@ from speech_adapters.data.source import Source
 from speech_adapters.data.sources import AMAZON_QUEEN, ASTERISK, DRASCULA, LIBRI_LIGHT, TUXPAINT, CommonVoice
 
 # The same prompts in two languages by one professional voice each: trained on and tested, so what comes out is
-# speaker-dependent. Voices never heard in training follow as a check.
+# speaker-dependent. Voices that are not in training follow as a check.
 PROMPTS = {language: ASTERISK[language] for language in ("en", "fr")}
 OTHER_VOICES: Mapping[str, PackagedSpeech] = {"en": DRASCULA["en"], "fr": TUXPAINT["fr"]}
 CORPORA: Mapping[str, Source] = {"en": LIBRI_LIGHT, "fr": CommonVoice("fr")}

@@ -278,10 +278,10 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 
 
 def details(runs: Sequence[Run]) -> list[Table]:
-    """Some transcripts of every arm beside what was said."""
+    """Some hypotheses of every arm beside their references."""
     return hypotheses([run for run in runs if is_recogniser(run)])
 
 
 def panels(folder: Path) -> Iterator[Panel]:
-    """Test clips to hear, each beside its transcripts."""
+    """Test utterances to play, each beside its hypotheses."""
     return players(folder)

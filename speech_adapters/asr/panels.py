@@ -1,16 +1,11 @@
-"""Test clips that a scoring run keeps for the report, and what each arm heard in them, word by word."""
+"""Hypotheses of each arm beside their references, and the test utterances that a scoring run kept, to play."""
 
 from __future__ import annotations
 
-import wave
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Int16
-from numpy import ndarray
 
 from common import results
 from common.metrics.error_rate import AlignedWord, align
@@ -18,43 +13,24 @@ from common.report.page import Panel, Sound
 from common.report.tables import Cell, Table
 from common.results import Item, Run
 from speech_adapters.asr.evidence import is_recogniser, language_words, own_utterances, variant
-from speech_adapters.model.architecture import SAMPLE_RATE_HZ
+from speech_adapters.asr.sounds import FOLDER, file_stem
 
-MOST_S = 16.0  # kept of a clip
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
 MOST_UTTERANCES = 12  # a language in the table of hypotheses
-LEGEND = "Each recipe's first seed. [said→heard] marks an error, – stands for no word."
-COLUMNS = ("recipe", "heard, greedy", "heard, with n-gram")
-FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
-
-
-def save_audio(folder: Path, item_id: str, waveform: Int16[ndarray, " sample"]) -> Path:
-    """Writes `ITEM.wav`, 16 kHz, mono, at most its first 16 s; "/" in the id becomes "--"."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_stem(item_id)}.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        # WAV is little-endian whatever the machine.
-        file.writeframes(np.ascontiguousarray(waveform[: round(MOST_S * SAMPLE_RATE_HZ)], "<i2").tobytes())
-    return path
-
-
-def _stem(item_id: str) -> str:
-    return item_id.replace("/", "--")
+LEGEND = "Each recipe's first seed. [reference→hypothesis] marks an error, – stands for no word."
+COLUMNS = ("recipe", "greedy", "with n-gram")
 
 
 # ---- hypotheses
 
 
 def marked(reference: str, hypothesis: str) -> str:
-    """The hypothesis with what differs as "[said→heard]", "–" for no word; neighbouring errors share brackets."""
+    """The hypothesis, errors as "[reference→hypothesis]" with "–" for no word; neighbouring ones share brackets."""
     told = []
     for equal, rows in groupby(align(reference, hypothesis), key=lambda row: row.operation == "equal"):
         words = list(rows)
-        said, heard = (_side(words, side) for side in ("reference", "hypothesis"))
-        told.append(said if equal else f"[{said or '–'}→{heard or '–'}]")
+        expected, found = (_side(words, side) for side in ("reference", "hypothesis"))
+        told.append(expected if equal else f"[{expected or '–'}→{found or '–'}]")
     return " ".join(told)
 
 
@@ -63,7 +39,7 @@ def _side(words: Sequence[AlignedWord], side: str) -> str:
 
 
 def hypotheses(runs: Sequence[Run]) -> list[Table]:
-    """A table a language: a dozen test utterances, spread over lengths, and what each arm's first seed made of them."""
+    """A table a language: hypotheses of each arm's first seed for a dozen test utterances, spread over lengths."""
     by_language: dict[str, list[Run]] = defaultdict(list)
     for run in _first_seeds(runs):
         by_language[variant(run).language].append(run)
@@ -74,10 +50,10 @@ def hypotheses(runs: Sequence[Run]) -> list[Table]:
         some = next(iter(told.values()))
         rows = []
         for item_id in _spread([some[one] for one in shared]):
-            rows.append([Cell("said", "", item_id), Cell(some[item_id].texts["reference"]), Cell("")])
-            rows += [_heard(recipe, items[item_id]) for recipe, items in told.items()]
+            rows.append([Cell("reference", "", item_id), Cell(some[item_id].texts["reference"]), Cell("")])
+            rows += [_hypotheses(recipe, items[item_id]) for recipe, items in told.items()]
         if rows:
-            title = f"What was heard, {language_words(language)}"
+            title = f"Hypotheses, {language_words(language)}"
             caption = f"Test utterances at evenly spaced ranks of length. {LEGEND}"
             tables.append(Table(title, COLUMNS, rows, caption))
     return tables
@@ -105,7 +81,7 @@ def _spread(items: Sequence[Item]) -> list[str]:
     return [ordered[rank].id for rank in ranks]
 
 
-def _heard(recipe: str, item: Item) -> list[Cell]:
+def _hypotheses(recipe: str, item: Item) -> list[Cell]:
     texts = [item.texts.get(kind) for kind in ("greedy", "beam")]
     marks = [Cell("not decoded" if t is None else marked(item.texts["reference"], t)) for t in texts]
     return [Cell(recipe, "code"), *marks]
@@ -115,22 +91,22 @@ def _heard(recipe: str, item: Item) -> list[Cell]:
 
 
 def players(folder: Path) -> Iterator[Panel]:
-    """Clips that own runs kept, to be heard beside the transcripts of every arm that was scored on them.
+    """Test utterances that own runs kept, each beside the hypotheses of every arm that was scored on it.
 
     Args:
         folder: of a scale: runs lie in it as RECIPE/seedN, their results in `results`.
     """
     runs = _own(folder)
-    heard = _first_seeds(runs)
+    first = _first_seeds(runs)
     sounds: dict[str, dict[str, Path]] = defaultdict(dict)  # language -> stem -> file
     for run in runs:
         for path in sorted((folder / run.result.recipe).glob(f"seed*/{FOLDER}/*.wav")):
             sounds[variant(run).language].setdefault(path.stem, path)
     for language, paths in sorted(sounds.items()):
-        spoken = [run for run in heard if variant(run).language == language]
+        spoken = [run for run in first if variant(run).language == language]
         for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(sounds))]:
             found = {
-                run.result.recipe: item for run in spoken for item in run.items if _stem(item.id) == stem
+                run.result.recipe: item for run in spoken for item in run.items if file_stem(item.id) == stem
             }
             transcripts = {recipe: item for recipe, item in found.items() if "reference" in item.texts}
             if transcripts:
@@ -150,7 +126,7 @@ def _own(folder: Path) -> list[Run]:
 
 def _player(path: Path, language: str, transcripts: Mapping[str, Item]) -> Panel:
     item = next(iter(transcripts.values()))
-    rows = [_heard(recipe, item) for recipe, item in transcripts.items()]
-    sound = Sound(f"said: {item.texts['reference']}", path.read_bytes())
+    rows = [_hypotheses(recipe, item) for recipe, item in transcripts.items()]
+    sound = Sound(f"reference: {item.texts['reference']}", path.read_bytes())
     title = f"{item.id}, {language_words(language)}"
     return Panel(title, sounds=[sound], tables=[Table(title, COLUMNS, rows, LEGEND)])

@@ -67,17 +67,17 @@ def backbones(runs: Sequence[Run]) -> list[Table]:
             phones.append([who, *_phones(sentences, heights)])
     tables = []
     if contrasts:
-        columns = ("stage", "held-out speech", "loss (nats)", "right (%)", "pieces", "training (hours)")
+        columns = ("stage", "held-out speech", "loss (nats)", "right (%)", "crops", "training (hours)")
         caption = (
             "Masked frames: the first stage names their fixed codes, the second picks its own code among those of "
-            "other frames. Masks are BASE's and fixed, as are negatives; one piece at a time; one seed, so no ruling."
+            "other frames. Masks are BASE's and fixed, as are negatives; one crop at a time; one seed, so no ruling."
         )
         tables.append(Table("The encoder that everything starts from", columns, contrasts, caption))
     if phones:
         names = ("stage", *(depth.heading for depth in heights))
         caption = (
             "Frames (%) of Russian sentences whose phone a linear classifier names, from a log-mel spectrum with its "
-            "neighbours and from each depth of the encoder, which never heard Russian."
+            "neighbours and from each depth of the encoder, which was never trained on Russian."
         )
         tables.append(Table("What its frames know of phones", names, phones, caption))
     return tables
@@ -153,7 +153,7 @@ def _costs(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> list[Cell]:
 
 
 def _count(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> Cell:
-    return Cell(str(len(chosen)), "number", f"{len(chosen[0][1]):,} clips")
+    return Cell(str(len(chosen)), "number", f"{len(chosen[0][1]):,} utterances")
 
 
 def _over_seeds(values: Sequence[float]) -> Cell:

@@ -80,9 +80,11 @@ def recognition(
             yield _recognised(part, one.id, one.group, found.scores, one.text, found.hypothesis)
 
 
-def _recognised(part: Part, id_: str, group: str, scores: Mapping[str, float], said: str, heard: str) -> Item:
+def _recognised(
+    part: Part, id_: str, group: str, scores: Mapping[str, float], reference: str, greedy: str
+) -> Item:
     rounded = {key: round(value, 4) for key, value in scores.items()}
-    return Item(f"{part.name}/{id_}", group, part.name, rounded, {"reference": said, "greedy": heard})
+    return Item(f"{part.name}/{id_}", group, part.name, rounded, {"reference": reference, "greedy": greedy})
 
 
 def seconds(path: Path, steps: int) -> Iterator[Item]:

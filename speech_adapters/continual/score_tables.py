@@ -160,7 +160,7 @@ def _letters(runs: Sequence[Run]) -> Table:
     columns = ("speech", "recipe", "nats/character", "CER (%)", "on the way", "training (s)", "seeds")
     caption = (
         "A linear probe of letters on frozen outputs, trained the same way over every encoder; sums over all test "
-        f"clips divided once. On the way: updates and nats per character, mean over seeds. {OVER_SEEDS}"
+        f"utterances divided once. On the way: updates and nats per character, mean over seeds. {OVER_SEEDS}"
     )
     return Table("Letters by a linear probe", columns, rows, caption)
 
@@ -201,8 +201,8 @@ def _recognition(runs: Sequence[Run]) -> Table:
         "speech", "fine-tuned", "recipe", "nats/character", "CER (%)", "WER (%)", "blank (%)", "seeds"
     )  # fmt: skip
     caption = (
-        "After a short fine-tuning from each encoder, the same way; greedy; sums over all test clips divided once. "
-        f"Blank: frames whose likeliest symbol it is. {OVER_SEEDS}"
+        "After a short fine-tuning from each encoder, the same way; greedy; sums over all test utterances divided "
+        f"once. Blank: frames whose likeliest symbol it is. {OVER_SEEDS}"
     )
     return Table("Recognition after pre-training", columns, rows, caption)
 
@@ -226,28 +226,33 @@ def _phones(runs: Sequence[Run]) -> Table:
 
 
 def transcripts(runs: Sequence[Run]) -> list[Table]:
-    """A table a language: a dozen test clips from the shortest to the longest, and what each arm's first seed heard."""
+    """A table a language: a dozen test utterances by length, with the hypotheses of each arm's first seed."""
     tables = []
     for speech, found in recognised(runs).items():
-        heard = {
+        hypotheses = {
             seeds[0].result.recipe: {kind: _texts(seeds[0], kind) for kind in KINDS}
             for seeds in evidence.by_variant(found).values()
         }
         some = {
-            name: text for kinds in heard.values() for items in kinds.values() for name, text in items.items()
+            name: text
+            for kinds in hypotheses.values()
+            for items in kinds.values()
+            for name, text in items.items()
         }
         rows = []
         for name in _spread({name: item.texts["reference"] for name, item in some.items()}):
-            rows.append([Cell("said", "", name), Cell(some[name].texts["reference"]), Cell("")])
-            for recipe, kinds in heard.items():
+            rows.append([Cell("reference", "", name), Cell(some[name].texts["reference"]), Cell("")])
+            for recipe, kinds in hypotheses.items():
                 told = [
                     Cell(items[name].texts["greedy"] if name in items else "–") for items in kinds.values()
                 ]
                 rows.append([Cell(recipe, "code"), *told])
         if rows:
             columns = ("recipe", *KINDS.values())
-            caption = "Test clips at evenly spaced ranks of length; the first seed of each recipe, greedy."
-            tables.append(Table(f"What was heard: {evidence.speech_words(speech)}", columns, rows, caption))
+            caption = (
+                "Test utterances at evenly spaced ranks of length; the first seed of each recipe, greedy."
+            )
+            tables.append(Table(f"Hypotheses: {evidence.speech_words(speech)}", columns, rows, caption))
     return tables
 
 

@@ -150,7 +150,7 @@ def _quiet_stderr() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Word:
-    """A word and where its letters were heard.
+    """A word and the frames that its letters were found in.
 
     Attributes:
         confidence: in 0..1, the geometric mean of the probabilities of its letters over the frames aligned with

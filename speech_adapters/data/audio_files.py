@@ -60,7 +60,7 @@ def examine(path: Path) -> dict[str, Any]:
         found["sha256"] = file_sha256(path)
         if info.duration_s is not None and info.duration_s < LEAST_S:
             return found | {"fault": f"short: lasts {info.duration_s:.4f} s, under {LEAST_S:g} s"}
-        return found | _heard(path, info)
+        return found | _decoded(path, info)
     except Exception as error:  # whatever a decoder raises is what the list is for
         return found | {"fault": f"corrupt: {str(error).removeprefix(f'{path}: ')}"}
 
@@ -68,11 +68,11 @@ def examine(path: Path) -> dict[str, Any]:
 def crashed(path: Path) -> dict[str, Any]:
     """What `examine` would have said of a file that ended its process."""
     size, mtime_ns = identity(path)
-    heard = {"rate_hz": 0, "samples": 0, "peak": 0.0, "fault": "corrupt: crashes its decoder", "told": []}
-    return {"bytes": size, "mtime_ns": mtime_ns, "sha256": "", **heard}
+    unknown = {"rate_hz": 0, "samples": 0, "peak": 0.0, "fault": "corrupt: crashes its decoder", "told": []}
+    return {"bytes": size, "mtime_ns": mtime_ns, "sha256": "", **unknown}
 
 
-def _heard(path: Path, info: AudioInfo) -> dict[str, Any]:
+def _decoded(path: Path, info: AudioInfo) -> dict[str, Any]:
     rate_hz = info.rate_hz
     length, full, peak = 0, 0, 0.0
     for _, window in stream_audio(path, window_s=WINDOW_S, hop_s=WINDOW_S, rate_hz=rate_hz):

@@ -21,7 +21,7 @@ from speech_adapters.inference.windows import Failure, Stitch, Windows
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WHOLE_S = 600.0  # longer files are encoded in windows
-WINDOW_S, CONTEXT_S = 30.0, 2.0  # of a window that is kept, and more on each side that is only heard
+WINDOW_S, CONTEXT_S = 30.0, 2.0  # of a window that is kept, and more on each side that is context alone
 RECORD = "encode.json"  # in the folder: what its features are
 
 

@@ -1,6 +1,6 @@
 """A linear phone probe: how well frames of an encoder tell phones apart, which no pre-training loss measures.
 
-The labels are those of the Russian read sentences (festvox-ru), which the English encoders never heard.
+The labels are those of the Russian read sentences (festvox-ru), which no English encoder was trained on.
 """
 
 from __future__ import annotations

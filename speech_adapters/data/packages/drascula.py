@@ -1,9 +1,9 @@
 """Lines of the hero of "Drascula", a voiced adventure game of 1996, in English and Spanish, parallel by number.
 
-Clip k.ALS is record k of the language's texts: 8-bit unsigned samples at 11,025 Hz without a header. The texts lie in
-`drascula.dat` one language after the other, English first: 501 records of a length (4 bytes, big-endian, counting
-itself) and cp850 text padded with zeros, then four bytes with the size of the next language's texts. The script
-differs by a word from what is said here and there. The Italian package carries the English voices.
+Recording k.ALS is record k of the language's texts: 8-bit unsigned samples at 11,025 Hz without a header. The texts
+lie in `drascula.dat` one language after the other, English first: 501 records of a length (4 bytes, big-endian,
+counting itself) and cp850 text padded with zeros, then four bytes with the size of the next language's texts. The
+script differs by a word from what is said here and there. The Italian package carries the English voices.
 """
 
 import struct
@@ -69,7 +69,7 @@ class Drascula(PackagedSpeech):
 
 
 def utterances(root: Path, language: str) -> list[RawUtterance]:
-    """Every numbered line with both text and clip, sorted by id."""
+    """Every numbered line with both text and recording, sorted by id."""
     raw, groups = _texts(root)[language], _groups(root)
     found = []
     for number, raw_text in enumerate(raw):

@@ -5,7 +5,7 @@ from 15 on an entry every 21 bytes: name (12), bundle (1), offset (4), size (4).
 entries, MP3 frames of 16 kbit/s, mono, 11,025 Hz, without any header of their own.
 
 A dialogue (.DOG) lists what others say and what Joe, the hero, says. A line is cut into segments at its commands
-(`*03`, `*FL`, `*XY00(112,80)`), and every segment is one clip. Joe's remarks on things are lines of QUEEN2.JAS.
+(`*03`, `*FL`, `*XY00(112,80)`), and every segment is one recording. Joe's remarks on things are lines of QUEEN2.JAS.
 """
 
 import re
@@ -37,14 +37,14 @@ ARCHIVE = f"{PACKAGE.folder}/{PACKAGE.files[0]}"
 MP3 = 1
 BANK_HEADER, LEVEL_BYTES, TREE_AT, PERSON_AT = 20, 96, 32, 22
 LAST_VERBS = ["on", "to"]  # after the verbs of the game come the remarks on what cannot be done
-NUM_REFUSALS = 40  # clips 1 to 40; remarks on things are numbered on from there
+NUM_REFUSALS = 40  # recordings 1 to 40; remarks on things are numbered on from there
 COMMAND = re.compile(r"\*(?:XY\d\d\(\d+,\d+\)|[A-Z]{2}|\d\d)")
 GLYPHS = re.compile(r"\^_|@@")  # a trade mark's sign, a heart
 GROWLS = ("DOG.DOG",)  # a dog, whose lines are spelled growls
 
 
 class Line(NamedTuple):
-    """One clip that the scripts name."""
+    """One recording that the scripts name."""
 
     entry: str
     dialogue: str
@@ -69,7 +69,7 @@ class AmazonQueen(PackagedSpeech):
 
 
 def utterances(root: Path) -> list[RawUtterance]:
-    """Every line of the scripts that has a clip, sorted by id."""
+    """Every line of the scripts that has a recording, sorted by id."""
     content = (root / ARCHIVE).read_bytes()
     entries = read_entries(content)
     found = [
@@ -115,7 +115,7 @@ def read_entries(content: bytes) -> dict[str, tuple[int, int]]:
 
 
 def lines(content: bytes, entries: dict[str, tuple[int, int]]) -> Iterator[Line]:
-    """Every segment of every script, whether or not there is a clip of it."""
+    """Every segment of every script, whether or not there is a recording of it."""
     for name, (offset, size) in sorted(entries.items()):
         if name.endswith(".DOG"):
             yield from _dialogue(name, content[offset + BANK_HEADER : offset + size])
@@ -131,9 +131,9 @@ def _dialogue(name: str, script: bytes) -> Iterator[Line]:
         ("joe", TREE_AT + LEVEL_BYTES * abs(levels), num_joe),
     ):
         for id_, text in _strings(script, at, number):
-            clip = f"{talk_key:2d}{id_:4X}".replace(" ", "0") + ("J" if speaker == "joe" else "P")
+            stem = f"{talk_key:2d}{id_:4X}".replace(" ", "0") + ("J" if speaker == "joe" else "P")
             for place, segment in _segments(text):
-                yield Line(f"{clip}{place:X}.SB", name, speaker, segment)
+                yield Line(f"{stem}{place:X}.SB", name, speaker, segment)
 
 
 def _strings(script: bytes, at: int, number: int) -> Iterator[tuple[int, str]]:
@@ -150,7 +150,7 @@ def _strings(script: bytes, at: int, number: int) -> Iterator[tuple[int, str]]:
 
 
 def _remarks(script: list[str]) -> Iterator[Line]:
-    """What Joe says of things (line i, counted from 1, is clip i + 40), then of what cannot be done (1 to 40)."""
+    """What Joe says of things (line i, counted from 1, is recording i + 40), then of what cannot be done (1 to 40)."""
     numbered = [(i + NUM_REFUSALS, text) for i, text in enumerate(script, 1)]
     after = (i + 2 for i in range(len(script)) if script[i : i + 2] == LAST_VERBS)
     refusals = next(after, len(script))

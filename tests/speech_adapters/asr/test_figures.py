@@ -198,7 +198,7 @@ def test_tables_give_the_mean_over_seeds_and_the_seeds_below(runs):
     assert (cells["trained (%)"].text, cells["trained (%)"].note) == ("8.00", "80 weights")
     assert (cells["nats/character"].text, cells["nats/character"].note) == ("0.550", "0.500, 0.550, 0.600")
     assert (cells["WER (%)"].text, cells["WER, n-gram (%)"].text) == ("50.0", "0")
-    assert (cells["seeds"].text, cells["seeds"].note) == ("3", "2 clips")
+    assert (cells["seeds"].text, cells["seeds"].note) == ("3", "2 utterances")
     assert {row[1].text for row in others.rows} == {"drascula-en", "tuxpaint-fr"}
     assert others.rows[0][2].text == "5.00"
 
@@ -206,9 +206,9 @@ def test_tables_give_the_mean_over_seeds_and_the_seeds_below(runs):
 def test_hypotheses_show_what_differs_of_the_first_seed(runs):
     english, french = figures.details(runs)
     assert len(english.rows) == len(french.rows) == 2 * (1 + len(TRAINED))
-    said, heard = ([cell.text for cell in row] for row in english.rows[:2])
-    assert said == ["said", "press one", ""]
-    assert heard == ["ADAPTERS_EN", "press [one→won]", "press one"]
+    reference, hypotheses = ([cell.text for cell in row] for row in english.rows[:2])
+    assert reference == ["reference", "press one", ""]
+    assert hypotheses == ["ADAPTERS_EN", "press [one→won]", "press one"]
 
 
 def test_hypotheses_are_of_a_dozen_utterances_from_the_shortest_to_the_longest():
@@ -228,28 +228,28 @@ def test_hostile_transcripts_stay_text():
     assert "<b>" not in text
 
 
-def test_sounds_stand_beside_the_transcripts_of_every_arm_and_are_few(tmp_path, make_clips):
-    make_clips(tmp_path, [f"asterisk-en/{letter}" for letter in "abcdefghijkl"], ("ADAPTERS_EN", "FULL_EN"))
+def test_sounds_stand_beside_the_transcripts_of_every_arm_and_are_few(tmp_path, make_sounds):
+    make_sounds(tmp_path, [f"asterisk-en/{letter}" for letter in "abcdefghijkl"], ("ADAPTERS_EN", "FULL_EN"))
     panels = list(figures.panels(tmp_path))
     assert len(panels) == 8
     (sound,), (table,) = panels[0].sounds, panels[0].tables
-    assert sound.caption == "said: press one"
+    assert sound.caption == "reference: press one"
     assert sound.data_uri.startswith("data:audio/wav;base64,")
     assert [row[0].text for row in table.rows] == ["ADAPTERS_EN", "FULL_EN"]
 
 
-def test_a_clip_nobody_transcribed_is_not_shown(tmp_path, make_clips):
-    make_clips(tmp_path, ["asterisk-en/a"], ("FULL_EN",))
+def test_an_utterance_nobody_transcribed_is_not_shown(tmp_path, make_sounds):
+    make_sounds(tmp_path, ["asterisk-en/a"], ("FULL_EN",))
     for path in (tmp_path / "results").iterdir():
         path.unlink()
     assert list(figures.panels(tmp_path)) == []
 
 
 @pytest.fixture
-def make_clips():
+def make_sounds():
     import numpy as np
 
-    from speech_adapters.asr.panels import save_audio
+    from speech_adapters.asr.sounds import save_audio
 
     def make(folder, ids, recipes):
         for recipe in recipes:

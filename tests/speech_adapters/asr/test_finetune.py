@@ -117,13 +117,13 @@ def test_scores_are_jiwers_and_hypotheses_curve_and_shares_are_kept(tmp_path):
     items = _scored(tmp_path)
     spoken = [item for item in items if item.part == "tones"]
     assert len(spoken) == synthetic.COUNTS["test"]
-    references, heard = [i.texts["reference"] for i in spoken], [i.texts["greedy"] for i in spoken]
+    references, hypotheses = [i.texts["reference"] for i in spoken], [i.texts["greedy"] for i in spoken]
     for counted, per, jiwers in (
         ("word_errors", "words", jiwer.wer),
         ("character_errors", "characters", jiwer.cer),
     ):
         ours = sum(i.scores[counted] for i in spoken) / sum(i.scores[per] for i in spoken)
-        assert ours == pytest.approx(jiwers(references, heard))
+        assert ours == pytest.approx(jiwers(references, hypotheses))
     (shares,) = [item for item in items if item.part == "parameters"]
     assert shares.scores["trained_at_base"] == 9_560_096
     (curve,) = [item for item in items if item.part == "dev curve"]
@@ -141,7 +141,7 @@ def test_the_search_knows_training_texts_alone(tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluation.ngram, "estimate", spy)
     _scored(tmp_path)
-    assert sorted(seen) == sorted(clip.text for clip in TONES.utterances("train"))
+    assert sorted(seen) == sorted(one.text for one in TONES.utterances("train"))
 
 
 def test_what_frames_cannot_spell_is_named_with_both_numbers(monkeypatch):

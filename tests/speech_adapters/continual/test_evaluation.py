@@ -64,13 +64,13 @@ def test_letters_have_a_curve_over_steps_and_seconds(scored):
         }
         for item in letters:
             assert item.scores["characters"] == len(next(
-                clip.text for clip in TONES.utterances("test") if item.id.endswith(clip.id)))  # fmt: skip
+                one.text for one in TONES.utterances("test") if item.id.endswith(one.id)))  # fmt: skip
             if marks:
                 assert 0 < item.scores["train_s@2"] <= item.scores["train_s@4"]
                 assert item.scores["ctc_nats@4"] == item.scores["ctc_nats"]  # the last snapshot is the model
 
 
-def test_recognition_keeps_what_was_said_and_heard(scored):
+def test_recognition_keeps_references_and_hypotheses(scored):
     for item in _of(scored["ADAPTERS_FR"], "recognition adapters"):
         assert {"reference", "greedy"} == item.texts.keys()
         assert {"words", "word_errors", "characters", "character_errors", "ctc_nats"} <= item.scores.keys()

@@ -38,7 +38,7 @@ def contrast(source, nats):
 
 
 def letters(source, nats, steps=()):
-    """Two clips of 10 and 30 characters; on the way half a nat above the end, a second for ten steps."""
+    """Two utterances of 10 and 30 characters; on the way half a nat above the end, a second for ten steps."""
     part = f"letters {source}"
     for id_, characters in (("a", 10), ("b", 30)):
         scores = {"ctc_nats": nats * characters, "characters": characters, "character_errors": 2}
@@ -47,11 +47,11 @@ def letters(source, nats, steps=()):
         yield Item(f"{part}/{id_}", id_, part, scores)
 
 
-def recognition(nats, said="pressez un", heard="pressez deux"):
+def recognition(nats, reference="pressez un", hypothesis="pressez deux"):
     scores = {
         "ctc_nats": nats * 10, "characters": 10, "character_errors": 5, "words": 2, "word_errors": 1, "blank_share": 0.9
     }  # fmt: skip
-    texts = {"reference": said, "greedy": heard}
+    texts = {"reference": reference, "greedy": hypothesis}
     for kind in ("all", "adapters"):
         yield Item(f"recognition {kind}/a", "a", f"recognition {kind}", scores, texts)
 
@@ -326,17 +326,17 @@ def test_phones_have_a_table_where_they_were_named():
     assert [cell.text for cell in table.rows[0]] == ["FULL_RU", "20.0", "50.0", "1"]
 
 
-def test_transcripts_are_of_a_dozen_clips_from_the_shortest_to_the_longest():
+def test_transcripts_are_of_a_dozen_utterances_from_the_shortest_to_the_longest():
     items = []
     for n in range(1, 101):
-        found = next(recognition(2.0, said="a" * n))
+        found = next(recognition(2.0, reference="a" * n))
         items.append(replace(found, id=f"{found.part}/{n}"))
     (table,) = figures.details([made("FULL_FR", 0, items)])
     assert [len(row[1].text) for row in table.rows[::2]] == [1, 10, 19, 28, 37, 46, 55, 64, 73, 82, 91, 100]
 
 
 def test_hostile_transcripts_stay_text():
-    chosen = [made("FULL_FR", 0, recognition(2.0, heard="<script>alert(1)</script>"))]
+    chosen = [made("FULL_FR", 0, recognition(2.0, hypothesis="<script>alert(1)</script>"))]
     text = render("t", [Section(slug="s", title="s", summary="", details=figures.details(chosen))])
     assert "&lt;script&gt;" in text
     assert "<script" not in text

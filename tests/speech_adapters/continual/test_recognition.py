@@ -39,7 +39,7 @@ def _encoder(adapted=False):
     return encoder
 
 
-def _heard(encoder, arm, seed=0, steps=3, train_s=900.0):
+def _recognised(encoder, arm, seed=0, steps=3, train_s=900.0):
     short = ShortTraining(steps=steps, peak_lr=1e-2, train_s=train_s)
     return list(recognition.recognise(encoder, arm, TONES, "test", seed=seed, training=short))
 
@@ -66,7 +66,7 @@ def test_the_encoder_given_is_not_changed(name, adapted):
     encoder = _encoder(adapted)
     before = copy.deepcopy(encoder.state_dict())
     asked = [weight.requires_grad for weight in encoder.parameters()]
-    _heard(encoder, ARMS[name])
+    _recognised(encoder, ARMS[name])
     assert all(torch.equal(weight, before[key]) for key, weight in encoder.state_dict().items())
     assert encoder.state_dict().keys() == before.keys()
     assert [weight.requires_grad for weight in encoder.parameters()] == asked
@@ -75,7 +75,7 @@ def test_the_encoder_given_is_not_changed(name, adapted):
 
 def test_stacked_adapters_leave_the_languages_own_frozen(kept):
     language = _encoder(adapted=True)
-    _heard(language, SMALL)
+    _recognised(language, SMALL)
     ((after,), (before,)) = kept
     moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     for number, layer in enumerate(language.layers):
@@ -89,36 +89,36 @@ def test_stacked_adapters_leave_the_languages_own_frozen(kept):
 
 
 def test_the_head_alone_is_a_linear_probe(kept):
-    _heard(_encoder(), HEAD)
+    _recognised(_encoder(), HEAD)
     ((after,), (before,)) = kept
     moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     assert moved == {"head.weight", "head.bias"}
 
 
 def test_the_same_seed_gives_the_same_and_another_another():
-    first, again, other = (_heard(_encoder(), HEAD, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (_recognised(_encoder(), HEAD, seed=seed) for seed in (0, 0, 1))
     assert [found.scores for _, found in first] == [found.scores for _, found in again]
     assert [found.scores for _, found in first] != [found.scores for _, found in other]
 
 
 def test_every_encoder_begins_with_the_same_head_and_batches(kept):
     torch.manual_seed(3)
-    _heard(_encoder(), HEAD)
-    _heard(Wav2Vec2(TINY), HEAD)  # other weights
+    _recognised(_encoder(), HEAD)
+    _recognised(Wav2Vec2(TINY), HEAD)  # other weights
     _, (one, two) = kept
     assert torch.equal(one["head.weight"], two["head.weight"])
 
 
-def test_every_utterance_of_the_part_is_heard_once_and_training_teaches():
-    heard = _heard(_encoder(), HEAD, steps=1)
-    assert [one.id for one, _ in heard] == [one.id for one in TONES.utterances("test")]
+def test_every_utterance_of_the_part_is_recognised_once_and_training_teaches():
+    recognised = _recognised(_encoder(), HEAD, steps=1)
+    assert [one.id for one, _ in recognised] == [one.id for one in TONES.utterances("test")]
 
-    def nats(heard):
-        return sum(found.scores["ctc_nats"] for _, found in heard) / sum(
-            f.scores["characters"] for _, f in heard
+    def nats(recognised):
+        return sum(found.scores["ctc_nats"] for _, found in recognised) / sum(
+            f.scores["characters"] for _, f in recognised
         )
 
-    assert nats(_heard(_encoder(), HEAD, steps=80)) < nats(heard) - 0.2
+    assert nats(_recognised(_encoder(), HEAD, steps=80)) < nats(recognised) - 0.2
 
 
 def test_only_so_many_seconds_are_trained_on():
@@ -143,23 +143,23 @@ def test_rates_warm_up_hold_and_decay():
 def test_numbers_are_those_of_the_loop_that_was_before(case):
     adapted, name, seed, steps = case.split()
     train_s = 8.0 if steps == "12" else 900.0
-    heard = _heard(_encoder(adapted == "adapted"), ARMS[name], int(seed), int(steps), train_s)
-    for (_, found), (hypothesis, scores) in zip(heard, BEFORE[case], strict=True):
+    recognised = _recognised(_encoder(adapted == "adapted"), ARMS[name], int(seed), int(steps), train_s)
+    for (_, found), (hypothesis, scores) in zip(recognised, BEFORE[case], strict=True):
         assert found.hypothesis == hypothesis
         assert found.scores == pytest.approx(scores, rel=TOLERANCE)
 
 
 def test_a_recogniser_in_a_process_of_torchrun_trains_alone(monkeypatch):
     """Scoring is done by the first rank, while the others are gone."""
-    expected = [found.scores for _, found in _heard(_encoder(), HEAD)]
+    expected = [found.scores for _, found in _recognised(_encoder(), HEAD)]
     for key, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setitem(os.environ, key, value)
-    assert [found.scores for _, found in _heard(_encoder(), HEAD)] == expected
+    assert [found.scores for _, found in _recognised(_encoder(), HEAD)] == expected
 
 
 def test_nothing_of_a_training_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    _heard(_encoder(), SMALL)
+    _recognised(_encoder(), SMALL)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,4 +179,4 @@ def test_the_recipe_can_be_trained_by_itself(tmp_path):
     model = recipe.model()
     model.load_state_dict(checkpoint.load(trained.weights).tensors)
     items = list(recipe.score(model.eval(), seed=0, split="test", pictures=tmp_path))
-    assert [item.scores for item in items] == [found.scores for _, found in _heard(_encoder(), HEAD)]
+    assert [item.scores for item in items] == [found.scores for _, found in _recognised(_encoder(), HEAD)]

@@ -88,21 +88,21 @@ def everything(source=TOY):
 def test_prepared_samples_are_those_of_the_recording(tmp_path, toy):
     recorded(tmp_path, toy, 12)
     TOY.prepare()
-    assert sorted(clip.id for clip in everything()) == [u.id for u in toy]
-    for clip in everything():
-        whole, _ = soundfile.read(tmp_path / "toy" / f"{clip.id}.wav", dtype="float32")
-        expected = levelled(whole[clip.lead : clip.lead + clip.samples])
-        np.testing.assert_array_equal(clip.waveform(), expected)
-        assert np.abs(clip.waveform()).max() == round(0.9 * 32767)
+    assert sorted(one.id for one in everything()) == [u.id for u in toy]
+    for one in everything():
+        whole, _ = soundfile.read(tmp_path / "toy" / f"{one.id}.wav", dtype="float32")
+        expected = levelled(whole[one.lead : one.lead + one.samples])
+        np.testing.assert_array_equal(one.waveform(), expected)
+        assert np.abs(one.waveform()).max() == round(0.9 * 32767)
 
 
 def test_clips_lie_end_to_end(tmp_path, toy):
     recorded(tmp_path, toy, 12)
     TOY.prepare()
     ends = 0
-    for clip in sorted(everything(), key=lambda clip: clip.start):
-        assert clip.start == ends
-        ends += clip.samples
+    for one in sorted(everything(), key=lambda one: one.start):
+        assert one.start == ends
+        ends += one.samples
 
 
 def test_silence_is_cut_to_its_margins():
@@ -205,7 +205,7 @@ def test_odd_formats_are_read(tmp_path, toy, kind):
     GOOD[kind](tmp_path / "toy/odd.wav")
     TOY.prepare()
     assert TOY.bad() == ()
-    (odd,) = (clip for clip in everything() if clip.id == "odd")
+    (odd,) = (one for one in everything() if one.id == "odd")
     assert odd.samples / RATE == pytest.approx(0.96, abs=0.06)  # 0.8 s that swell and fade, with margins
 
 
@@ -388,11 +388,11 @@ def test_speech_from_a_pack_is_the_same(tmp_path, toy, monkeypatch):
     there = unpacked(tmp_path, toy, monkeypatch)
     TOY.prepare()
     from_pack = everything(), prepared.manifest_sha256([TOY]), TOY.left_out()
-    sounds = [clip.waveform().tolist() for clip in everything()]
+    sounds = [one.waveform().tolist() for one in everything()]
     assert TOY.verify() == []
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
     assert (everything(), prepared.manifest_sha256([TOY]), TOY.left_out()) == from_pack
-    assert [clip.waveform().tolist() for clip in everything()] == sounds
+    assert [one.waveform().tolist() for one in everything()] == sounds
     assert len(sounds) == 8
     assert there.name == "there"
 

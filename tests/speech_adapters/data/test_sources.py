@@ -67,9 +67,9 @@ def game(tmp_path):
         "AND1.DOG": dialogue(2, [(6, "Hello*01")], [(1, ""), (0x1E, "*FLYou there!*02Come*XY00(1,22)here.")]),
         "DOG.DOG": dialogue(14, [(1, "Good boy.")], [(1, "Grrr!"), (1, "never said")], levels=-2),
     }
-    clips = ["020006J1", "02001EP2", "02001EP3", "02001EP4", "140001P1", "140001J1"]
-    clips += ["JOE00411", "JOE00421", "JOE00423", "JOE00012", "02FFFFP1"]
-    entries |= {f"{clip}.SB": f"sound of {clip}".encode() for clip in clips}
+    stems = ["020006J1", "02001EP2", "02001EP3", "02001EP4", "140001P1", "140001J1"]
+    stems += ["JOE00411", "JOE00421", "JOE00423", "JOE00012", "02FFFFP1"]
+    entries |= {f"{stem}.SB": f"sound of {stem}".encode() for stem in stems}
     place(tmp_path, queen.ARCHIVE, archive(entries))
     return tmp_path
 
@@ -194,8 +194,8 @@ def castle(tmp_path):
     place(tmp_path, f"{drascula.ENGLISH.folder}/{drascula.ENGLISH.files[0]}", content)
     for language, package in drascula.AUDIO.items():
         for number in (1, 2, 3, 444):
-            clip = f"{package.folder}/usr/share/scummvm/drascula/{language}/{number}.ALS"
-            place(tmp_path, clip, b"\x80" * 6_000)
+            path = f"{package.folder}/usr/share/scummvm/drascula/{language}/{number}.ALS"
+            place(tmp_path, path, b"\x80" * 6_000)
     return tmp_path
 
 
