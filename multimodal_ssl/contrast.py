@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from common.results import Item
     from multimodal_ssl.composed.batches import ClipBatch
-    from multimodal_ssl.composed.clips import Composed
+    from multimodal_ssl.composed.clips import ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 
@@ -93,7 +93,7 @@ class Contrast(Recipe):
         vectors = torch.from_numpy(self._composed().words.vectors)
         return Matcher(self.network, vectors, self.similarity, self.chunk)
 
-    def _composed(self) -> Composed:
+    def _composed(self) -> ComposedClips:
         from multimodal_ssl.composed import clips
 
         return clips.compose(self.composition)

@@ -9,6 +9,6 @@ Nothing is fetched: videos vanish from hosts, so a corpus is what lies on the di
     folder.folder(path)                 anybody's videos with .vtt, .srt or .json beside them
 
 Paths are relative to `DATA_ROOT` or absolute. Archives are unpacked first: several of these corpora are published as
-.rar, which only a program of its own opens. A reader streams: it yields a `Clip`, a `Film` or a `Bad` as lines come,
-and `collected` keeps them.
+.rar, which only a program of its own opens. A reader streams: it yields an `AnnotatedClip`, a `NarratedVideo` or a
+`Bad` as lines come, and `collected` keeps them.
 """

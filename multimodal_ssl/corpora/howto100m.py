@@ -24,9 +24,9 @@ from common.data.order import Draw, draws
 from common.recipe import Shard
 from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.corpus import (
-    Corpus,
+    CorpusPart,
     Files,
-    Film,
+    NarratedVideo,
     collected,
     corpus_folder,
     fault_of,
@@ -40,7 +40,7 @@ LISTS = {"HowTo100M_v1.csv": "video_id", "videos.csv": "video_path"}
 READ_BYTES = 1 << 22
 
 
-def howto100m(path: Path, limit: int | None = None) -> Corpus[Film]:
+def howto100m(path: Path, limit: int | None = None) -> CorpusPart[NarratedVideo]:
     """Films that lie on the disk and have captions; vanished ones, of which there are many, are bad.
 
     Args:
@@ -52,8 +52,8 @@ def howto100m(path: Path, limit: int | None = None) -> Corpus[Film]:
     return collected("howto100m", islice(stream_films(path), limit))
 
 
-def stream_films(path: Path) -> Iterator[Film | Bad]:
-    """The same, streamed, in the order of the list. Captions are found, not yet read: `Film.captions` does."""
+def stream_films(path: Path) -> Iterator[NarratedVideo | Bad]:
+    """The same, streamed, in the order of the list. Captions are found, not yet read: `NarratedVideo.captions` does."""
     root = corpus_folder(path, "HowTo100M is a list of films, captions and videos/", "videos")
     table = first_of(root, LISTS)
     captions = first_of(root, ("caption.json", "howto100m_captions"))
@@ -84,7 +84,7 @@ def _places(captions: Path) -> tuple[dict[str, tuple[int, int]], str]:
 
 def _film(
     root: Path, name: str, captions: Path, places: dict[str, tuple[int, int]], files: Files
-) -> Film | Bad:
+) -> NarratedVideo | Bad:
     video = Path(name).stem  # a path in one list, an id in the other
     id = f"howto100m-{video}"
     if within(root, name) is None or not video:
@@ -95,7 +95,7 @@ def _film(
     if fault:
         return Bad(id, relative(file or root / "videos" / name), fault)
     assert file is not None  # else there is a fault
-    return Film(id, relative(file), relative(said), places.get(video), (f"youtube:{video}",))
+    return NarratedVideo(id, relative(file), relative(said), places.get(video), (f"youtube:{video}",))
 
 
 def _captions_fault(said: Path, captions: Path) -> str | None:
@@ -217,7 +217,7 @@ def nearest_captions(captions: Sequence[Caption], index: int, num: int) -> range
 
 
 def narration(
-    film: Film,
+    film: NarratedVideo,
     captions: Sequence[Caption],
     draw: Draw,
     num_candidates: int = 4,
@@ -250,17 +250,18 @@ def narration(
 
 
 def narrations(
-    films: Sequence[Film],
+    films: Sequence[NarratedVideo],
     batch_size: int,
     seed: int,
     step: int,
     shard: Shard = Shard(),  # noqa: B008
     num_candidates: int = 4,
-) -> list[tuple[Film, Narration]]:
+) -> list[tuple[NarratedVideo, Narration]]:
     """The clips of one shard of a step's batch; an epoch is one random clip of every film.
 
     Raises:
-        CaptionError: captions of a drawn film that cannot be read; `Corpus.checked(Film.captions)` finds them before.
+        CaptionError: captions of a drawn video that cannot be read; `CorpusPart.checked(NarratedVideo.captions)` finds
+            them before.
     """
     found = []
     for draw in draws(len(films), batch_size, seed, step, shard):

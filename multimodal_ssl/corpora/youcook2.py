@@ -17,8 +17,8 @@ from typing import Any
 from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     collected,
     corpus_folder,
     fault_of,
@@ -31,7 +31,7 @@ ANNOTATIONS = "youcookii_annotations_trainval.json"
 SUBSETS = ("training", "validation")
 
 
-def youcook2(path: Path, subset: str) -> Corpus[Clip]:
+def youcook2(path: Path, subset: str) -> CorpusPart[AnnotatedClip]:
     """Every step of one subset as a clip with one sentence; a film that is missing costs each of its steps.
 
     Raises:
@@ -43,7 +43,7 @@ def youcook2(path: Path, subset: str) -> Corpus[Clip]:
     return collected(f"youcook2-{subset}", _steps(root, subset))
 
 
-def _steps(root: Path, subset: str) -> Iterator[Clip | Bad]:
+def _steps(root: Path, subset: str) -> Iterator[AnnotatedClip | Bad]:
     try:
         database = json.loads((root / ANNOTATIONS).read_text(encoding="utf-8"))["database"]
     except (ValueError, KeyError, TypeError) as error:
@@ -59,7 +59,7 @@ def _steps(root: Path, subset: str) -> Iterator[Clip | Bad]:
             yield from _steps_of(root, video, entry)
 
 
-def _steps_of(root: Path, video: str, entry: dict[str, Any]) -> Iterator[Clip | Bad]:
+def _steps_of(root: Path, video: str, entry: dict[str, Any]) -> Iterator[AnnotatedClip | Bad]:
     place = f"{entry['subset']}/{entry.get('recipe_type')}/{video}"
     names = (f"{folder}{place}{suffix}" for folder in ("raw_videos/", "") for suffix in VIDEO_SUFFIXES)
     file = first_of(root, names)
@@ -73,7 +73,7 @@ def _steps_of(root: Path, video: str, entry: dict[str, Any]) -> Iterator[Clip | 
             continue
         start_s, stop_s = map(float, step["segment"])
         text, keys = " ".join(step["sentence"].split()), (f"youtube:{video}",)
-        yield Clip(
+        yield AnnotatedClip(
             id, where, start_s, stop_s, captions=(text,), labels=(str(entry.get("recipe_type")),), keys=keys
         )
 

@@ -20,7 +20,7 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 if TYPE_CHECKING:
-    from multimodal_ssl.composed.clips import Clip, Composed
+    from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 GALLERY = "distractors/0"
@@ -36,7 +36,7 @@ Look = Float[ndarray, "place_time place_height place_width"]
 Boxes = Int16[ndarray, "time 4"]
 
 
-def save(model: Matcher, composed: Composed, split: str, folder: Path) -> None:
+def save(model: Matcher, composed: ComposedClips, split: str, folder: Path) -> None:
     """Draws some clips of a gallery with distractors, the same ones for every arm."""
     from multimodal_ssl.evaluation.attention import attention
 
@@ -46,12 +46,12 @@ def save(model: Matcher, composed: Composed, split: str, folder: Path) -> None:
             save_clip(folder, clip, looks)
 
 
-def examples(clips: Sequence[Clip]) -> list[Clip]:
+def examples(clips: Sequence[ComposedClip]) -> list[ComposedClip]:
     """Evenly spaced ones, chosen by place and not by what comes out."""
     return [clips[(2 * number + 1) * len(clips) // (2 * NUM_CLIPS)] for number in range(NUM_CLIPS)]
 
 
-def save_clip(folder: Path, clip: Clip, looks: Mapping[str, Look]) -> None:
+def save_clip(folder: Path, clip: ComposedClip, looks: Mapping[str, Look]) -> None:
     """Writes the three pictures of a clip; `looks` are of the phrases of its caption."""
     target = clip.scene.target
     assert target is not None, f"{clip.id} shows no thing to look at"

@@ -52,11 +52,11 @@ class Knowing(nn.Module):
     def clips(self, video):
         frames = (video.permute(0, 1, 3, 4, 2) * 255).round().to(torch.uint8).numpy()
         vectors = torch.zeros(len(frames), 3, len(self.captions))
-        own = torch.zeros(len(frames), 3, dtype=torch.bool)
+        valid = torch.zeros(len(frames), 3, dtype=torch.bool)
         for clip, pixels in enumerate(frames):
             for unit, caption in enumerate(self.true[pixels.tobytes()]):
-                vectors[clip, unit, self.captions.index(caption)], own[clip, unit] = 1.0, True
-        return Units(vectors, own)
+                vectors[clip, unit, self.captions.index(caption)], valid[clip, unit] = 1.0, True
+        return Units(vectors, valid)
 
     def texts(self, text):
         rows = [self.ids[tuple(row)] for row in text.tolist()]
