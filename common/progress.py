@@ -54,6 +54,11 @@ def tracked(items: Iterable[Item], label: str, total: int | None, noun: str) -> 
             bar.advance()
 
 
+def say(sentence: str) -> None:
+    """A line on stderr, above the bars."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
 class _Count:
     """How far the work is, in words."""
 
@@ -99,7 +104,7 @@ class _Lines:
         if now_s - self.said_s >= LINE_EVERY_S:
             self.said_s = now_s
             told = (self.count.amount(), self.count.pace(now_s), note)
-            print(f"{self.count.label}: {', '.join(filter(None, told))}", file=sys.stderr, flush=True)
+            say(f"{self.count.label}: {', '.join(filter(None, told))}")
 
 
 class _Drawn:

@@ -17,7 +17,7 @@ class Soundtrack:
         import av
 
         self.path = path
-        self.source = av.open(str(path))
+        self.source = av.open(str(path.absolute()))
         # Some containers count from 1.4 s or so: shift by where the pictures begin.
         self.begin_s = 0.0
         if self.source.streams.video:

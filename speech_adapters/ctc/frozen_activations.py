@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ from numpy import ndarray
 from common.data.arrays import writing_rows
 from common.data.packages import data_root
 from common.data.pcm import as_floats
-from common.progress import tracked
+from common.progress import say, tracked
 
 if TYPE_CHECKING:
     from speech_adapters.data.prepared import Clip
@@ -60,7 +59,7 @@ class FrozenActivations:
             return
         width = architecture.conv[-1][0] if self.depth == 0 else architecture.width
         if (size := 4 * width * place) > SAID_FROM_BYTES:
-            print(f"keeping {size / 1e9:.1f} GB of frozen features in {self.path.parent}", file=sys.stderr)
+            say(f"keeping {size / 1e9:.1f} GB of frozen features in {self.path.parent}")
         device = next(model.parameters()).device
         clips = tracked(self.clips, "computing what is frozen", len(self.clips), "clip")
         with writing_rows(self.path, place) as rows:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import mmap
 import os
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ import numpy as np
 from common.data.manifest import Bad, check_bad_share
 from common.data.splits import Component, named_part
 from common.files import replacing
-from common.progress import progress
+from common.progress import progress, say
 from speech_adapters.data import audio_files
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
@@ -111,7 +110,7 @@ def _known(path: Path) -> dict[str, _Known]:
 
 def _examine(folder: Path, names: Sequence[str], done: Path) -> None:
     if names:
-        _say(f"{folder}: decoding {len(names)} files, once")
+        say(f"{folder}: decoding {len(names)} files, once")
     with progress("decoding", len(names), "file") as bar, done.open("a", encoding="utf-8") as file:
         file.write("\n")  # a line that a power cut tore shall not spoil the next
         for begin in range(0, len(names), SLICE):
@@ -200,24 +199,20 @@ def _group(name: str, depth: int) -> str:
 def _tell(folder: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
     kinds = Counter(sentence.partition(":")[0] for _, sentence in told)
     for name, sentence in told[:SHOWN]:
-        _say(f"{what}: {folder / name}: {sentence}")
+        say(f"{what}: {folder / name}: {sentence}")
     if told:
-        _say(f"{folder}: {what}, {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
+        say(f"{folder}: {what}, {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
 
 
 def _tell_hours(folder: Path, seconds: Mapping[str, np.ndarray]) -> None:
     """Hours of each part, and how many of them are long enough for a crop: none is ever of two recordings."""
     for part, each in seconds.items():
         if not len(each):
-            _say(
+            say(
                 f"WARNING {folder}: no recording fell to {part}; a folder falls to one part whole, so spread them over "
                 f"{LEAST_FOLDERS} folders or more, or put all into one"
             )
             continue
         shares = (f"{100 * each[each >= s].sum() / each.sum():.0f} % for {s} s" for s in CROPS_S)
         hours = f"{len(each)} recordings, {each.sum() / 3600:.2f} h"
-        _say(f"{folder}: {part} has {hours}, of which long enough for a crop: {', '.join(shares)}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        say(f"{folder}: {part} has {hours}, of which long enough for a crop: {', '.join(shares)}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +29,7 @@ from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import data_root
 from common.data.splits import Component, check_disjoint, named_part
 from common.files import only_writer, write_atomically
-from common.progress import tracked
+from common.progress import say, tracked
 from speech_adapters.data import packs, synthetic, unlabelled
 from speech_adapters.data.decoding import SAMPLE_RATE_HZ, SETTINGS, Decoded, content, decode_all, refusal
 from speech_adapters.data.packages.utterances import Utterance
@@ -201,7 +200,7 @@ def _available(one: Source) -> packs.Packed:
         return packed
     if missing := [package for package in one.packages if not (root / package.folder).is_dir()]:
         size = sum(package.size_bytes for package in missing)
-        _say(f"{one.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
+        say(f"{one.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
     one.fetch(root)
     return packs.Packed(one.utterances(root), partial(content, root), [], [])
 
@@ -214,7 +213,7 @@ def _prepare(one: Source) -> None:
     decoded = list(tracked(decoding, f"decoding {one.name}", len(todo), "utterance"))
     faults = [Bad(u.id, u.path, d.bad) for u, d in zip(todo, decoded, strict=True) if d.bad]
     for fault in faults:
-        _say(f"bad, left out: {fault}")
+        say(f"bad, left out: {fault}")
     check_bad_share(faults, len(todo), MOST_BAD)
     reasons |= {u.id: d.left_out for u, d in zip(todo, decoded, strict=True) if d.left_out}
     found = [(u, d) for u, d in zip(todo, decoded, strict=True) if len(d.samples)]
@@ -231,11 +230,11 @@ def _prepare(one: Source) -> None:
     }
     write_atomically(_index_path(one), json.dumps(index, ensure_ascii=False).encode())
     if expected().get(one.name, index["manifest_sha256"]) != index["manifest_sha256"]:
-        _say(
+        say(
             f"WARNING {one.name}: its package holds other recordings or texts than published results were made with; "
             "your runs stand for themselves and are not compared with those"
         )
-    _say(f"{one.name}: {len(kept)} kept, {len(index['left_out'])} left out by rule, {len(index['bad'])} bad")
+    say(f"{one.name}: {len(kept)} kept, {len(index['left_out'])} left out by rule, {len(index['bad'])} bad")
 
 
 def split_parts(name: str, items: Sequence[tuple[Utterance, str]]) -> dict[str, str]:
@@ -267,10 +266,6 @@ def _write_samples(
         for _, decoded in kept:
             rows.add(decoded.samples)
     return lines
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 # ---- reading; the data root is an argument so that a cache cannot outlive a change of it

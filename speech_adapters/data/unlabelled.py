@@ -16,7 +16,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -30,6 +29,7 @@ from common.data.manifest import Bad
 from common.data.packages import data_root
 from common.data.pcm import levelled
 from common.files import only_writer
+from common.progress import say
 from speech_adapters.data import audio_files, folder_index
 from speech_adapters.data.corpora.folders import audio_folder
 
@@ -183,7 +183,7 @@ def _mark(recording: Recording, fault: str) -> None:
         return
     except OSError as error:
         fault = f"{fault} (and cannot be marked: {error})"
-    print(f"bad from now on, crops of it are replaced: {recording.id}: {fault}", file=sys.stderr, flush=True)
+    say(f"bad from now on, crops of it are replaced: {recording.id}: {fault}")
 
 
 def _marked(index_path: Path) -> dict[str, str]:
