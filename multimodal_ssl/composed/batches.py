@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clip i belongs to text i, or is said to."""
+    """Clip i with text i, its own caption or a wrong one."""
 
     frames: UInt8[Tensor, "clip time height width 3"]
     text: Int[Tensor, "clip word"]  # ids of words, 0 for padding

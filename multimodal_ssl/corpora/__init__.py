@@ -2,7 +2,7 @@
 
 Nothing is fetched: videos vanish from hosts, so a corpus is what lies on the disk, with what is missing counted.
 
-    howto100m.howto100m(path)           narrated films; `howto100m.narrations` draws clips and candidates from them
+    howto100m.howto100m(path)           narrated videos; `howto100m.narrations` draws clips and candidates from them
     youcook2.youcook2(path, "validation")   msrvtt.msrvtt(path, "1k-A")         clips with sentences
     ucf101.ucf101(path, 1, "train")     hmdb51.hmdb51(path, 1, "train")         clips with an action
     esc50.esc50(path, 1, "train")       audioset.audioset(path, "eval")         sounds with labels

@@ -6,7 +6,7 @@ class_labels_indices.csv                                index,mid,display_name
 PART/**/NAME.{mp4,...,wav,flac,...}                     PART as in the lists; NAME one of YTID_STARTms_STOPms,
                                                         YTID_START_STOP in whole seconds, YTID, or Y and YTID
 
-Files are named by whoever fetched them. Each is taken for the piece itself, begun at START; whole films are not read.
+Files are named by whoever fetched them. Each is taken for the piece itself, begun at START; whole videos are not read.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class NarratedVideo:
     path: str
     captions_path: str = ""  # "": without captions
     captions_bytes: tuple[int, int] | None = (
-        None  # offset and length, where one file holds those of many films
+        None  # offset and length, where one file holds those of many videos
     )
     keys: tuple[str, ...] = ()
 

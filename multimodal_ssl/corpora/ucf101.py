@@ -1,6 +1,6 @@
 """UCF101 [Soomro12]: 13,320 clips of 101 actions, three published splits.
 
-UCF-101/ACTION/v_ACTION_gGG_cCC.avi                         GG: clips of one group are cut from one film
+UCF-101/ACTION/v_ACTION_gGG_cCC.avi                         GG: clips of one group are cut from one video
 ucfTrainTestlist/{classInd,trainlist0N,testlist0N}.txt      ACTION/v_....avi [NUMBER OF ACTION]
 """
 

@@ -1,10 +1,10 @@
-"""YouCook2 [Zhou18]: cooking films from YouTube, each cut into steps with a sentence.
+"""YouCook2 [Zhou18]: cooking videos from YouTube, each cut into steps with a sentence.
 
 youcookii_annotations_trainval.json             {"database": {VIDEO: {subset, recipe_type, annotations: [...]}}}
 raw_videos/{training,validation}/RECIPE/VIDEO.{mp4,mkv,webm}     raw_videos/ may be missing: training/... in the root
 
-The sentences of the test films were never published; retrieval is scored on validation. MIL-NCE scored 3,350 clips of
-it, those whose films could still be had: the number of clips belongs to every score.
+The sentences of the test videos were never published; retrieval is scored on validation. MIL-NCE scored 3,350 clips of
+it, those whose videos could still be had: the number of clips belongs to every score.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SUBSETS = ("training", "validation")
 
 
 def youcook2(path: Path, subset: str) -> CorpusPart[AnnotatedClip]:
-    """Every step of one subset as a clip with one sentence; a film that is missing costs each of its steps.
+    """Every step of one subset as a clip with one sentence; a video that is missing costs each of its steps.
 
     Raises:
         ValueError: an unknown subset, no annotations there, or none that can be used.

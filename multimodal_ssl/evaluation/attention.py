@@ -26,7 +26,7 @@ G = 0.1  # sharpness of what is drawn
 def attention(
     model: Matcher, composed: ComposedClips, clip: ComposedClip
 ) -> list[tuple[str, Float[ndarray, "time height width"]]]:
-    """Where each phrase of a clip's caption looks, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
+    """Where each phrase of a clip's caption attends to, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
 
     The same for every arm, whatever its own similarity makes of a_k · b_l, so that arms can be looked at side by side.
     Each sums to 1. Empty where the network has no places (one vector a clip).
@@ -39,5 +39,5 @@ def attention(
         return []
     shares = (seen.vectors[0] @ told.vectors[0].T / G).softmax(dim=0)
     words = [word for word in tokenise(clip.caption) if word in composed.words]
-    looks = shares.T.double().cpu().numpy().reshape(-1, *grid)
-    return list(zip(text.phrases(words), looks, strict=True))
+    maps = shares.T.double().cpu().numpy().reshape(-1, *grid)
+    return list(zip(text.phrases(words), maps, strict=True))
