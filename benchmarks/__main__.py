@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.harness import RESULTS, Ratio, in_words
 from common.command import TOOL_SETTINGS, plain_errors
-from common.errors import Failure
+from common.errors import CommandError
 from common.files import write_atomically
 from common.report.tables import Cell, Table, markdown, replace_generated
 
@@ -79,7 +79,7 @@ def run(
             typer.echo(f"{name}, {number} of {len(chosen)}")
             done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False)
             if done.returncode:
-                raise Failure(f"benchmark {name} ended with exit code {done.returncode}; see above")
+                raise CommandError(f"benchmark {name} ended with exit code {done.returncode}; see above")
         readme = HERE / "README.md"
         write_atomically(readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode())
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from common import journal, papers, results
-from common.errors import Failure
+from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import Paper, Search
 from common.progress import Bar, progress
@@ -92,10 +92,8 @@ class Job:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 2000))
             lines = file.read().splitlines()
-        for line in reversed(lines):
-            with contextlib.suppress(ValueError, KeyError):
-                return int(json.loads(line)["step"])
-        return 0
+        steps = (int(row["step"]) for line in reversed(lines) if (row := journal.row(line)) is not None)
+        return next(steps, 0)
 
     @property
     def work(self) -> float:
@@ -122,7 +120,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
 
     Raises:
-        Failure: some runs failed; the others are done, and each failure is named with its last words.
+        CommandError: some runs failed; the others are done, and each failure is named with its last words.
     """
     recipes = paper.at(scale).recipes
     started = time.monotonic()
@@ -141,7 +139,7 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
     """Runs the jobs, `lanes` at a time, says how they go, and stops them all in good order on a signal.
 
     Raises:
-        Failure: some failed; the others are done, and each failure is named with its last words.
+        CommandError: some failed; the others are done, and each failure is named with its last words.
     """
     # A kill or a closed terminal saves like Ctrl-C; the runs are sessions of their own and would go on alone.
     stops = (signal.SIGTERM, signal.SIGHUP)
@@ -160,7 +158,7 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
             if job.log:
                 job.log.close()
     if failed:
-        raise Failure("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
+        raise CommandError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
 
 
 def _run_all(left: list[Job], lanes: int, device: str, bar: Bar) -> list[str]:
@@ -243,7 +241,7 @@ def _tried(job: Job, search: Search) -> dict[str, Any]:
     """A row of a search's log."""
     run = results.find(job.paper.own_results(job.scale), job.folder_name, job.seed, "dev")
     if run is None:
-        raise Failure(f"{job.label} has no dev result")
+        raise CommandError(f"{job.label} has no dev result")
     settings, totals = run.result.settings, run.result.totals
     if search.measure not in totals:
         raise ValueError(f"{job.label} has no total {search.measure!r}; it has {', '.join(totals)}")
@@ -267,19 +265,24 @@ def dashboard(*, upload: bool) -> None:
     from rich.table import Table
 
     table = Table("paper", "scale", "run", "seed", "step", "loss", "state")
-    for path in sorted(papers.runs_root().glob("*/*/*/seed*/journal.jsonl")):
-        slug, scale, name, seed = path.relative_to(papers.runs_root()).parts[:4]
+    begun = (
+        (paper.slug, scale, *run)
+        for paper in papers.papers().values()
+        for scale in papers.SCALES
+        for run in paper.begun(scale)
+    )
+    for slug, scale, name, seed, folder in begun:
+        path = folder / "journal.jsonl"
         rows = journal.read(path)
         logged = [row for row in rows if row["event"] == "train"]
         last: dict[str, Any] = logged[-1] if logged else {}
         loss = f"{last['loss']:.5g}" if isinstance(last.get("loss"), float) else ""
-        state = (
-            {"end": "finished", "diverged": "diverged"}.get(rows[-1]["event"], "open") if rows else "empty"
-        )
-        table.add_row(slug, scale, name, seed.removeprefix("seed"), str(last.get("step", 0)), loss, state)
+        words = {"end": "finished", "diverged": "diverged", "stopped": "stopped"}
+        state = words.get(rows[-1]["event"], "open") if rows else "empty"
+        table.add_row(slug, scale, name, str(seed), str(last.get("step", 0)), loss, state)
         if upload:
             journal.replay(
-                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-{seed}"
+                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-seed{seed}"
             )
     Console().print(table)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from common.data.archives import DAMAGED, unpack
-from common.errors import Failure
+from common.errors import CommandError
 from common.files import scratch_folder
 from common.progress import progress, say, tracked
 
@@ -33,7 +33,7 @@ CLIENT = {"apt": "apt-get", "pip": "pip", "npm": "npm"}
 SUFFIXES = {"apt": (".deb",), "pip": (".whl",), "npm": (".tgz",)}
 
 
-class FetchError(Failure):
+class FetchError(CommandError):
     """A package that could not be had, with the way out."""
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common.report.figures import COLOURS, INK, headline, new_figure
+from common.report.figures import headline, new_figure
+from common.report.styles import COLOURS, INK, label, tidy
 from common.report.tables import number
 from common.results import Run
 from multimodal_ssl.arms import ARMS
@@ -25,7 +26,6 @@ from multimodal_ssl.report.evidence import (
     rates_of,
     weights_of,
 )
-from multimodal_ssl.report.styles import label, tidy
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -84,7 +84,7 @@ def _noise_words(noise: tuple[int, bool]) -> str:
 def _draw_both(axes: Any, of_seeds: Sequence[tuple[list[float], list[float]]], **ends: float) -> None:
     """Histograms of right and wrong, each of area 100 %, seeds together; and the mean of either."""
     right, wrong = ([value for seed in of_seeds for value in seed[side]] for side in (0, 1))
-    tidy(axes)
+    tidy(axes, heights=True)
     if not (right and wrong):
         return
     low, high = ends.get("low", min(right + wrong)), ends.get("high", max(right + wrong))

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from common.measures import Measure, Part
-from common.report.figures import FAINT, INK, headline, new_figure
+from common.report.figures import headline, new_figure
+from common.report.styles import FAINT, INK, label, tidy
 from common.report.tables import number
 from common.results import Item, Run
 from multimodal_ssl.arms import Arm
@@ -30,7 +31,7 @@ from multimodal_ssl.report.evidence import (
     queries,
     rates_of,
 )
-from multimodal_ssl.report.styles import colour, label, legend, look, plain_ticks, tidy
+from multimodal_ssl.report.styles import legend_of, look, style_of
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -98,7 +99,7 @@ def _parts_figure(runs: Sequence[Run], rates: Sequence[int], scoring: Measure) -
                 if words in RECALLS:
                     level = chance_at(_some(chosen, (part,)), RECALLS[words])
                     axes.plot([at - 0.42, at + 0.42], [level] * 2, color=FAINT, linewidth=2.5, zorder=1)
-            tidy(axes)
+            tidy(axes, heights=True)
             axes.set_xlim(-0.55, len(parts) - 0.45)
             if not column:
                 label(axes, y=words)
@@ -109,8 +110,8 @@ def _parts_figure(runs: Sequence[Run], rates: Sequence[int], scoring: Measure) -
     for axes in panels[: len(RECALLS), 0]:
         axes.set_ylim(bottom=0)
     panels[-1, 0].set_yscale("log")
-    plain_ticks(panels[-1, 0].yaxis)
-    legend(panels[0, -1], arms_of(chosen))
+    _plain_ticks(panels[-1, 0].yaxis)
+    legend_of(panels[0, -1], arms_of(chosen))
     headline(figure, _parts_sentence(at_rate(runs, rates[-1]), rates[-1], scoring))
     return figure
 
@@ -123,7 +124,7 @@ def _draw_part(
         values = [measure(items) for run in runs if (items := queries(run, (part,)))]
         if values:
             axes.plot([x], [statistics.fmean(values)], linestyle="none", zorder=3, **look(arm))
-            axes.plot([x] * len(values), values, ".", color=look(arm)["color"], markersize=4, zorder=4)
+            axes.plot([x] * len(values), values, ".", color=style_of(arm).colour, markersize=4, zorder=4)
 
 
 def _some(runs: Sequence[Run], parts: tuple[Part, ...]) -> list[Item]:
@@ -194,11 +195,11 @@ def _lines_figure(
                 axes.set_xscale("log", base=2)
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.margins(x=0.08)
-            tidy(axes)
+            tidy(axes, heights=True)
             first, last = place_down == 0, place_down == len(panels) - 1
             label(axes, x=words * last, y=measure * (axes is row[0]), title=title * first)
         row[0].set_ylim(bottom=0)
-    legend(panels[0, -1], arms_of(runs))
+    legend_of(panels[0, -1], arms_of(runs))
     return figure
 
 
@@ -215,7 +216,7 @@ def _draw_lines(axes: Any, runs: Sequence[Run], place: Place, parts: tuple[Part,
             continue
         means = sorted((x, statistics.fmean(values)) for x, values in by_place.items())
         seeds = [(x, value) for x, values in by_place.items() for value in values]
-        line = {"color": colour(arm), "linestyle": "--" if near else "-", "linewidth": 1.2}
+        line = {"color": style_of(arm).colour, "linestyle": "--" if near else "-", "linewidth": 1.2}
         axes.plot(*zip(*means, strict=True), alpha=0.7, **line)
         axes.plot(*zip(*means, strict=True), linestyle="none", zorder=3, **look(arm, hollow=near))
         axes.plot(*zip(*seeds, strict=True), ".", color=line["color"], markersize=4, zorder=4)
@@ -234,15 +235,15 @@ def _depth_figure(runs: Sequence[Run], rate: int) -> matplotlib.figure.Figure:
         for arm in arms_of(runs):
             items = [item for run in of_arm(runs, arm) for item in queries(run, parts)]
             for scoring, line in zip(SCORINGS, ("-", ":"), strict=True):
-                marks = look(arm, 6) if scoring == RANK else {"color": look(arm)["color"]}
+                marks = look(arm, 6) if scoring == RANK else {"color": style_of(arm).colour}
                 found = [found_at(items, k, scoring) for k in depths]
                 axes.plot(depths, found, linestyle=line, linewidth=1.4, **marks)
         axes.plot(depths, [chance_at(asked, k) for k in depths], color=FAINT, linewidth=2, zorder=1)
         axes.set_xscale("log")
-        plain_ticks(axes.xaxis)
-        tidy(axes)
+        _plain_ticks(axes.xaxis)
+        tidy(axes, heights=True)
         label(axes, x="k, clips looked at", y="answered (%)" * (axes is panels[0]), title=title)
-    legend(panels[-1], arms_of(runs))
+    legend_of(panels[-1], arms_of(runs))
     told = [
         f"{half:g} ({arm.words})"
         for arm in arms_of(runs)[:MOST_TOLD]
@@ -257,3 +258,12 @@ def _depth_figure(runs: Sequence[Run], rate: int) -> matplotlib.figure.Figure:
 def _depths(most: int) -> list[int]:
     """1, 2, 5, 10, 20, ... up to the gallery."""
     return [*(base * 10**power for power in range(5) for base in (1, 2, 5) if base * 10**power < most), most]
+
+
+def _plain_ticks(axis: Any) -> None:
+    """1, 2, 5, 10 in place of powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
