@@ -54,9 +54,9 @@ class SmallVideo(VideoNet):
         _counts(self, "widths", "time_strides")
 
     def build(self) -> VideoEncoder:
-        from multimodal_ssl.model.encoders.video import SmallEncoder
+        from multimodal_ssl.model.encoders.video import SmallVideoEncoder
 
-        return SmallEncoder(self)
+        return SmallVideoEncoder(self)
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class SmallAudio(AudioNet):
         _counts(self, "widths")
 
     def build(self, audio: Audio) -> AudioEncoder:
-        from multimodal_ssl.model.encoders.audio import SmallEncoder
+        from multimodal_ssl.model.encoders.audio import SmallAudioEncoder
 
-        return SmallEncoder(audio, self)
+        return SmallAudioEncoder(audio, self)
 
 
 @dataclass(frozen=True)

@@ -94,12 +94,12 @@ class PhraseEncoder(TextEncoder):
     def forward(self, ids: Ids) -> Units:
         ids = self._without_empty_columns(ids)
         x = F.relu(self.hidden(self.words(ids))).transpose(1, 2)
-        vectors, own = [], []
+        vectors, valid = [], []
         for size, conv in zip(self.phrase_words, self.convs, strict=True):
             if size <= ids.shape[1]:
                 vectors.append(F.relu(conv(x)).transpose(1, 2))
-                own.append((ids.unfold(1, size, 1) != 0).all(2))
-        return Units(torch.cat(vectors, 1), torch.cat(own, 1))
+                valid.append((ids.unfold(1, size, 1) != 0).all(2))
+        return Units(torch.cat(vectors, 1), torch.cat(valid, 1))
 
     def _without_empty_columns(self, ids: Ids) -> Int[Tensor, "item used_word"]:
         if ids.shape[1] < self.fewest_words:
@@ -130,7 +130,7 @@ class BagOfWordsEncoder(TextEncoder):
 
     def forward(self, ids: Ids) -> Units:
         x = F.relu(self.hidden(self.words(ids)))
-        own = ids != 0
+        valid = ids != 0
         if not self.padding_takes_part:
-            x = x * own[..., None]  # after a ReLU, zeros never win
-        return Units(x.max(1, keepdim=True).values, own.any(1, keepdim=True))
+            x = x * valid[..., None]  # after a ReLU, zeros never win
+        return Units(x.max(1, keepdim=True).values, valid.any(1, keepdim=True))

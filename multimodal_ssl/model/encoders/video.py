@@ -31,7 +31,7 @@ def as_video(frames: UInt8[Tensor, "clip time height width 3"]) -> Float[Tensor,
 class VideoEncoder(nn.Module, ABC):
     """A stack of 3-D convolutions, and where on a clip its units lie.
 
-    Units come in the order of `grid`, width fastest, and are all a clip's own.
+    Units come in the order of `grid`, width fastest; all are valid.
 
     Attributes:
         width: channels of a unit.
@@ -67,7 +67,7 @@ class VideoEncoder(nn.Module, ABC):
         return Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))
 
 
-class SmallEncoder(VideoEncoder):
+class SmallVideoEncoder(VideoEncoder):
     """1x5x5/2, 1x3x3/2, 3x1x1, 1x3x3/2, 3x1x1, 1x3x3, each with batch norm and ReLU: space and time in turn.
 
     An 8th of the height and width; time as `time_strides` say.

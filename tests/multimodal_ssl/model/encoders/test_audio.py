@@ -65,7 +65,7 @@ def test_a_sound_gives_the_same_units_alone_and_in_a_padded_batch(settings):
         for i, n in enumerate(LENGTHS.tolist()):
             alone = encoder(waves[i : i + 1, : max(n, 1)], LENGTHS[i : i + 1])
             torch.testing.assert_close(
-                together.vectors[i][together.own[i]], alone.vectors[0][alone.own[0]], atol=1e-9, rtol=1e-9
+                together.vectors[i][together.valid[i]], alone.vectors[0][alone.valid[0]], atol=1e-9, rtol=1e-9
             )
 
 
@@ -79,9 +79,9 @@ def test_padding_and_missing_sounds_change_nothing_in_training(settings):
         torch.manual_seed(1)
         encoder = settings.build().double()
         units = encoder(given, lengths)
-        own = units.vectors[units.own]
-        own.square().sum().backward()
-        results.append([own, *(w.grad for w in encoder.parameters()), *encoder.buffers()])
+        valid = units.vectors[units.valid]
+        valid.square().sum().backward()
+        results.append([valid, *(w.grad for w in encoder.parameters()), *encoder.buffers()])
     for short, long in zip(*results, strict=True):
         assert (short - long).double().norm() <= 1e-9 * (1 + long.double().norm())
 
