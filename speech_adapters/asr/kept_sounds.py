@@ -17,7 +17,7 @@ MOST_S = 16.0  # kept of one
 def save_audio(folder: Path, item_id: str, waveform: Int16[ndarray, " sample"]) -> Path:
     """Writes `ITEM.wav`, 16 kHz, mono, at most its first 16 s; "/" in the id becomes "--"."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{stem(item_id)}.wav"
+    path = folder / f"{file_stem(item_id)}.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -27,6 +27,6 @@ def save_audio(folder: Path, item_id: str, waveform: Int16[ndarray, " sample"]) 
     return path
 
 
-def stem(item_id: str) -> str:
+def file_stem(item_id: str) -> str:
     """Name of an item's file without its ending."""
     return item_id.replace("/", "--")

@@ -13,6 +13,7 @@ from common.report.page import Panel, Sound
 from common.report.tables import Cell, Table
 from common.results import Item, Run
 from speech_adapters.asr.evidence import is_recogniser, language_words, own_utterances, variant
+from speech_adapters.asr.kept_sounds import file_stem
 
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
 MOST_UTTERANCES = 12  # a language in the table of hypotheses
@@ -105,7 +106,7 @@ def players(folder: Path) -> Iterator[Panel]:
     for language, paths in sorted(sounds.items()):
         spoken = [run for run in heard if variant(run).language == language]
         for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(sounds))]:
-            found = {run.result.recipe: item for run in spoken for item in run.items if stem(item.id) == stem}
+            found = {run.result.recipe: item for run in spoken for item in run.items if file_stem(item.id) == stem}
             transcripts = {recipe: item for recipe, item in found.items() if "reference" in item.texts}
             if transcripts:
                 yield _player(path, language, transcripts)
