@@ -67,7 +67,9 @@ class Frame:
     length_s: float  # that it stays on screen if nothing follows
     pixel_ratio: float  # width of a pixel over its height, as it is stored
     mirrored: bool  # is to be shown mirrored left to right, and turned after that
-    quarter_turns: int  # counter-clockwise, as the display matrix says; another angle is taken for the nearest
+    quarter_turns: (
+        int  # counter-clockwise, as the display matrix says; another angle is taken for the nearest
+    )
     decoded: Any  # the decoder's own frame, as it is stored
 
     @property
@@ -274,14 +276,14 @@ class _Opened:
             damage = f"breaks off or is damaged {self._place()}"
             if ours and self.holes is None:
                 raise MediaError(self.path, damage)
-            if ours and self.holes is not None:
-                self.holes.add(max(0.0, self.end_s - self.length_s), self.end_s, "is damaged")
-            elif packet.stream.type == "audio":
+            if packet.stream.type == "audio":
                 self.damaged_beside = self.damaged_beside or f"its sound {damage}"
         return ours
 
     def _check_end(self) -> None:
         expected_s = (self.container.duration or 0) / 1_000_000
+        if self.counts_decoding:  # of an AVI that was cut FFmpeg puts what is left in place of its length
+            expected_s = max(expected_s, self.stream.frames * self.length_s)
         told = self.container.format.name.startswith(TELL_LENGTH)
         short = told and expected_s - self.end_s > CUT_OFF_S
         why = missing_end(self.path)
@@ -308,7 +310,10 @@ class _Opened:
         for packet in self.packets():
             if (stamp_s := self._packet_s(packet)) is not None and not packet.is_discard:
                 packets_s = max(packets_s, stamp_s)
-            for frame in self._decoded(packet, decoded, time_s):
+            at_s = time_s if stamp_s is None or not decoded else max(0.0, stamp_s + clock.shift_s - first_s)
+            if packet.is_corrupt and self.holes is not None:
+                self.holes.add(at_s, at_s + self.length_s, "is damaged")
+            for frame in self._decoded(packet, decoded, at_s):
                 if frame.rotation != angle:
                     # Seldom: what a frame is asked beside its pixels keeps it alive until garbage is collected.
                     angle, (mirrored, quarter_turns, _) = frame.rotation, orientation(frame)

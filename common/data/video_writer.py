@@ -87,7 +87,9 @@ class VideoWriter:
             self.container = av.open(str(self._partial.absolute()), "w")
             options = {"crf": str(self.crf)}
             if self.tick_s == TICK_S:
-                options["bf"] = "0"  # of frames in another order than they are shown, mp4 counts lengths wrongly
+                options["bf"] = (
+                    "0"  # of frames in another order than they are shown, mp4 counts lengths wrongly
+                )
             stream = self.container.add_stream("libx264", rate=self.rate_hz, options=options)
             stream.width, stream.height, stream.pix_fmt = self.width, self.height, "yuv420p"
             stream.codec_context.time_base = self.tick_s
