@@ -4,11 +4,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from benchmarks.harness import RESULTS, Ratio, in_words
+from common.command import TOOL_SETTINGS, plain_errors
+from common.errors import CommandError
 from common.files import write_atomically
 from common.report.tables import Cell, Table, markdown, replace_generated
 
+app = typer.Typer(**TOOL_SETTINGS | {"no_args_is_help": False})
 HERE = Path(__file__).parent
 BENCHMARKS = (
     "resize",
@@ -53,8 +59,30 @@ def generated() -> str:
     return "\n\n".join(markdown(table(name)) for name in names if (RESULTS / f"{name}.json").exists())
 
 
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Some of them; default all.")
+    ] = None,
+) -> None:
+    """Runs benchmarks, each in a process of its own, and renews the table in this folder's README.
+
+    \b
+    python -m benchmarks
+    python -m benchmarks resize image_quality
+    """
+    with plain_errors(stopped="results of benchmarks that were finished are kept"):
+        if unknown := sorted(set(names or ()) - set(BENCHMARKS)):
+            raise ValueError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        chosen = names or BENCHMARKS
+        for number, name in enumerate(chosen, 1):  # a bar would take time from what is timed
+            typer.echo(f"{name}, {number} of {len(chosen)}")
+            done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False)
+            if done.returncode:
+                raise CommandError(f"benchmark {name} ended with exit code {done.returncode}; see above")
+        readme = HERE / "README.md"
+        write_atomically(readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode())
+
+
 if __name__ == "__main__":
-    for name in BENCHMARKS:
-        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
-    readme = HERE / "README.md"
-    write_atomically(readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode())
+    app(prog_name="python -m benchmarks")

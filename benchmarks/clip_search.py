@@ -24,22 +24,23 @@ from common.recipe import Shard
 from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.model.networks import MINI
+from multimodal_ssl.model.similarities import LogMeanExp
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
-from multimodal_ssl.model.sizes import MINI
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search.index import RECORD, UNITS, Index, Video, encoder, video_files
 from multimodal_ssl.search.search import AT_ONCE, Question, search
 from multimodal_ssl.search.windows import Cut, windows
 
-POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_width, 5, 10
+POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_space, 5, 10
 CUT = Cut(num_frames=4, size_px=64)
 FILM_SIZE, FILM_HZ = (720, 1280), 30
 
 
 def matcher() -> Matcher:
     torch.manual_seed(0)
-    return Matcher(MINI, torch.randn(100, 50), "log-mean-exp", 0.1).eval().requires_grad_(False)
+    return Matcher(MINI, torch.randn(100, 50), LogMeanExp()).eval().requires_grad_(False)
 
 
 def question(model: Matcher) -> Question:

@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from threadpoolctl import threadpool_limits
 
+from common.files import write_atomically
 from common.papers import ROOT
 from common.results import provenance
 from common.runtime import peak_memory_bytes
@@ -176,9 +177,8 @@ def publish(
         "races": [_row(result) for result in races],
         "peaks": [asdict(peak) for peak in peaks],
     }
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
     print(f"written to {path}")
     return path
 

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish, race
 from multimodal_ssl.model.losses import pair_weights, symmetric_nce
+from multimodal_ssl.model.networks import GPU, MINI, Network, Phrases, SharedSpace
 from multimodal_ssl.model.pairs import score_pairs
-from multimodal_ssl.model.similarity import SIMILARITIES
-from multimodal_ssl.model.sizes import GPU, MINI, Heads, Network, Text
-from multimodal_ssl.model.towers import Model
+from multimodal_ssl.model.similarities import LogMeanExp, Mean, Similarity, SoftAttention
+from multimodal_ssl.model.towers import Towers
 from multimodal_ssl.model.units import Units
 
 POSITIONS, WORDS, WIDTH, TAU, G, H, CAP = 98, 20, 128, 0.05, 0.05, 0.1, 4.0
@@ -29,12 +29,12 @@ VOCABULARY = 200
 class Contender:
     """A way to score pairs."""
 
-    similarity: str
+    similarity: Similarity
     chunk: int | None = None
     weighted: bool = False
 
     def loss(self, video: Units, text: Units) -> Tensor:
-        similarity = SIMILARITIES[self.similarity](video.vectors.shape[2], G)
+        similarity = self.similarity.build(video.vectors.shape[2])
         scores = score_pairs(video, text, similarity, self.chunk)
         weights = pair_weights(scores.diagonal(), H, CAP) if self.weighted else None
         return symmetric_nce(scores, TAU, weights)
@@ -51,11 +51,11 @@ class Sizes:
     device: str = "cpu"
 
 
-ONE_WORD_UNITS = Text(phrase_words=(1,))
+ONE_WORD_UNITS = Phrases(phrase_words=(1,))
 SMALL = Sizes("small network", replace(MINI, text=ONE_WORD_UNITS), (8, 56, 56), WORDS)
 AS_MINI = Sizes("mini's clips and phrases of 6 words", MINI, (4, 64, 64), 6)
 S3D = Sizes(
-    "S3D", replace(GPU, audio=None, text=ONE_WORD_UNITS, heads=Heads(text_width=256)), (16, 224, 224), WORDS,
+    "S3D", replace(GPU, audio=None, text=ONE_WORD_UNITS, heads=SharedSpace(width=256)), (16, 224, 224), WORDS,
     device="cuda",
 )  # fmt: skip
 
@@ -63,10 +63,10 @@ S3D = Sizes(
 def contenders(chunk: int) -> dict[str, Contender]:
     at_a_time = f"{chunk} clips at a time"
     return {
-        "coarse, means": Contender("mean"),
-        "fine, all at once": Contender("log-mean-exp"),
-        f"fine, {at_a_time}": Contender("log-mean-exp", chunk),
-        f"fine, attention and pair weights, {at_a_time}": Contender("soft-attention", chunk, True),
+        "coarse, means": Contender(Mean()),
+        "fine, all at once": Contender(LogMeanExp(G)),
+        f"fine, {at_a_time}": Contender(LogMeanExp(G), chunk),
+        f"fine, attention and pair weights, {at_a_time}": Contender(SoftAttention(G), chunk, True),
     }
 
 
@@ -90,7 +90,7 @@ def alone(contender: Contender, batch: int, device: str = "cpu") -> Callable[[],
 def step(contender: Contender, sizes: Sizes, batch: int) -> Callable[[], float]:
     """A training step on one batch of noise, again and again; returns the loss before it."""
     torch.manual_seed(0)
-    model = Model(sizes.network, torch.randn(VOCABULARY, 50)).to(sizes.device)
+    model = Towers(sizes.network, torch.randn(VOCABULARY, 50)).to(sizes.device)
     optimizer = torch.optim.AdamW((w for w in model.parameters() if w.requires_grad), lr=1e-5)
     frames, height, width = sizes.clip
     # Laid out as the encoders take it without a copy.

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from common.errors import Failure
+from common.errors import CommandError
 
 TRACEBACK = "REPRODUCTIONS_TRACEBACK"  # set, errors keep their traceback
 # Of every tool's `typer.Typer`.
@@ -59,16 +59,16 @@ def plain_errors(*, stopped: str = "nothing was written", too_large: str = "the 
 
 def _tell(error: Exception, too_large: str) -> NoReturn:
     """Ends the command, or raises the error again where it is a fault of ours."""
-    if isinstance(error, Failure):
+    if isinstance(error, CommandError):
         fail(str(error), error.exit_code)
     if isinstance(error, ValueError):
-        fail(str(error), Failure.exit_code)
+        fail(str(error), CommandError.exit_code)
     if isinstance(error, OSError):
         where = "" if error.filename or not error.errno else f" ({TRACEBACK}=1 shows where)"
-        fail(f"{error}{where}", Failure.exit_code)
+        fail(f"{error}{where}", CommandError.exit_code)
     if isinstance(error, MemoryError) or "memory" in str(error):
         told = str(error) or "no memory left"
-        fail(f"out of memory, {too_large} too large for this device: {told}", Failure.exit_code)
+        fail(f"out of memory, {too_large} too large for this device: {told}", CommandError.exit_code)
     raise error
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from common import journal, papers, results
+from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import Paper, Search
+from common.progress import Bar, progress
 from common.recipe import Experiment, Recipe, name_of
 from common.settings import override
 
@@ -90,15 +92,17 @@ class Job:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 2000))
             lines = file.read().splitlines()
-        for line in reversed(lines):
-            with contextlib.suppress(ValueError, KeyError):
-                return int(json.loads(line)["step"])
-        return 0
+        steps = (int(row["step"]) for line in reversed(lines) if (row := journal.row(line)) is not None)
+        return next(steps, 0)
 
-    def left_s(self) -> float:
-        """Seconds still to go, from what its recipe says a run costs."""
+    @property
+    def work(self) -> float:
+        """Seconds, as its recipe says; 1 where it does not."""
+        return self.recipe.cost_s or 1.0
+
+    def work_left(self) -> float:
         done = self.steps_done() / self.steps if self.process and self.steps else 0.0
-        return self.recipe.cost_s * (1 - 0.8 * done)  # scoring is about a fifth of a run
+        return self.work * (1 - 0.8 * done)  # scoring is about a fifth of a run
 
 
 def side_by_side(jobs: int, recipe: Experiment, device: str) -> int:
@@ -116,7 +120,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
 
     Raises:
-        RuntimeError: some runs failed; the others are done, and each failure is named with its last words.
+        CommandError: some runs failed; the others are done, and each failure is named with its last words.
     """
     recipes = paper.at(scale).recipes
     started = time.monotonic()
@@ -131,34 +135,21 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
         say(f"{paper.slug} at {scale}: runs took {(time.monotonic() - started) / 60:.1f} min")
 
 
-def run_all(left: list[Job], lanes: int, device: str, every_s: float = 15.0) -> None:
-    """Runs the jobs, `lanes` at a time, says how they go, and stops them all in good order on a signal."""
-    waiting, running, failed, total = list(left), list[Job](), list[str](), len(left)
-    said = 0.0
+def run_all(left: list[Job], lanes: int, device: str) -> None:
+    """Runs the jobs, `lanes` at a time, says how they go, and stops them all in good order on a signal.
+
+    Raises:
+        CommandError: some failed; the others are done, and each failure is named with its last words.
+    """
     # A kill or a closed terminal saves like Ctrl-C; the runs are sessions of their own and would go on alone.
     stops = (signal.SIGTERM, signal.SIGHUP)
     previous = {number: signal.signal(number, signal.default_int_handler) for number in stops}
     try:
-        while waiting or running:
-            while waiting and len(running) < lanes:
-                running.append(waiting.pop(0))
-                running[-1].start(device)
-            time.sleep(0.5)
-            for job in [job for job in running if job.process and job.process.poll() is not None]:
-                running.remove(job)
-                code = job.process.returncode if job.process else 0
-                say(f"{job.label}: " + ("finished" if code == 0 else f"FAILED, exit code {code}"))
-                if code:
-                    failed.append(f"{job.label}: {_last_words(job)}")
-            if running and time.monotonic() - said > every_s:
-                said = time.monotonic()
-                left_min = sum(job.left_s() for job in waiting + running) / lanes / 60
-                steps = ", ".join(f"{job.label} {job.steps_done()}/{job.steps}" for job in running)
-                done = total - len(waiting) - len(running)
-                say(f"[{done}/{total}] {steps}; about {left_min:.0f} min to go")
+        with progress("running", len(left), "run", done=0.0) as bar:
+            failed = _run_all(left, lanes, device, bar)
     except BaseException:  # a signal, or a full disk: runs are not to go on without anybody watching
         say("stopping: every run saves a checkpoint; the same command goes on from there")
-        _stop([job.process for job in running if job.process])
+        _stop([job.process for job in left if job.process])
         raise
     finally:
         for number, handler in previous.items():
@@ -167,7 +158,28 @@ def run_all(left: list[Job], lanes: int, device: str, every_s: float = 15.0) -> 
             if job.log:
                 job.log.close()
     if failed:
-        raise RuntimeError(f"{len(failed)} of {total} runs failed:\n" + "\n".join(failed))
+        raise CommandError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
+
+
+def _run_all(left: list[Job], lanes: int, device: str, bar: Bar) -> list[str]:
+    """Those that failed, with their last words."""
+    waiting, running, failed = list(left), list[Job](), list[str]()
+    work = sum(job.work for job in left)
+    while waiting or running:
+        while waiting and len(running) < lanes:
+            running.append(waiting.pop(0))
+            running[-1].start(device)
+        time.sleep(0.5)
+        for job in [job for job in running if job.process and job.process.poll() is not None]:
+            running.remove(job)
+            code = job.process.returncode if job.process else 0
+            say(f"{job.label}: " + ("finished" if code == 0 else f"FAILED, exit code {code}"))
+            if code:
+                failed.append(f"{job.label}: {_last_words(job)}")
+        work_left = sum(job.work_left() for job in waiting + running)
+        steps = ", ".join(f"{job.label} {job.steps_done()}/{job.steps}" for job in running)
+        bar.reach(len(left) * (1 - work_left / work), steps)
+    return failed
 
 
 def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> None:
@@ -229,7 +241,7 @@ def _tried(job: Job, search: Search) -> dict[str, Any]:
     """A row of a search's log."""
     run = results.find(job.paper.own_results(job.scale), job.folder_name, job.seed, "dev")
     if run is None:
-        raise RuntimeError(f"{job.label} has no dev result")
+        raise CommandError(f"{job.label} has no dev result")
     settings, totals = run.result.settings, run.result.totals
     if search.measure not in totals:
         raise ValueError(f"{job.label} has no total {search.measure!r}; it has {', '.join(totals)}")
@@ -253,19 +265,24 @@ def dashboard(*, upload: bool) -> None:
     from rich.table import Table
 
     table = Table("paper", "scale", "run", "seed", "step", "loss", "state")
-    for path in sorted(papers.runs_root().glob("*/*/*/seed*/journal.jsonl")):
-        slug, scale, name, seed = path.relative_to(papers.runs_root()).parts[:4]
+    begun = (
+        (paper.slug, scale, *run)
+        for paper in papers.papers().values()
+        for scale in papers.SCALES
+        for run in paper.begun(scale)
+    )
+    for slug, scale, name, seed, folder in begun:
+        path = folder / "journal.jsonl"
         rows = journal.read(path)
         logged = [row for row in rows if row["event"] == "train"]
         last: dict[str, Any] = logged[-1] if logged else {}
         loss = f"{last['loss']:.5g}" if isinstance(last.get("loss"), float) else ""
-        state = (
-            {"end": "finished", "diverged": "diverged"}.get(rows[-1]["event"], "open") if rows else "empty"
-        )
-        table.add_row(slug, scale, name, seed.removeprefix("seed"), str(last.get("step", 0)), loss, state)
+        words = {"end": "finished", "diverged": "diverged", "stopped": "stopped"}
+        state = words.get(rows[-1]["event"], "open") if rows else "empty"
+        table.add_row(slug, scale, name, str(seed), str(last.get("step", 0)), loss, state)
         if upload:
             journal.replay(
-                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-{seed}"
+                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-seed{seed}"
             )
     Console().print(table)
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -15,6 +15,7 @@ LINE_EVERY_S = 10.0  # where no terminal watches
 Item = TypeVar("Item")
 
 
+@runtime_checkable
 class Bar(Protocol):
     """What `progress` gives: it is told how far the work is, and shows it on stderr."""
 
@@ -51,6 +52,11 @@ def tracked(items: Iterable[Item], label: str, total: int | None, noun: str) -> 
         for item in items:
             yield item
             bar.advance()
+
+
+def say(sentence: str) -> None:
+    """A line on stderr, above the bars."""
+    print(sentence, file=sys.stderr, flush=True)
 
 
 class _Count:
@@ -98,7 +104,7 @@ class _Lines:
         if now_s - self.said_s >= LINE_EVERY_S:
             self.said_s = now_s
             told = (self.count.amount(), self.count.pace(now_s), note)
-            print(f"{self.count.label}: {', '.join(filter(None, told))}", file=sys.stderr, flush=True)
+            say(f"{self.count.label}: {', '.join(filter(None, told))}")
 
 
 class _Drawn:

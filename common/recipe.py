@@ -36,14 +36,6 @@ class Shard:
             raise ValueError(f"shard index must be in 0..{self.count - 1}, got {self.index}")
 
 
-class Interrupted(RuntimeError):
-    """SIGTERM or Ctrl-C came; the run is saved and goes on with the same command."""
-
-
-class Diverged(RuntimeError):
-    """A run that must not go on: non-finite, collapsed or exploding. The message is what the user reads."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One row of a paper's tables: frozen settings, and how raw scores come of them.

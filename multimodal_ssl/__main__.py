@@ -133,7 +133,7 @@ def search(
             hits, num_windows = searching.search(held, matcher, question, top, bar.advance)
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
-        report = _report(held, trained.similarity, question, hits, num_windows)
+        report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)
         typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
         if explain:
             from multimodal_ssl.search import explain as explaining

@@ -14,24 +14,35 @@ import numpy as np
 from common.bootstrap import Arms
 from common.claims import Claim
 from common.kinds import Superior
+from common.measures import Measure
 from common.sample import Drawn, Sample, ratio
+from multimodal_ssl.measures import (
+    CLIPS,
+    GLOBAL,
+    NEW,
+    PAIRS,
+    RANK,
+    RANK_POOLED,
+    RIGHT,
+    SCORE,
+    SHOWN,
+    STILL,
+    WRONG,
+    names,
+)  # fmt: skip
 
 TITLE = "Fine-grained multi-modal self-supervision (arXiv 2112.12182)"
 JUDGED = ("mini", "gpu")
 ALL = ("smoke", "mini", "gpu", "paper")
 NOT_AT_SMOKE = {"smoke": "made-up shapes prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
-FOUND = ("clean", "distractors")  # pairs that training showed, over photographs that it did not
-NEW = ("clean, new pair", "distractors, new pair")
-RANK, RANK_POOLED, CLIPS, RIGHT = "rank", "rank/pooled", "clips", "right"
-SCORE, WRONG = "score", "wrong"
 CHANCE_AUROC = 0.5
 WELL_ABOVE = 5  # times chance
 
 
-def recall(sample: Sample, k: int, rank: str = RANK) -> Drawn:
+def recall(sample: Sample, k: int, rank: Measure = RANK) -> Drawn:
     """Per cent of queries whose right clip is among the first k."""
-    return 100 * sample.mean(sample[rank] <= k)
+    return 100 * sample.mean(sample[rank.name] <= k)
 
 
 def chance(sample: Sample, k: int) -> Drawn:
@@ -39,7 +50,7 @@ def chance(sample: Sample, k: int) -> Drawn:
 
     n clips of which r are right. With one right clip it is k / n; where a gallery shows a pair several times, more.
     """
-    sizes = np.stack([sample[CLIPS], sample[RIGHT]], axis=1).astype(int)
+    sizes = np.stack([sample[CLIPS.name], sample[RIGHT.name]], axis=1).astype(int)
     kinds, kind = np.unique(sizes, axis=0, return_inverse=True)
     missed = [math.comb(n - r, k) / math.comb(n, min(k, n)) for n, r in kinds.tolist()]
     return 100 * (1 - sample.mean(np.array(missed)[kind.ravel()]))
@@ -63,10 +74,10 @@ def lost(arm: str, than: str, k: int, rate: int = 25) -> Callable[[Arms], Drawn]
 
 def auroc(sample: Sample) -> Drawn:
     """How often a right pair's score is above a wrong one's; ties count half; nan where there are not both."""
-    order = np.argsort(sample[SCORE])
-    starts = np.unique(sample[SCORE][order], return_index=True)[1]
+    order = np.argsort(sample[SCORE.name])
+    starts = np.unique(sample[SCORE.name][order], return_index=True)[1]
     right, wrong = (  # how many of each draw have each score, from the lowest
-        np.add.reduceat(sample.weights[:, order] * (sample[WRONG][order] == flag), starts, axis=1)
+        np.add.reduceat(sample.weights[:, order] * (sample[WRONG.name][order] == flag), starts, axis=1)
         for flag in (0, 1)
     )
     below = wrong.cumsum(axis=1) - wrong / 2
@@ -90,7 +101,7 @@ CLAIMS = (
         "sentences, with a quarter of the captions wrong.",
         reads=("FINE_25", "COARSE_25"),
         margin=higher("FINE_25", "COARSE_25", 5),
-        parts=FOUND,
+        parts=names(SHOWN),
         headline=True,
     ),
     _points(
@@ -98,7 +109,7 @@ CLAIMS = (
         says="The same with every caption right.",
         reads=("FINE_0", "COARSE_0"),
         margin=higher("FINE_0", "COARSE_0", 5),
-        parts=FOUND,
+        parts=names(SHOWN),
     ),
     _points(
         id="attention-over-coarse",
@@ -106,21 +117,21 @@ CLAIMS = (
         "the captions wrong.",
         reads=("ATTENTION_25", "COARSE_25"),
         margin=higher("ATTENTION_25", "COARSE_25", 5),
-        parts=FOUND,
+        parts=names(SHOWN),
     ),
     _points(
         id="attention-over-fine",
         says="Attention and weights of pairs add to fine similarity, with a quarter of the captions wrong.",
         reads=("ATTENTION_25", "FINE_25"),
         margin=higher("ATTENTION_25", "FINE_25", 5),
-        parts=FOUND,
+        parts=names(SHOWN),
     ),
     _points(
         id="noise-hurts-coarse-more",
         says="Noise is what hurts coarse similarity: wrong captions cost it more than the fine one.",
         reads=("FINE_0", "FINE_25", "COARSE_0", "COARSE_25"),
         margin=lost("FINE", "COARSE", 5),
-        parts=FOUND,
+        parts=names(SHOWN),
     ),
     _paper(
         id="attention-detects-noise",
@@ -130,7 +141,7 @@ CLAIMS = (
         kind=Superior(),
         margin=lambda arms: auroc(arms["ATTENTION_25"]) - CHANCE_AUROC,
         unit="AUROC above 1/2",
-        parts=("pairs",),
+        parts=names((PAIRS,)),
     ),
     _points(
         id="text-image",
@@ -138,7 +149,7 @@ CLAIMS = (
         reads=("FINE_25",),
         margin=above_chance("FINE_25", 1),
         unit="points of R@1",
-        parts=("still",),
+        parts=names((STILL,)),
         consistent_with=True,
     ),
     _points(
@@ -146,7 +157,7 @@ CLAIMS = (
         says="Fine similarity needs smaller batches: at 64 it is not below coarse at 512, with equal samples seen.",
         reads=("FINE_BATCH64", "COARSE_BATCH512"),
         margin=higher("FINE_BATCH64", "COARSE_BATCH512", 5),
-        parts=FOUND,
+        parts=names(SHOWN),
         scales=("gpu",),
         not_testable=NOT_AT_MINI,
     ),
@@ -177,7 +188,7 @@ CLAIMS = (
         reads=("COARSE_0",),
         margin=above_chance("COARSE_0", 5),
         unit="points of R@5",
-        parts=FOUND,
+        parts=names(SHOWN),
     ),
     _question(
         id="new-pairs",
@@ -185,7 +196,7 @@ CLAIMS = (
         reads=("FINE_0", "COARSE_0"),
         margin=higher("FINE_0", "COARSE_0", 5),
         unit="points of R@5",
-        parts=NEW,
+        parts=names(NEW),
     ),
     _question(
         id="global-control",
@@ -194,7 +205,7 @@ CLAIMS = (
         reads=("COARSE_0", "FINE_0"),
         margin=higher("COARSE_0", "FINE_0", 5),
         unit="points of R@5",
-        parts=("global",),
+        parts=names((GLOBAL,)),
     ),
     _question(
         id="matcher-not-vector",
@@ -202,6 +213,6 @@ CLAIMS = (
         reads=("FINE_0",),
         margin=lambda arms: recall(arms["FINE_0"], 5) - recall(arms["FINE_0"], 5, RANK_POOLED),
         unit="points of R@5",
-        parts=FOUND,
+        parts=names(SHOWN),
     ),
 )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
-from multimodal_ssl.composed.plan import Composition
-from multimodal_ssl.model.sizes import MINI, Network
+from multimodal_ssl.composed.plan import Composition, WrongCaptions
+from multimodal_ssl.model.networks import Network
+from multimodal_ssl.model.similarities import Similarity
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,23 +26,62 @@ GUARD_FROM_STEP = 300
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrast(Recipe):
-    """Trains encoders of clips and captions on composed clips, some of whose captions are wrong."""
+class PairWeights:
+    """Pairs count by how well they fit, see `losses.pair_weights`.
 
-    composition: Composition = field(default_factory=Composition)
-    network: Network = MINI
-    similarity: str = "log-mean-exp"  # a name of `similarity.SIMILARITIES`
-    g: float = 0.1  # of soft maxima and attention: 0 is a maximum, infinity a mean
+    Args:
+        h: temperature; infinity weighs all alike.
+        cap: highest weight.
+        warm_from: share of the steps before weights begin to act; they are full at twice that.
+    """
+
+    h: float = 0.1
+    cap: float = 4.0
+    warm_from: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not (self.h > 0 and self.cap >= 1 and self.warm_from >= 0):
+            raise ValueError(
+                f"needs h > 0, cap >= 1 and warm_from >= 0, got {self.h}, {self.cap}, {self.warm_from}"
+            )
+
+    def warm(self, step: int, steps: int) -> float:
+        """From 0, every pair counts alike, to 1."""
+        return min(1.0, max(0.0, step / steps / self.warm_from - 1.0)) if self.warm_from else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(Recipe):
+    """Trains encoders of clips and captions on composed clips, some of whose captions are wrong.
+
+    Args:
+        tau: temperature of the loss.
+        coarse_share: of the loss, in 0..1, that is of pooled vectors.
+        pair_weights: None counts every pair alike.
+        wrong: captions in training.
+        chunk: clips scored at a time; None is all at once.
+        scored_pairs: training clips whose own score is kept, to see whether it tells wrong captions.
+    """
+
+    composition: Composition
+    network: Network
+    similarity: Similarity
     tau: float = 0.05
-    coarse_share: float = 0.0  # of the loss, in 0..1, that is of pooled vectors
-    weighted: bool = False  # pairs count by how well they fit
-    weight_h: float = 0.1
-    weight_cap: float = 4.0
-    weighted_from: float = 0.25  # share of the steps before weights begin to act; they are full at twice that
-    wrong_rate: float = 0.0  # share of clips, in 0..1, with the caption of another one
-    wrong_kind: str = "random"
-    chunk: int = 0  # clips scored at a time; 0 is all at once
-    scored_pairs: int = 960  # training clips whose own score is kept, to see whether it tells wrong captions
+    coarse_share: float = 0.0
+    pair_weights: PairWeights | None = None
+    wrong: WrongCaptions = field(default_factory=WrongCaptions)
+    chunk: int | None = None
+    scored_pairs: int = 960
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.tau > 0:
+            raise ValueError(f"tau must be above 0, got {self.tau}")
+        if not 0 <= self.coarse_share <= 1:
+            raise ValueError(f"coarse_share must be in 0..1, got {self.coarse_share}")
+        for key, least in (("chunk", 1), ("scored_pairs", 0)):
+            if (value := getattr(self, key)) is not None and value < least:
+                raise ValueError(f"{key} must be {least} or more, got {value}")
 
     # ---- the network
 
@@ -51,7 +91,7 @@ class Contrast(Recipe):
         from multimodal_ssl.model.matcher import Matcher
 
         vectors = torch.from_numpy(self._composed().words.vectors)
-        return Matcher(self.network, vectors, self.similarity, self.g, self.chunk)
+        return Matcher(self.network, vectors, self.similarity, self.chunk)
 
     def _composed(self) -> Composed:
         from multimodal_ssl.composed import clips
@@ -77,10 +117,10 @@ class Contrast(Recipe):
     def batch(self, seed: int, step: int, shard: Shard) -> ClipBatch:
         from multimodal_ssl.composed.batches import train_batch
 
-        return train_batch(self._composed(), self._wrong(seed), self._drawn(seed, step, shard))
+        return train_batch(self._composed(), self._given_captions(seed), self._drawn(seed, step, shard))
 
-    def _wrong(self, seed: int) -> tuple[Any, Any]:
-        return _wrong(self.composition, seed, self.wrong_rate, self.wrong_kind)
+    def _given_captions(self, seed: int) -> tuple[Any, Any]:
+        return _given_captions(self.composition, seed, self.wrong)
 
     # ---- learning
 
@@ -90,13 +130,9 @@ class Contrast(Recipe):
         fine, pooled = model(batch.video, batch.text)
         network: Any = getattr(model, "module", model)
         weights = None
-        if self.weighted:
-            warm = (
-                min(1.0, max(0.0, step / self.steps / self.weighted_from - 1.0))
-                if self.weighted_from
-                else 1.0
-            )
-            weights = pair_weights(fine.diagonal(), self.weight_h, self.weight_cap, warm)
+        if self.pair_weights:
+            warm = self.pair_weights.warm(step, self.steps)
+            weights = pair_weights(fine.diagonal(), self.pair_weights.h, self.pair_weights.cap, warm)
             network.watched = {"effective_pairs": effective_sample_size(weights)}
         losses = {"contrast": (1 - self.coarse_share) * symmetric_nce(fine, self.tau, weights)}
         if self.coarse_share:
@@ -112,7 +148,7 @@ class Contrast(Recipe):
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Everything alike: the loss is at chance long after the warm-up. A weighted or mixed one says less."""
-        plain = not self.weighted and not self.coarse_share
+        plain = not self.pair_weights and not self.coarse_share
         if plain and step >= GUARD_FROM_STEP and values["contrast"] > values["chance"] - 0.02:
             return (
                 f"the contrast is {values['contrast']:.2f} nats, where chance is {values['chance']:.2f}; lower peak_lr "
@@ -131,8 +167,8 @@ class Contrast(Recipe):
         save(model, composed, split, pictures)
         yield from items.retrieval_items(model, composed, split)
         yield from items.probe_items(model, composed, split)
-        if self.wrong_rate:
-            yield from items.pair_items(model, composed, self._wrong(seed), self.scored_pairs)
+        if self.wrong.rate:
+            yield from items.pair_items(model, composed, self._given_captions(seed), self.scored_pairs)
         yield items.size_item(model, composed)
 
     def manifest_sha256(self) -> str:
@@ -155,12 +191,7 @@ class Contrast(Recipe):
 
 
 @cache
-def _wrong(composition: Composition, seed: int, rate: float, kind: str) -> tuple[Any, Any]:
+def _given_captions(composition: Composition, seed: int, wrong: WrongCaptions) -> tuple[Any, Any]:
     from multimodal_ssl.composed import clips
 
-    return clips.compose(composition).wrong(seed, rate, kind)
-
-
-def noisy(recipe: Contrast, rate: float, kind: str = "random") -> Contrast:
-    """The recipe with wrong captions."""
-    return replace(recipe, wrong_rate=rate, wrong_kind=kind)
+    return clips.compose(composition).given_captions(seed, wrong)

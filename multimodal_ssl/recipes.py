@@ -1,64 +1,43 @@
-"""What was trained and how: one constant an arm, at several rates of wrong captions, cut down per scale.
-
-Nothing of the paper's recipe could be read. Arms differ in the similarity, and attention in weights of pairs as well;
-everything else is the same but rates and temperatures, which are each arm's best on dev (results/tuning-mini.json); an
-arm of `MORE` takes those of the arm it varies.
-"""
+"""What was trained and how: every arm at several rates of wrong captions, cut down or grown per scale."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.measures import mean_of
 from common.papers import Scale, Search, WeightsFile
 from common.schedule import Cosine
-from multimodal_ssl.contrast import Contrast, noisy
+from multimodal_ssl.arms import BATCH_SIZES, COMPARED, VARIED, Arm
+from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.data import COMPOSITIONS
-from multimodal_ssl.model import sizes
-from multimodal_ssl.model.sizes import Text
+from multimodal_ssl.measures import CLEAN, LOG_RANK
+from multimodal_ssl.model import networks
+from multimodal_ssl.model.networks import SharedSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-COSINE = Cosine(final_ratio=0.02)
-GPU_COSINE = replace(COSINE, warmup_steps=300)
-COARSE = Contrast(
-    composition=COMPOSITIONS["mini"], similarity="mean-and-max", steps=450, batch_size=48, peak_lr=1e-3,
-    schedule=replace(COSINE, warmup_steps=45), betas=(0.9, 0.98), clip_norm=5.0, log_every=25, cost_s=100.0,
-)  # fmt: skip
-FINE = replace(COARSE, similarity="log-mean-exp", peak_lr=2e-3, tau=0.03)
-ATTENTION = replace(FINE, similarity="soft-attention", weighted=True)
-ARMS_OF = {"COARSE": COARSE, "FINE": FINE, "ATTENTION": ATTENTION}
-MORE = {
-    "MEAN": replace(COARSE, similarity="mean"),
-    "ATTENTION_POOL": replace(COARSE, similarity="attention-pool"),
-    "MAX_MEAN": replace(FINE, similarity="max-mean"),
-    "PARAMETRIC": replace(FINE, similarity="parametric-attention"),
-    "UNWEIGHTED": replace(ATTENTION, weighted=False),
-    "WEIGHTED_COARSE": replace(COARSE, weighted=True),
-    "BOTH": replace(FINE, coarse_share=0.5),
-}
+GPU_COSINE = Cosine(warmup_steps=300, final_ratio=0.02)
 
 
-def _at(rate_percent: int, arms: Mapping[str, Contrast], kind: str = "random") -> dict[str, Contrast]:
+def _at(rate_percent: int, arms: Iterable[Arm], *, near: bool = False) -> dict[str, Contrast]:
     """NAME_25 is an arm at 25 % wrong captions, NAME_25_NEAR with captions of a neighbour in the film."""
-    ending = "" if kind == "random" else f"_{kind.upper()}"
-    return {
-        f"{name}_{rate_percent}{ending}": noisy(arm, rate_percent / 100, kind) for name, arm in arms.items()
-    }
+    wrong = WrongCaptions(rate=rate_percent / 100, near=near)
+    return {f"{arm.name}_{rate_percent}" + "_NEAR" * near: replace(arm.recipe, wrong=wrong) for arm in arms}
 
 
-def _gpu(recipe: Contrast) -> Contrast:
+def _grown(arm: Arm) -> Arm:
     """All objects, longer clips, S3D; batches of the same number of samples whatever their size."""
-    network = replace(
-        sizes.GPU, audio=None, heads=sizes.Heads(text_width=256), text=Text(hidden=512, width=512)
-    )
-    return replace(
-        recipe, composition=COMPOSITIONS["gpu"], network=network, batch_size=128, steps=3000, schedule=GPU_COSINE,
-        chunk=32, workers=6, bf16=True, cost_s=400.0,
+    recipe = replace(
+        arm.recipe, composition=COMPOSITIONS["gpu"],
+        network=replace(networks.GPU, audio=None, heads=SharedSpace(width=256)), batch_size=BATCH_SIZES["gpu"],
+        steps=3000, schedule=GPU_COSINE, chunk=32, workers=6, bf16=True, cost_s=400.0,
     )  # fmt: skip
+    return replace(arm, recipe=recipe)
 
 
 def _in_batches(recipe: Contrast, batch_size: int) -> Contrast:
@@ -72,29 +51,32 @@ def _in_batches(recipe: Contrast, batch_size: int) -> Contrast:
 
 
 def _breadth() -> dict[str, Contrast]:
-    arms = {name: _gpu(arm) for name, arm in ARMS_OF.items()}
-    more = {name: _gpu(arm) for name, arm in MORE.items()}
+    arms, more = [_grown(arm) for arm in COMPARED], [_grown(arm) for arm in VARIED]
     found: dict[str, Contrast] = {}
     for rate in (0, 25, 50, 75):
         found |= _at(rate, arms)
     for rate in (25, 50):
-        found |= _at(rate, arms, "near")
+        found |= _at(rate, arms, near=True)
     found |= _at(25, more) | _at(0, more)
     for size in (32, 64, 256, 512):
-        found |= {f"{name}_BATCH{size}": _in_batches(noisy(arm, 0.25), size) for name, arm in arms.items()}
+        found |= {
+            f"{arm.name}_BATCH{size}": _in_batches(replace(arm.recipe, wrong=WrongCaptions(rate=0.25)), size)
+            for arm in arms
+        }
     return found
 
 
-def _smoke(recipe: Contrast) -> Contrast:
-    network = replace(sizes.SMOKE, audio=None, heads=sizes.Heads(text_width=8))
-    return replace(
-        recipe, composition=COMPOSITIONS["smoke"], network=network, steps=4, schedule=replace(COSINE, warmup_steps=1),
-        batch_size=6, log_every=1,
-        scored_pairs=24, cost_s=3.0,
+def _shrunk(arm: Arm) -> Arm:
+    recipe = replace(
+        arm.recipe, composition=COMPOSITIONS["smoke"],
+        network=replace(networks.SMOKE, audio=None, heads=SharedSpace(width=8)), steps=4,
+        schedule=Cosine(warmup_steps=1, final_ratio=0.02),
+        batch_size=BATCH_SIZES["smoke"], log_every=1, scored_pairs=24, cost_s=3.0,
     )  # fmt: skip
+    return replace(arm, recipe=recipe)
 
 
-_SMALL = {name: _smoke(arm) for name, arm in ARMS_OF.items()}
+_SMALL = [_shrunk(arm) for arm in COMPARED]
 
 
 def weights_file(
@@ -111,17 +93,20 @@ def weights_file(
 SEARCH = Search(
     arms=("COARSE_0", "FINE_0", "ATTENTION_0"),
     settings={"peak_lr": (1e-3, 2e-3, 4e-3), "tau": (0.03, 0.05, 0.1)},
-    measure="clean/log_rank/mean",
+    measure=mean_of(CLEAN.name, LOG_RANK.name),
 )
+RECIPES: Mapping[str, Mapping[str, Contrast]] = {
+    "smoke": {**_at(0, _SMALL), **_at(25, _SMALL)},
+    "mini": {**_at(0, COMPARED), **_at(25, COMPARED)},
+    "gpu": _breadth(),
+}
 SCALES: Mapping[str, Scale] = {
     "smoke": Scale(
-        recipes={**_at(0, _SMALL), **_at(25, _SMALL)},
+        recipes=RECIPES["smoke"],
         seeds=1,
         weights={"fine": "FINE_0"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
-    "mini": Scale(
-        recipes={**_at(0, ARMS_OF), **_at(25, ARMS_OF)}, seeds=3, weights={"fine": "FINE_0"}, search=SEARCH
-    ),
-    "gpu": Scale(recipes=_breadth(), seeds=3, search=SEARCH),
+    "mini": Scale(recipes=RECIPES["mini"], seeds=3, weights={"fine": "FINE_0"}, search=SEARCH),
+    "gpu": Scale(recipes=RECIPES["gpu"], seeds=3, search=SEARCH),
 }

@@ -10,7 +10,7 @@ import soundfile
 from repository import ROOT
 
 from common.data.packages import FetchError
-from multimodal_ssl.search import weights
+from multimodal_ssl.model import vocabulary
 
 PACKAGES = ("speech_adapters", "video_sr", "multimodal_ssl")
 SNIPPETS = re.findall(
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     def no_network():
         raise FetchError("no network")
 
-    monkeypatch.setattr(weights, "glove", no_network)
+    monkeypatch.setattr(vocabulary, "glove", no_network)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from video_sr.data import ScoredSequence
     from video_sr.layouts import FrameSequence
 
-PREPARED_FRAMES, PREPARED_PATCH = 5, 20  # frames of a prepared clip; low-resolution pixels a side
-
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(ABC):
@@ -140,6 +138,8 @@ class PreparedClips(Photographs):
     """Clips that are made once, for machines with few cores."""
 
     def check(self, *, num_frames: int, patch: int) -> None:
+        from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
+
         if not (1 <= num_frames <= PREPARED_FRAMES and num_frames % 2 and 1 <= patch <= PREPARED_PATCH):
             raise ValueError(
                 f"prepared clips hold an odd number of frames up to {PREPARED_FRAMES} "

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -30,9 +29,9 @@ from common.data.packages import data_root, file_sha256
 from common.data.packs import open_pack, write_pack
 from common.data.splits import check_disjoint, components, even_folds
 from common.files import only_writer, write_atomically
-from common.progress import tracked
+from common.progress import say, tracked
 from video_sr import shots
-from video_sr.corpora import PREPARED_FRAMES, PREPARED_PATCH
+from video_sr.challenge import FACTOR
 from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
 from video_sr.shots import Shot
@@ -40,6 +39,7 @@ from video_sr.shots import Shot
 SALT = "aim-2020-x16"
 NUM_FOLDS = 6  # one for dev, five that take turns as the test
 SHORT_SIDES = (720, 1080, 1440)  # pixels to which pictures are reduced for training, never enlarged
+PREPARED_FRAMES, PREPARED_PATCH = 5, 20  # frames of a prepared clip; low-resolution pixels a side
 TEST_SHORT_SIDE = 1080
 TEST_FRAME = (720, 1280)
 TEST_GRID = 16  # pixels that both sides of a frame are multiples of
@@ -142,7 +142,7 @@ def prepare(clips: int) -> None:
     with only_writer(data_root() / "video_sr", wait=True):  # ranks of one run start at once
         if marker.exists():
             return
-        _say(
+        say(
             f"extreme-vsr: {shots.DOWNLOAD_BYTES / 1e6:.0f} MB of packages to download once, "
             f"{1 + clips / 90:.1f} GB on disk in {data_root()}"
         )
@@ -159,7 +159,7 @@ def prepare(clips: int) -> None:
             for fault in tracked(made, "making training clips", len(todo), "photograph"):
                 bad += [fault] if fault else []
         for fault in bad:
-            _say(f"bad, left out: {fault}")
+            say(f"bad, left out: {fault}")
         check_bad_share(bad, len(listed), MOST_BAD)
         write_atomically(marker, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
@@ -194,7 +194,6 @@ def _prepare_photograph(folder: Path, clips: int, shot: Shot) -> Bad | None:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from video_sr.networks import FACTOR
     from video_sr.protocol import degrade
 
     torch.set_num_threads(1)
@@ -238,10 +237,6 @@ def reduce_to(
         return picture
     size = (round(width * ratio), round(height * ratio))
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def pack(path: Path, scale: str) -> str:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.measures import Part
-from common.report.figures import group_gains, method_styles, per_group_figure
+from common.report.figures import group_gains, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
+from common.report.styles import method_styles
 from common.report.tables import Cell, Table, number
 from common.results import Run
 from video_sr.measures import PARTS, PSNR, SSIM

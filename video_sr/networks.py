@@ -10,12 +10,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from video_sr.challenge import FACTOR
+
 if TYPE_CHECKING:
     from torch import nn
-
-FACTOR = 16  # of the enlargement
-# Enlargement of each pixel-shuffle stage of EVESRNet's tail, by their number.
-STAGE_FACTORS = {1: 16, 2: 4, 4: 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ class EVESRNetSizes(Network):
         _at_least(self, 0, "front_blocks", "trunk_blocks")
         _at_least(self, 1, "channels", "trunk_width")
         _check_squeeze(self.squeeze, self.trunk_width)
-        if len(self.tail_channels) not in STAGE_FACTORS:
+        if len(self.tail_channels) not in (1, 2, 4):
             raise ValueError(f"tail_channels must name 1, 2 or 4 stages, got {self.tail_channels}")
 
     @property
@@ -104,7 +102,11 @@ class EVESRNetSizes(Network):
     def build(self) -> nn.Module:
         from video_sr.models.evesrnet import EVESRNet
 
-        return EVESRNet(self)
+        return EVESRNet(
+            num_frames=self.num_frames, channels=self.channels, groups=self.groups, front_blocks=self.front_blocks,
+            trunk_blocks=self.trunk_blocks, trunk_channels=self.trunk_width, squeeze=self.squeeze,
+            tail_channels=self.tail_channels,
+        )  # fmt: skip
 
     def departures(self) -> tuple[str, ...]:
         told = {
@@ -159,7 +161,10 @@ class WideActivationSizes(Network):
     def build(self) -> nn.Module:
         from video_sr.models.wide_activation import WideActivation
 
-        return WideActivation(self)
+        return WideActivation(
+            channels=self.channels, blocks=self.blocks, wide=self.channels * self.expansion,
+            narrow=self.narrow_channels, squeeze=self.squeeze, stages=self.stages,
+        )  # fmt: skip
 
     def departures(self) -> tuple[str, ...]:
         told = {

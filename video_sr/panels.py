@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
-from video_sr.networks import FACTOR
+from video_sr.challenge import FACTOR
 
 WINDOW_PX = (352, 512)  # of the middle, that are kept
 

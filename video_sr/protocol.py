@@ -21,8 +21,8 @@ from torch import nn
 
 from common.data.resize import downscale, from_8bit, to_8bit
 from common.metrics.image_quality import GAUSS_TAPS, Convention, change_error
+from video_sr.challenge import FACTOR
 from video_sr.measures import CONSISTENCY, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
-from video_sr.networks import FACTOR
 
 PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
 MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL)

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from common.data.order import Draw
 from video_sr import data
-from video_sr.corpora import PREPARED_FRAMES, PREPARED_PATCH
+from video_sr.challenge import FACTOR
+from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
 from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
-from video_sr.networks import FACTOR
 from video_sr.protocol import crop_to_multiple, degrade
 from video_sr.shots import Shot
 

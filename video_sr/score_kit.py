@@ -19,8 +19,8 @@ from common.data.media import VIDEO_SUFFIXES
 from common.data.resize import from_8bit
 from common.metrics.image_quality import ALEXNET_FILE, Lpips
 from common.results import jsonable
+from video_sr.challenge import FACTOR
 from video_sr.measures import LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
-from video_sr.networks import FACTOR
 from video_sr.protocol import (
     FLATTEST_LEVELS,
     SMALLEST_STRUCTURE_PX,

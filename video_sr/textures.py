@@ -10,9 +10,9 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from common.data.order import Draw
+from video_sr.challenge import FACTOR
 from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, ScoredSequence
 from video_sr.motion import Motion, clip
-from video_sr.networks import FACTOR
 from video_sr.protocol import degrade
 
 NUM_TEXTURES = 7

@@ -22,7 +22,7 @@ from common.data.pictures import has_transparency, read_image
 from common.data.video import Frame, check_whole, probe, stream_frames
 from common.data.video_writer import VideoWriter
 from common.files import new_folder, replacing
-from video_sr.networks import FACTOR
+from video_sr.challenge import FACTOR
 from video_sr.protocol import crop_to_multiple, degrade, super_resolve
 
 LARGEST_PX = 16_384  # a side, of x264

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Literal
 
 from common.data.archives import DAMAGED, unpack
-from common.errors import Failure
+from common.errors import CommandError
 from common.files import scratch_folder
-from common.progress import progress, tracked
+from common.progress import progress, say, tracked
 
 STAMP = ".fetched.json"
 HASHED_BYTES = 1 << 22  # at a time
@@ -33,7 +33,7 @@ CLIENT = {"apt": "apt-get", "pip": "pip", "npm": "npm"}
 SUFFIXES = {"apt": (".deb",), "pip": (".whl",), "npm": (".tgz",)}
 
 
-class FetchError(Failure):
+class FetchError(CommandError):
     """A package that could not be had, with the way out."""
 
 
@@ -107,7 +107,7 @@ def _kept(target: Path) -> list[str]:
 def _check_archive(package: Package, archive: Path) -> str:
     digest = file_sha256(archive)
     if digest != package.sha256:
-        _say(
+        say(
             f"WARNING {package.label}: got {archive.name} with sha256 {digest}, pinned is {package.sha256}; "
             "going on, the hashes of the single files decide"
         )
@@ -154,7 +154,7 @@ def _download(package: Package, work: Path) -> Path:
             archives = [path for path in work.glob("*") if path.name.endswith(SUFFIXES[package.manager])]
             if error is None and archives:
                 if not pinned:
-                    _say(f"WARNING {package.label} is not to be had, took {archives[0].name} instead")
+                    say(f"WARNING {package.label} is not to be had, took {archives[0].name} instead")
                 return archives[0]
             failures.append(error or f"{command[0]} wrote no {SUFFIXES[package.manager][0]} file")
     told = failures[0] if failures else f"there is no {CLIENT[package.manager]} on this machine"
@@ -215,7 +215,7 @@ def _run(command: list[str], package: Package, work: Path) -> str | None:
     environment = {**os.environ, "TMPDIR": str(scratch), "npm_config_cache": str(scratch), "LC_ALL": "C"}
     total_mb = package.size_bytes / 1e6
     if not sys.stderr.isatty():
-        _say(f"fetching {package.label} ({total_mb:.1f} MB)")
+        say(f"fetching {package.label} ({total_mb:.1f} MB)")
     with (
         tempfile.TemporaryFile() as errors,
         progress(f"fetching {package.label}", total_mb, "MB", done=0.0) as bar,
@@ -247,7 +247,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:  # clients rename their temporary files while we look
         return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from common import journal, results
 from common.claims import judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
+from common.progress import tracked
 from common.report.figures import margin_figure, to_svg, training_figure, verdict_sentence
 from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
 from common.report.tables import (
@@ -40,7 +41,7 @@ def command(paper: Paper, scale: str) -> str:
 def current_names(paper: Paper, scale: str) -> list[str]:
     """Recipes all of whose own results are of today's settings and data: what may be published."""
     own = {run.result.name for run in paper.evidence(scale, own=True)}
-    found = [run.result for run in results.read(paper.own_results(scale)) if run.result.split == "test"]
+    found = [run.result for run in results.readable(paper.own_results(scale)) if run.result.split == "test"]
     return sorted(
         {result.recipe for result in found} - {result.recipe for result in found if result.name not in own}
     )
@@ -66,9 +67,10 @@ def show_claims(papers: Sequence[Paper], scale: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    for paper in papers:
-        for table in verdict_tables(rows_of(paper, with_yours=True, scales=(scale,))):
+    console, waited_for = Console(), tracked(papers, "judging", len(papers), "paper")
+    judged = [(paper, rows_of(paper, with_yours=True, scales=(scale,))) for paper in waited_for]
+    for paper, rows in judged:
+        for table in verdict_tables(rows):
             shown = [name for name in table.columns if name not in ("where", "command", "scale")]
             grid = Table(*shown, title=f"{paper.slug}: {table.title}", show_lines=True)
             grid.columns[0].ratio = 3  # the sentence; verdicts and their reasons share the rest
@@ -85,7 +87,7 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
             name: [verdict.json() for verdict in _verdicts(paper, own, (scale,)).get(scale, [])]
             for name, own in (("published", False), ("yours", True))
         }
-        for paper in papers
+        for paper in tracked(papers, "judging", len(papers), "paper")
     }
     return json.dumps(told, indent=1)
 
@@ -95,7 +97,8 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
 
 def write_page(papers: Sequence[Paper]) -> Path:
     """One HTML file with a section for every paper."""
-    page = render("Four papers, claim by claim", [_section(paper) for paper in papers])
+    sections = [_section(paper) for paper in tracked(papers, "drawing", len(papers), "paper")]
+    page = render("Four papers, claim by claim", sections)
     path = runs_root() / "report" / "index.html"
     write_atomically(path, page.encode())
     return path
@@ -165,9 +168,9 @@ def _whose(shown: Sequence[_Shown]) -> str:
 def _training_figures(paper: Paper, scale: str) -> list[Picture]:
     journals: dict[str, dict[int, list[dict[str, object]]]] = {}
     for name in paper.at(scale).recipes:
-        for path in sorted((paper.own(scale) / name).glob("seed*/journal.jsonl")):
-            rows = [row for row in journal.read(path) if row["event"] == "train"]
-            journals.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = rows
+        for _, seed, folder in paper.begun(scale, name):
+            rows = [row for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
+            journals.setdefault(name, {})[seed] = rows
     if not journals:
         return []
     figure = training_figure(
@@ -180,9 +183,15 @@ def _training_figures(paper: Paper, scale: str) -> list[Picture]:
 
 
 def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
-    """(README, name of the marker, text) of every generated table; published evidence alone."""
+    """(README, name of the marker, text) of every generated table; published evidence alone.
+
+    Raises:
+        ValueError: a published file is damaged: here none is passed over.
+    """
     everything = []
-    for paper in papers:
+    for paper in tracked(papers, "judging", len(papers), "paper"):
+        for scale in SCALES:
+            results.read(paper.published(scale))
         rows = rows_of(paper, with_yours=False)
         table = verdict_table_markdown(rows)
         everything.append(f"`{paper.slug}` — {paper.title}\n\n{table}")

@@ -8,38 +8,21 @@ import math
 import statistics
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from common.claims import Claim
+from common.report.styles import COLOURS as COLOURS
+from common.report.styles import FAINT as FAINT
+from common.report.styles import INK, Style, method_styles, tidy
+from common.report.styles import MARKERS as MARKERS
 from common.results import Run
 from common.verdicts import Verdict
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
-# Okabe and Ito's colours, told apart with any colour vision; their yellow is too pale on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")  # ten and seven share no factor: 70 pairs
 WORD_COLOURS = {"upheld": "#00664B", "refuted": "#A63D00"}
-INK, FAINT = "#333333", "#B8B8B8"
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a method looks in every figure."""
-
-    colour: str
-    marker: str
-
-
-def method_styles(names: Iterable[str]) -> dict[str, Style]:
-    """A colour and a marker for each name, given out in order of name."""
-    ordered = sorted(set(names))
-    return {
-        name: Style(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(ordered)
-    }
 
 
 def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
@@ -50,15 +33,6 @@ def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
-
-
-def tidy(axes: Any) -> None:
-    """Axes as they look in every figure."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=9)
-    axes.grid(axis="x", color=FAINT, alpha=0.35, linewidth=0.6)
-    axes.set_axisbelow(True)
 
 
 def headline(figure: "matplotlib.figure.Figure", text: str) -> None:

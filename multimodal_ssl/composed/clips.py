@@ -22,7 +22,7 @@ from common.data.packages import data_root
 from common.files import only_writer
 from multimodal_ssl.composed import gather, made_up, material, plan, render, store
 from multimodal_ssl.composed.material import Material
-from multimodal_ssl.composed.plan import SPLITS, Cast, Composition, Query, Scene
+from multimodal_ssl.composed.plan import SPLITS, Cast, Composition, Query, Scene, WrongCaptions
 from multimodal_ssl.model.vocabulary import Vocabulary, made_up_vectors
 
 
@@ -82,11 +82,11 @@ class Composed:
     def queries(self, split: str) -> tuple[Query, ...]:
         return tuple(plan.queries(self.composition, self.material.cast, split))
 
-    def wrong(
-        self, seed: int, rate: float, kind: str = "random"
+    def given_captions(
+        self, seed: int, wrong: WrongCaptions
     ) -> tuple[Int64[ndarray, " clip"], Bool[ndarray, " clip"]]:
         """For every training clip the index of the clip whose caption it gets, and whether that is wrong."""
-        return plan.wrong_captions(self.scenes("train"), seed, rate, kind)
+        return plan.given_captions(self.scenes("train"), seed, wrong)
 
     @property
     def words(self) -> Vocabulary:

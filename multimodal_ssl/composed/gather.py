@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,7 +27,7 @@ from common.data.packages import fetch, file_sha256
 from common.data.pinned import STAMPS, Photograph
 from common.data.splits import check_disjoint
 from common.files import write_atomically
-from common.progress import tracked
+from common.progress import say, tracked
 from multimodal_ssl.composed import backgrounds, sprites
 from multimodal_ssl.composed.material import SALT, expected, flat, folder_of, one_thread, texts, waveform
 from multimodal_ssl.composed.plan import SPLITS
@@ -69,7 +68,7 @@ def gather(root: Path) -> Path:
     bad += [fault for fault in faults if fault]
     entries = [e for e, fault in zip(backgrounds.entries(), faults, strict=True) if not fault]
     for fault in bad:
-        _say(f"bad, left out: {fault}")
+        say(f"bad, left out: {fault}")
     check_bad_share(
         bad, sum(1 + len(s.recordings) for s in described) + len(backgrounds.photographs()), MOST_BAD
     )
@@ -176,7 +175,7 @@ def _write_index(
     }
     write_atomically(folder / "index.json", json.dumps(index, ensure_ascii=False, indent=1).encode())
     if index["manifest_sha256"] != expected():
-        _say(
+        say(
             "WARNING packages hold other files than published results were made with; your runs stand for "
             "themselves and are not compared with those"
         )
@@ -191,7 +190,3 @@ def dealt(recordings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     held = ("test", "dev") if len(recordings) >= 3 else ()
     ordered = sorted(recordings, key=draw)
     return [one | {"part": held[i] if i < len(held) else "train"} for i, one in enumerate(ordered)]
-
-
-def _say(text: str) -> None:
-    print(f"multimodal: {text}", file=sys.stderr, flush=True)

@@ -20,6 +20,9 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
+from common.measures import Part
+from multimodal_ssl.measures import CLEAN, CLEAN_NEW, DISTRACTORS, DISTRACTORS_NEW, GLOBAL, STILL
+
 MOTIONS = (
     "moving left", "moving right", "moving up", "moving down", "growing", "shrinking", "standing still",
 )  # fmt: skip
@@ -27,8 +30,9 @@ TINTS = ("red", "green", "blue", "yellow", "purple", "grey")
 FILM_CLIPS = 8
 STILL_VIEWS = 7  # galleries of stills
 SPLITS = ("train", "dev", "test")
-NEW = ", new pair"  # ends the name of a part whose (object, motion) pairs training never shows
 SALT = "composed-0"
+GALLERIES = {part.name: part for part in (CLEAN, DISTRACTORS, STILL, GLOBAL)}  # kinds, by their names
+NEW_PAIRS = {CLEAN: CLEAN_NEW, DISTRACTORS: DISTRACTORS_NEW}  # of a gallery, apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ class Query:
 
     id: str
     group: str  # the object, or what the scene is said to be: resampled together
-    part: str  # "clean", "distractors" (each also with `NEW`), "still", "global"
+    part: Part  # one of `measures.RETRIEVED`
     caption: str
     gallery: str
     right: tuple[str, ...]  # ids of all clips that show it, as target or beside one
@@ -196,8 +200,7 @@ def wide_caption(tint: str, motion: str) -> str:
 
 def gallery_names(composition: Composition) -> tuple[str, ...]:
     """ "clean/0", "distractors/0", ..., "still/0", ..., "global/0", ..."""
-    counts = dict.fromkeys(("clean", "distractors"), composition.renditions)
-    counts |= {"still": STILL_VIEWS, "global": composition.renditions}
+    counts = dict.fromkeys(GALLERIES, composition.renditions) | {STILL.name: STILL_VIEWS}
     return tuple(f"{kind}/{number}" for kind, count in counts.items() for number in range(count))
 
 
@@ -217,17 +220,17 @@ def gallery(composition: Composition, cast: Cast, split: str, name: str) -> tupl
         id_ = f"{split}/{name}/{number:04d}"
         return id_, id_, pictures[int(rng.integers(len(pictures)))]
 
-    if kind == "global":
+    if kind == GLOBAL.name:
         return tuple(_wide(*place(i), *look) for i, look in enumerate(product(TINTS, MOTIONS)))
     num = len(cast.phrases)
-    if kind == "still":
+    if kind == STILL.name:
         return tuple(
             Scene(*place(i), cast.phrases[i], (Shown(i, MOTIONS[-1]),), still=True) for i in range(num)
         )
     trained = trained_pairs(composition, num)
     scenes = []
     for i, target in enumerate(Shown(number, motion) for number, motion in product(range(num), MOTIONS)):
-        wanted = composition.test_distractors if kind == "distractors" else 0
+        wanted = composition.test_distractors if kind == DISTRACTORS.name else 0
         beside = rng.permutation([one for one in range(num) if one != target.object])[:wanted]
         behind = tuple(_any([pair for pair in trained if pair.object == one], rng) for one in beside)
         sound = _sound(cast, split, target.object, rng)
@@ -243,8 +246,10 @@ def queries(composition: Composition, cast: Cast, split: str) -> Iterator[Query]
         for clip in clips:
             right = tuple(other.id for other in clips if fits(clip, other))
             group = cast.phrases[clip.target.object] if clip.target else clip.caption
-            tested = kind + (NEW if clip.target in new and not clip.still else "")
-            yield Query(f"query/{clip.id}", group, tested, clip.caption, name, right)
+            part = GALLERIES[kind]
+            if clip.target in new and not clip.still:
+                part = NEW_PAIRS[part]
+            yield Query(f"query/{clip.id}", group, part, clip.caption, name, right)
 
 
 def fits(told: Scene, seen: Scene) -> bool:
@@ -259,34 +264,45 @@ def fits(told: Scene, seen: Scene) -> bool:
 # ---- wrong captions
 
 
-def wrong_captions(
-    scenes: Sequence[Scene], seed: int, rate: float, kind: str
+@dataclass(frozen=True, kw_only=True)
+class WrongCaptions:
+    """How many training clips are told with the caption of another one, and of which.
+
+    Args:
+        rate: share of clips, in 0..1.
+        near: the nearest clip of the same film, as speech drifts against the picture; else any other clip.
+    """
+
+    rate: float = 0.0
+    near: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"rate must be in 0..1, got {self.rate}")
+
+
+def given_captions(
+    scenes: Sequence[Scene], seed: int, wrong: WrongCaptions
 ) -> tuple[Int64[ndarray, " clip"], Bool[ndarray, " clip"]]:
     """Whose caption every training clip gets, and for which clips that is wrong.
 
-    A fixed share of clips, the same ones at a lower rate and more at a higher, gets the caption of any other clip
-    ("random") or of the nearest one of its film ("near"), as speech drifts against the picture. A caption that happens
-    to be true of the clip, of a thing in its background too, is never given to it as a wrong one.
-
-    Args:
-        rate: share of clips with a wrong caption, in 0..1.
+    The clips that are wrong at a lower rate are so at a higher one, with the same captions. A caption that happens to
+    be true of the clip, of a thing in its background too, is never given to it as a wrong one.
 
     Raises:
-        ValueError: another rate or kind.
+        ValueError: a film holds no caption that is wrong of one of its clips.
     """
-    if not 0 <= rate <= 1 or kind not in ("random", "near"):
-        raise ValueError(f'rate must be in 0..1 and kind "random" or "near", got {rate} and {kind!r}')
-    source, wrong = np.arange(len(scenes)), np.zeros(len(scenes), bool)
+    source, is_wrong = np.arange(len(scenes)), np.zeros(len(scenes), bool)
     order = generator("wrong", seed).permutation(len(scenes))
-    for i in map(int, order[: round(rate * len(scenes))]):
-        candidates = _nearest(scenes, i) if kind == "near" else _others(scenes, i, seed)
+    for i in map(int, order[: round(wrong.rate * len(scenes))]):
+        candidates = _nearest(scenes, i) if wrong.near else _others(scenes, i, seed)
         found = next((j for j in candidates if not fits(scenes[j], scenes[i])), None)
         if found is None:
             raise ValueError(
                 f"no caption of film {scenes[i].film} is wrong of {scenes[i].id}; fill films by more views"
             )
-        source[i], wrong[i] = found, True
-    return source, wrong
+        source[i], is_wrong[i] = found, True
+    return source, is_wrong
 
 
 def _others(scenes: Sequence[Scene], i: int, seed: int) -> Iterator[int]:

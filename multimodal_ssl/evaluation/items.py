@@ -1,43 +1,47 @@
-"""What is scored of every arm on composed clips: retrieval both ways of scoring, a linear probe, weights of pairs.
+"""What is scored of every arm on composed clips, as items of a result; `measures.py` says what each number is.
 
-PART                rank of each query's best right clip in its gallery, 1 is first: by the model's own similarity
-                    (`rank`) and by one pooled vector a side (`rank/pooled`); never to be mixed. Of how many `clips`
-                    how many are `right`, which is what chance depends on
-probe WHAT          whether a linear classifier on pooled clip vectors names it right, and what it said
-pairs               own score of training pairs, and which captions are wrong
-size                parameters, multiply-adds of a clip and seconds of a pass
+Of each query the rank of its best right clip, 1 is first: by the model's own similarity, and by one pooled vector a
+side. Then what a linear probe says of pooled clip vectors, own scores of training pairs, and the size of the model.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy import ndarray
 from torch import Tensor, nn
 
 from common.results import Item
-from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.composed.plan import gallery_names
+from multimodal_ssl.evaluation.encoding import AT_ONCE, clip_units, device_of, scores_of, text_units
 from multimodal_ssl.evaluation.retrieval import ranks
-from multimodal_ssl.model.encoders.text import Phrases
+from multimodal_ssl.measures import (
+    CLIPS,
+    LOG_RANK,
+    MULTIPLY_ADDS,
+    NAMED_RIGHT,
+    PAIRS,
+    PARAMETERS,
+    PROBED,
+    RANK,
+    RANK_POOLED,
+    RIGHT,
+    SCORE,
+    SECONDS,
+    SIZE,
+    WRONG,
+)  # fmt: skip
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
-from multimodal_ssl.model.units import Units
-from multimodal_ssl.model.vocabulary import tokenise
 
 if TYPE_CHECKING:
     from multimodal_ssl.composed.clips import Clip, Composed
     from multimodal_ssl.model.matcher import Matcher
-
-AT_ONCE = 48  # clips
-PROBED = ("object", "motion")
-ATTENTION_G = 0.1  # of what is drawn
 
 
 def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
@@ -48,21 +52,21 @@ def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[
         asked = [query for query in queries if query.gallery == name]
         places = {clip.id: place for place, clip in enumerate(clips)}
         right = [{places[id_] for id_ in query.right} for query in asked]
-        seen = _units(model, clips, composed.composition.num_frames)
-        told = _told(model, composed, [query.caption for query in asked])
+        seen = clip_units(model, clips, composed.composition.num_frames)
+        told = text_units(model, composed, [query.caption for query in asked])
         own, pooled = (
             ranks(found.T.double().cpu().numpy(), right)
-            for found in (_scores(model, seen, told), mean_and_max_pooled(seen, told))
+            for found in (scores_of(model, seen, told), mean_and_max_pooled(seen, told))
         )
         for query, by_own, by_pooled in zip(asked, own.tolist(), pooled.tolist(), strict=True):
             scores = {
-                "rank": by_own,
-                "rank/pooled": by_pooled,
-                "clips": len(clips),
-                "right": len(query.right),
-                "log_rank": round(math.log(by_own), 4),
+                RANK.name: by_own,
+                RANK_POOLED.name: by_pooled,
+                CLIPS.name: len(clips),
+                RIGHT.name: len(query.right),
+                LOG_RANK.name: round(math.log(by_own), 4),
             }
-            yield Item(query.id, query.group, query.part, scores)
+            yield Item(query.id, query.group, query.part.name, scores)
 
 
 def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
@@ -74,9 +78,9 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
     tested = list(composed.gallery(split, "clean/0"))
     frames = composed.composition.num_frames
     vectors = {
-        id(clips): mean(_units(model, clips, frames)).double().cpu().numpy() for clips in (train, tested)
+        id(clips): mean(clip_units(model, clips, frames)).double().cpu().numpy() for clips in (train, tested)
     }
-    for what in PROBED:
+    for what, part in PROBED.items():
         held = [
             Features(
                 ids=tuple(clip.id for clip in clips),
@@ -88,11 +92,9 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
         ]
         outcome = run_probe(held[0], held[1], chosen(MMV))
         for clip, said in zip(tested, outcome.predicted, strict=True):
-            part, true = f"probe {what}", _label(clip, what)
-            texts = {"true": true, "said": said}
-            yield Item(
-                f"{part}/{clip.id}", _label(clip, "object"), part, {"right": float(said == true)}, texts
-            )
+            true, group = _label(clip, what), _label(clip, "object")
+            scores, texts = {NAMED_RIGHT.name: float(said == true)}, {"true": true, "said": said}
+            yield Item(f"{part.name}/{clip.id}", group, part.name, scores, texts)
 
 
 def _label(clip: Clip, what: str) -> str:
@@ -108,19 +110,19 @@ def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count
     for first in range(0, min(count, composed.num_train), AT_ONCE):
         places = range(first, min(first + AT_ONCE, count, composed.num_train))
         clips = [composed.train_clip(place) for place in places]
-        seen = _units(model, clips, composed.composition.num_frames)
+        seen = clip_units(model, clips, composed.composition.num_frames)
         captions = [scenes[int(captioned_as[place])].caption for place in places]
-        own = _scores(model, seen, _told(model, composed, captions)).diagonal()
+        own = scores_of(model, seen, text_units(model, composed, captions)).diagonal()
         for place, score in zip(places, own.tolist(), strict=True):
-            values = {"score": round(score, 5), "wrong": float(is_wrong[place])}
-            yield Item(f"pairs/{scenes[place].id}", scenes[place].film, "pairs", values)
+            values = {SCORE.name: round(score, 5), WRONG.name: float(is_wrong[place])}
+            yield Item(f"{PAIRS.name}/{scenes[place].id}", scenes[place].film, PAIRS.name, values)
 
 
 @torch.inference_mode()
 def size_item(model: Matcher, composed: Composed) -> Item:
     """Weights, multiply-adds of one clip through encoder and head, and seconds that AT_ONCE clips take."""
     clip = composed.train_clip(0)
-    video = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(_device(model))
+    video = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(device_of(model))
     multiply_adds = _multiply_adds(model, video)
     batch = video.expand(AT_ONCE, -1, -1, -1, -1)
     model.clips(batch).own.cpu()  # waits for a GPU, and warms up
@@ -128,11 +130,11 @@ def size_item(model: Matcher, composed: Composed) -> Item:
     model.clips(batch).vectors.cpu()
     seconds = time.perf_counter() - begun
     scores = {
-        "parameters": sum(weight.numel() for weight in model.parameters()),
-        "multiply_adds": multiply_adds,
-        "seconds": round(seconds, 4),
+        PARAMETERS.name: sum(weight.numel() for weight in model.parameters()),
+        MULTIPLY_ADDS.name: multiply_adds,
+        SECONDS.name: round(seconds, 4),
     }
-    return Item("size", "size", "size", scores)
+    return Item(SIZE.name, SIZE.name, SIZE.name, scores)
 
 
 def _multiply_adds(model: Matcher, video: Float[Tensor, "clip time 3 height width"]) -> int:
@@ -149,55 +151,3 @@ def _multiply_adds(model: Matcher, video: Float[Tensor, "clip time 3 height widt
     for hook in hooks:
         hook.remove()
     return sum(counts)
-
-
-@torch.inference_mode()
-def attention(
-    model: Matcher, composed: Composed, clip: Clip
-) -> list[tuple[str, Float[ndarray, "time height width"]]]:
-    """Where each phrase of a clip's caption looks, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
-
-    The same for every arm, whatever its own similarity makes of a_k · b_l, so that arms can be looked at side by side.
-    Each sums to 1. Empty where the network has no places (one vector a clip) or no phrases (one a sentence).
-    """
-    frames = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(_device(model))
-    seen, told = model.clips(frames), model.texts(encode(composed, [clip.caption]).to(frames.device))
-    video, text = model.encoders.video, model.encoders.text
-    grid = video.grid(*(frames.shape[axis] for axis in (1, 3, 4)))
-    if math.prod(grid) != seen.own.shape[1] or not isinstance(text, Phrases):
-        return []
-    shares = (seen.vectors[0] @ told.vectors[0].T / ATTENTION_G).softmax(dim=0)
-    words = [word for word in tokenise(clip.caption) if word in composed.words]
-    looks = shares.T.double().cpu().numpy().reshape(-1, *grid)
-    spans = text.spans(len(words))
-    return [(" ".join(words[first:stop]), look) for (first, stop), look in zip(spans, looks, strict=True)]
-
-
-# Not on the generators: what runs between two of their items is none of it.
-@torch.inference_mode()
-def _units(model: Matcher, clips: Sequence[Clip], num_frames: int) -> Units:
-    """Units of clips; a still is shown for as many frames as a clip has, since encoders expect one."""
-    device, found = _device(model), []
-    for first in range(0, len(clips), AT_ONCE):
-        frames = [_lasting(np.array(clip.frames), num_frames) for clip in clips[first : first + AT_ONCE]]
-        found.append(model.clips(as_video(torch.from_numpy(np.stack(frames)).to(device))))
-    return Units(torch.cat([units.vectors for units in found]), torch.cat([units.own for units in found]))
-
-
-@torch.inference_mode()
-def _told(model: Matcher, composed: Composed, captions: Sequence[str]) -> Units:
-    return model.texts(encode(composed, captions).to(_device(model)))
-
-
-@torch.inference_mode()
-def _scores(model: Matcher, clips: Units, texts: Units) -> Float[Tensor, "clip text"]:
-    return model.scores(clips, texts)
-
-
-def _lasting(frames: ndarray, count: int) -> ndarray:
-    return np.repeat(frames, count, axis=0) if len(frames) == 1 else frames
-
-
-def _device(model: Matcher) -> torch.device:
-    weight: Tensor = next(model.parameters())
-    return weight.device

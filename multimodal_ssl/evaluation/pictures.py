@@ -38,7 +38,7 @@ Boxes = Int16[ndarray, "time 4"]
 
 def save(model: Matcher, composed: Composed, split: str, folder: Path) -> None:
     """Draws some clips of a gallery with distractors, the same ones for every arm."""
-    from multimodal_ssl.evaluation.items import attention
+    from multimodal_ssl.evaluation.attention import attention
 
     for clip in examples(composed.gallery(split, GALLERY)):
         looks = dict(attention(model, composed, clip))

@@ -5,12 +5,14 @@ Every head works unit by unit, so with one unit an item (`pool_video`) these are
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multimodal_ssl.model import sizes
+from multimodal_ssl.model.networks import FineAndCoarse, SharedSpace
 from multimodal_ssl.model.units import Units
 
 
@@ -29,18 +31,26 @@ class UnitBatchNorm(nn.BatchNorm1d):
         return out
 
 
-class Shared(nn.Module):
+class Projections(nn.Module, ABC):
+    """Units of each modality to units of each comparison: "video" with "text", "video_for_audio" with "audio" and
+    "audio_for_text" with "text"."""
+
+    @abstractmethod
+    def forward(self, units: dict[str, Units]) -> dict[str, Units]: ...
+
+
+class SharedProjections(Projections):
     """A linear layer a modality, into one space for all.
 
     Args:
         widths: channels of each modality's units.
     """
 
-    def __init__(self, heads: sizes.Heads, widths: dict[str, int]):
+    def __init__(self, heads: SharedSpace, widths: dict[str, int]):
         super().__init__()
         self.unit_norm = heads.unit_norm
         self.linears = nn.ModuleDict(
-            {modality: nn.Linear(width, heads.text_width) for modality, width in widths.items()}
+            {modality: nn.Linear(width, heads.width) for modality, width in widths.items()}
         )
 
     def forward(self, units: dict[str, Units]) -> dict[str, Units]:
@@ -55,7 +65,7 @@ class Shared(nn.Module):
         return out
 
 
-class Fac(nn.Module):
+class FineAndCoarseProjections(Projections):
     """Fine-and-coarse graph: sound is compared in a fine space, text in a coarse one made of it  [Alayrac20 MMV].
 
         z_va = BN(W2 relu(BN(W1 v + b1)))        video where audio is
@@ -69,7 +79,7 @@ class Fac(nn.Module):
         widths: channels of each modality's units.
     """
 
-    def __init__(self, heads: sizes.Heads, widths: dict[str, int]):
+    def __init__(self, heads: FineAndCoarse, widths: dict[str, int]):
         super().__init__()
         self.unit_norm = heads.unit_norm
         fine, coarse = heads.audio_width, heads.text_width
@@ -105,11 +115,6 @@ class Fac(nn.Module):
         self, fine: Float[Tensor, "item unit fine"], own: Bool[Tensor, "item unit"]
     ) -> Float[Tensor, "item unit coarse"]:
         return self.coarse_norm(self.coarse(F.relu(fine)), own)
-
-
-def build(heads: sizes.Heads, widths: dict[str, int]) -> Shared | Fac:
-    """The heads that settings ask for, with fresh weights."""
-    return Shared(heads, widths) if heads.graph == "shared" else Fac(heads, widths)
 
 
 def _finished(

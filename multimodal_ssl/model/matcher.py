@@ -5,10 +5,11 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from multimodal_ssl.model.networks import Network
 from multimodal_ssl.model.pairs import score_global_pairs, score_pairs
-from multimodal_ssl.model.similarity import SIMILARITIES, mean_and_max_pooled
-from multimodal_ssl.model.sizes import Network
-from multimodal_ssl.model.towers import Model
+from multimodal_ssl.model.similarities import Similarity
+from multimodal_ssl.model.similarity import mean_and_max_pooled
+from multimodal_ssl.model.towers import Towers
 from multimodal_ssl.model.units import Units
 
 
@@ -16,20 +17,21 @@ class Matcher(nn.Module):
     """Scores of all pairs of some clips and texts.
 
     Args:
-        similarity: a name of `SIMILARITIES`; g is its sharpness.
         words: vectors of words, row 0 for padding.
-        chunk: clips scored at a time; 0 is all at once.
+        chunk: clips scored at a time; None is all at once.
     """
 
     def __init__(
-        self, network: Network, words: Float[Tensor, "row channel"], similarity: str, g: float, chunk: int = 0
+        self,
+        network: Network,
+        words: Float[Tensor, "row channel"],
+        similarity: Similarity,
+        chunk: int | None = None,
     ):
         super().__init__()
-        if similarity not in SIMILARITIES:
-            raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
-        self.encoders = Model(network, words)
-        self.similarity = SIMILARITIES[similarity](network.heads.text_width, g)
-        self.chunk = chunk or None
+        self.encoders = Towers(network, words)
+        self.similarity = similarity.build(network.heads.text_space)
+        self.chunk = chunk
         self.watched: dict[str, Tensor] = {}
 
     def forward(

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from multimodal_ssl.model.similarity import Similarity
+from multimodal_ssl.model.similarity import Compare
 from multimodal_ssl.model.units import Units
 
 
-def score_pairs(a: Units, b: Units, similarity: Similarity, chunk: int | None = None) -> Float[Tensor, "a b"]:
+def score_pairs(a: Units, b: Units, similarity: Compare, chunk: int | None = None) -> Float[Tensor, "a b"]:
     """`similarity(a, b)`, some rows at a time.
 
     Args:
@@ -48,7 +48,7 @@ class _InChunks(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, similarity: Similarity, chunk: int, a: Units, b: Units, *inputs: Tensor
+        ctx: Any, similarity: Compare, chunk: int, a: Units, b: Units, *inputs: Tensor
     ) -> Float[Tensor, "a b"]:
         device = inputs[0].device.type
         ctx.similarity, ctx.chunk, ctx.own = similarity, chunk, (a.own, b.own)
@@ -83,7 +83,7 @@ class _InChunks(torch.autograd.Function):
 
 
 def score_global_pairs(
-    a: Units, b: Units, similarity: Similarity, chunk: int | None = None
+    a: Units, b: Units, similarity: Compare, chunk: int | None = None
 ) -> Float[Tensor, "all_a all_b"]:
     """Scores of all pairs of the global batch, on every rank, each pair computed on one rank alone.
 

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,7 +35,7 @@ from torch.nn import functional as F
 
 from multimodal_ssl.model.units import Units
 
-Similarity = Callable[[Units, Units], Float[Tensor, "a b"]]
+Compare = Callable[[Units, Units], Float[Tensor, "a b"]]
 
 
 # ---- coarse: pool, then compare
@@ -117,7 +116,7 @@ def soft_attention(a: Units, b: Units, g: float, stop_gradient: bool = False) ->
     return _only_there(a, b, _mean_over_b((attention * products).sum(dim=1), b))
 
 
-class ParametricAttention(nn.Module):
+class LearnedAttention(nn.Module):
     """`Σ_kl A_k B_l S_kl`, both attentions learned and each asked by the mean of the other side.
 
     `A = softmax_k(Q b̄ · K a_k / √width)` and `B = softmax_l(Q' ā · K' b_l / √width)`; vectors of unit length
@@ -161,20 +160,6 @@ def log_sum_exp(a: Units, b: Units, g: float) -> Float[Tensor, "a b"]:
     over_positions = _masked(_products(a, b, g), a.own[:, :, None, None]).logsumexp(dim=1)
     finite = over_positions.masked_fill(a.missing[:, None, None], 0.0)
     return _only_there(a, b, g * _masked(finite, b.own).logsumexp(dim=2))
-
-
-SIMILARITIES: dict[str, Callable[[int, float], Similarity]] = {  # name: made of (width, g)
-    "mean": lambda width, g: mean_pooled,
-    "max": lambda width, g: max_pooled,
-    "mean-and-max": lambda width, g: mean_and_max_pooled,
-    "attention-pool": lambda width, g: AttentionPooled(width),
-    "log-mean-exp": lambda width, g: partial(log_mean_exp, g=g),
-    "log-sum-exp": lambda width, g: partial(log_sum_exp, g=g),
-    "max-mean": lambda width, g: max_mean,
-    "soft-attention": lambda width, g: partial(soft_attention, g=g),
-    "soft-attention-stopped": lambda width, g: partial(soft_attention, g=g, stop_gradient=True),
-    "parametric-attention": lambda width, g: ParametricAttention(width),
-}
 
 
 # ---- what they are made of

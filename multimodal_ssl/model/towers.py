@@ -1,20 +1,16 @@
-"""The model: an encoder a modality, and the heads that bring their units together."""
+"""An encoder a modality, and the heads that bring their units together."""
 
 from __future__ import annotations
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from multimodal_ssl.model import heads
-from multimodal_ssl.model.encoders import audio as audio_encoders
-from multimodal_ssl.model.encoders import text as text_encoders
-from multimodal_ssl.model.encoders import video as video_encoders
+from multimodal_ssl.model.networks import Network
 from multimodal_ssl.model.similarity import mean
-from multimodal_ssl.model.sizes import Network
 from multimodal_ssl.model.units import Units
 
 
-class Model(nn.Module):
+class Towers(nn.Module):
     """Clips, texts and sounds to units that can be compared.
 
     Args:
@@ -24,14 +20,14 @@ class Model(nn.Module):
 
     def __init__(self, network: Network, words: Float[Tensor, "row channel"]):
         super().__init__()
-        self.pool_video = network.heads.pool_video
-        self.video = video_encoders.build(network.video)
-        self.text = text_encoders.build(network.text, words)
-        self.audio = audio_encoders.build(network.audio) if network.audio else None
+        self.pool_video = network.pool_video
+        self.video = network.video.build()
+        self.text = network.text.build(words)
+        self.audio = network.audio.build() if network.audio else None
         widths = {"video": self.video.width, "text": self.text.width}
         if self.audio is not None:
             widths["audio"] = self.audio.width
-        self.heads = heads.build(network.heads, widths)
+        self.heads = network.heads.build(widths)
 
     def forward(
         self,
@@ -42,8 +38,9 @@ class Model(nn.Module):
     ) -> dict[str, Units]:
         """Units of what is given; the numbers of clips, captions and sounds need not agree.
 
-        Compare "video" with "text", and "video_for_audio" with "audio"; "audio_for_text" with "text" (under "fac" in
-        evaluation only). Units of one comparison have equal width, and unit length unless settings say otherwise.
+        Compare "video" with "text", and "video_for_audio" with "audio"; "audio_for_text" with "text" (under
+        `FineAndCoarse` in evaluation only). Units of one comparison have equal width, and unit length unless settings
+        say otherwise.
 
         Args:
             video: pixels in [0, 1].

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -142,3 +144,51 @@ def made_up_vectors(texts: Sequence[str], width: int = WIDTH) -> Vocabulary:
         rng = np.random.default_rng([*hashlib.sha256(word.encode()).digest()[:8]])
         rows.append(rng.standard_normal(width) / 2)
     return Vocabulary(words, np.stack(rows).astype(np.float32))
+
+
+# ---- as settings of a text encoder
+
+
+class WordVectors(ABC):
+    """Where the vectors of words come from.
+
+    Attributes:
+        trained: with the network, from nothing; others stay as they are, and are not saved with its weights.
+    """
+
+    trained: ClassVar[bool] = False
+
+    @abstractmethod
+    def known(self) -> Vocabulary | None:
+        """Every word that a trained network can be asked; None where those of its captions are all.
+
+        Raises:
+            FetchError: their package cannot be had.
+            ValueError: no package brings them.
+        """
+
+
+@dataclass(frozen=True)
+class Glove50(WordVectors):
+    """GloVe of 50 channels, frozen."""
+
+    def known(self) -> Vocabulary:
+        return glove()
+
+
+@dataclass(frozen=True)
+class Word2vec300(WordVectors):
+    """word2vec of 300 channels, frozen, as MIL-NCE and MMV have it."""
+
+    def known(self) -> Vocabulary:
+        raise ValueError("no package brings word2vec's vectors of 300 channels")
+
+
+@dataclass(frozen=True)
+class TrainedVectors(WordVectors):
+    """Vectors that are learned with the network."""
+
+    trained = True
+
+    def known(self) -> None:
+        return None

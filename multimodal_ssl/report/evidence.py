@@ -1,113 +1,84 @@
-"""How a run is read for the report: what its recipe's name says, recall and chance by part, scores of pairs."""
+"""How a run is read for the report: what its settings say it is, recall and chance by part, scores of pairs."""
 
 from __future__ import annotations
 
+import json
 import math
-import re
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import cache
 
+from common.measures import Measure, Part
 from common.results import Item, Run
 from common.sample import Sample
-from multimodal_ssl.claims import FOUND, NEW, auroc, chance, recall
+from common.settings import decode
+from multimodal_ssl.arms import ARMS, COMPARED, Arm, Condition, condition
+from multimodal_ssl.claims import auroc, chance, recall
+from multimodal_ssl.contrast import Contrast
+from multimodal_ssl.measures import (
+    GLOBAL,
+    NEW,
+    PAIRS,
+    PROBED,
+    RANK,
+    RETRIEVED,
+    SCORE,
+    SHOWN,
+    SIZE,
+    WRONG,
+    names,
+)
 
-ARMS = {  # in the order in which figures and tables show them
-    "COARSE": "coarse",
-    "FINE": "fine",
-    "ATTENTION": "fine + attention",
-    "MEAN": "coarse, means",
-    "ATTENTION_POOL": "coarse, pooled by attention",
-    "WEIGHTED_COARSE": "coarse + weights of pairs",
-    "MAX_MEAN": "fine, best partners (FILIP)",
-    "PARAMETRIC": "fine, learned attention",
-    "UNWEIGHTED": "attention without weights of pairs",
-    "BOTH": "coarse and fine, half each",
-}
-COMPARED = ("COARSE", "FINE", "ATTENTION")  # the arms of every scale; the others are asked a question each
-PATTERN = re.compile(r"(?P<arm>.+?)_(?:(?P<rate>\d+)(?:_(?P<kind>NEAR))?|BATCH(?P<batch>\d+))")
 BATCH_RATE = 25  # per cent of wrong captions in arms of another batch size
 SIDE_BY_SIDE = (0, 25)  # per cent of wrong captions, at every scale
-SCORINGS = {"rank": "by each model's own similarity", "rank/pooled": "by one pooled vector a side"}
-TESTED = (*FOUND, *NEW, "still", "global")
-GROUPED = {"pairs that training showed": FOUND, "new pairs": NEW, "global cue": ("global",)}
-PAIRS = "pairs"
+GROUPED = {"pairs that training showed": SHOWN, "new pairs": NEW, "global cue": (GLOBAL,)}
 
 
-@dataclass(frozen=True)
-class Name:
-    """FINE_25_NEAR is arm FINE at 25 % wrong captions of neighbours, FINE_BATCH64 the arm at 25 % in batches of 64."""
-
-    arm: str
-    rate: int | None = None  # per cent of wrong captions; None where the name says nothing
-    near: bool = False
-    batch: int | None = None  # where it is not the usual one
-
-    @property
-    def words(self) -> str:
-        return ARMS.get(self.arm, self.arm)
-
-    @property
-    def usual(self) -> bool:
-        """Whether it stands for its arm at a rate: random captions, the batch of its scale."""
-        return self.rate is not None and not self.near and self.batch is None
+def of_run(run: Run) -> Condition:
+    """The arm, rate of wrong captions and batch that its settings say."""
+    return _condition(json.dumps(run.result.settings, sort_keys=True), run.result.scale)
 
 
-def parse(recipe: str) -> Name:
-    """A name that follows no pattern is an arm of its own."""
-    found = PATTERN.fullmatch(recipe)
-    if found is None:
-        return Name(recipe)
-    if found["batch"]:
-        return Name(found["arm"], BATCH_RATE, batch=int(found["batch"]))
-    return Name(found["arm"], int(found["rate"]), found["kind"] == "NEAR")
+@cache
+def _condition(settings: str, scale: str) -> Condition:
+    return condition(decode(Contrast, json.loads(settings)), scale)
 
 
-def rank_of_arm(recipe: str) -> tuple[int, str, int, bool, int]:
-    """Sorts recipes as tables show them: by arm, then rate, then batch."""
-    name, known = parse(recipe), list(ARMS)
-    place = known.index(name.arm) if name.arm in known else len(known)
-    return place, name.arm, name.rate or 0, name.near, name.batch or 0
+def arms_of(runs: Iterable[Run]) -> list[Arm]:
+    """In the order of tables."""
+    there = {of_run(run).arm for run in runs}
+    return [arm for arm in ARMS if arm in there]
 
 
-def arms_of(runs: Iterable[Run]) -> list[str]:
-    return sorted({parse(run.result.recipe).arm for run in runs}, key=lambda arm: rank_of_arm(f"{arm}_0"))
-
-
-def of_arm(runs: Iterable[Run], arm: str) -> list[Run]:
-    return [run for run in runs if parse(run.result.recipe).arm == arm]
+def of_arm(runs: Iterable[Run], arm: Arm) -> list[Run]:
+    return [run for run in runs if of_run(run).arm == arm]
 
 
 def compared(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     """Runs of the arms that every scale has, and of the others; where there are none of the first, all are."""
-    main = [run for run in runs if parse(run.result.recipe).arm in COMPARED]
+    main = [run for run in runs if of_run(run).arm in COMPARED]
     return (main, [run for run in runs if run not in main]) if main else (list(runs), [])
 
 
-def at_rate(runs: Iterable[Run], rate: int) -> list[Run]:
-    """Runs of every arm at that rate of random wrong captions, in the usual batch."""
-    names = ((run, parse(run.result.recipe)) for run in runs)
-    return [run for run, name in names if name.usual and name.rate == rate]
+def at_rate(runs: Iterable[Run], rate_percent: int) -> list[Run]:
+    """Runs of every arm at that rate of wrong captions of any clip, in the usual batch."""
+    told = ((run, of_run(run)) for run in runs)
+    return [run for run, is_of in told if is_of.usual and is_of.rate_percent == rate_percent]
 
 
 def rates_of(runs: Iterable[Run]) -> list[int]:
-    """Rates at which some arm was run as usual, from the lowest."""
-    names = (parse(run.result.recipe) for run in runs)
-    return sorted({name.rate for name in names if name.usual and name.rate is not None})
-
-
-def batch_of(run: Run) -> int:
-    return parse(run.result.recipe).batch or int(run.result.settings.get("batch_size", 0))
+    """Rates, in per cent, at which some arm was run as usual, from the lowest."""
+    return sorted({is_of.rate_percent for is_of in map(of_run, runs) if is_of.usual})
 
 
 # ---- retrieval
 
 
-def queries(run: Run, parts: Sequence[str] = TESTED) -> list[Item]:
-    return [item for item in run.items if item.part in parts and "rank" in item.scores]
+def queries(run: Run, parts: tuple[Part, ...] = RETRIEVED) -> list[Item]:
+    return [item for item in run.items if item.part in names(parts)]
 
 
-def found_at(items: Sequence[Item], k: int, scoring: str = "rank") -> float:
+def found_at(items: Sequence[Item], k: int, scoring: Measure = RANK) -> float:
     """Recall at k in per cent; nan without queries."""
     return recall(Sample.of(items), k, scoring).item() if items else math.nan
 
@@ -117,8 +88,8 @@ def chance_at(items: Sequence[Item], k: int) -> float:
     return chance(Sample.of(items), k).item() if items else math.nan
 
 
-def median_rank(items: Sequence[Item], scoring: str = "rank") -> float:
-    return statistics.median(item.scores[scoring] for item in items) if items else math.nan
+def median_rank(items: Sequence[Item], scoring: Measure = RANK) -> float:
+    return statistics.median(item.scores[scoring.name] for item in items) if items else math.nan
 
 
 # ---- pairs, probes, sizes
@@ -126,9 +97,9 @@ def median_rank(items: Sequence[Item], scoring: str = "rank") -> float:
 
 def pairs(run: Run) -> tuple[list[float], list[float]]:
     """Own scores of right and of wrong training pairs."""
-    scored = [item for item in run.items if item.part == PAIRS]
+    scored = [item for item in run.items if item.part == PAIRS.name]
     right, wrong = (
-        [float(item.scores["score"]) for item in scored if bool(item.scores["wrong"]) is flag]
+        [float(item.scores[SCORE.name]) for item in scored if bool(item.scores[WRONG.name]) is flag]
         for flag in (False, True)
     )
     return right, wrong
@@ -136,14 +107,14 @@ def pairs(run: Run) -> tuple[list[float], list[float]]:
 
 def auroc_of(run: Run) -> float:
     """How often a right pair's score is above a wrong one's; nan where there are not both."""
-    scored = [item for item in run.items if item.part == PAIRS]
+    scored = [item for item in run.items if item.part == PAIRS.name]
     return auroc(Sample.of(scored)).item() if scored else math.nan
 
 
 def weights_of(scores: Sequence[float], h: float, cap: float) -> list[float]:
     """`min(cap, c exp(s / h))` with mean 1: what each pair would count if these were one batch.
 
-    `objectives.pair_weights` without torch: numbers of pairs at the cap are tried from 0 up, the rest share what those
+    `losses.pair_weights` without torch: numbers of pairs at the cap are tried from 0 up, the rest share what those
     leave.
     """
     if not scores:
@@ -162,7 +133,7 @@ def weights_of(scores: Sequence[float], h: float, cap: float) -> list[float]:
 
 def probed(run: Run, what: str) -> list[tuple[str, str]]:
     """(what a test clip shows, what the probe said) of "object" or "motion"."""
-    items = (item for item in run.items if item.part == f"probe {what}")
+    items = (item for item in run.items if item.part == PROBED[what].name)
     return [(item.texts["true"], item.texts["said"]) for item in items if "said" in item.texts]
 
 
@@ -174,9 +145,10 @@ def named_right(run: Run, what: str) -> float:
 
 def size(run: Run) -> dict[str, float | int]:
     """parameters, multiply_adds, seconds; empty where they were not counted."""
-    return next((dict(item.scores) for item in run.items if item.part == "size"), {})
+    return next((dict(item.scores) for item in run.items if item.part == SIZE.name), {})
 
 
-def samples_seen(run: Run) -> float:
-    settings = run.result.settings
-    return float(settings.get("steps", math.nan)) * float(settings.get("batch_size", math.nan))
+def samples_seen(run: Run) -> int:
+    """In training, clips that come again counted again."""
+    recipe = of_run(run).recipe
+    return recipe.steps * recipe.batch_size

@@ -7,25 +7,25 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common.report.figures import COLOURS, INK, headline, new_figure
+from common.report.figures import headline, new_figure
+from common.report.styles import COLOURS, INK, label, tidy
 from common.report.tables import number
 from common.results import Run
+from multimodal_ssl.arms import ARMS
 from multimodal_ssl.composed.plan import MOTIONS
+from multimodal_ssl.contrast import PairWeights
 from multimodal_ssl.report.evidence import (
-    ARMS,
     arms_of,
     at_rate,
     auroc_of,
     named_right,
     of_arm,
+    of_run,
     pairs,
-    parse,
     probed,
-    rank_of_arm,
     rates_of,
     weights_of,
 )
-from multimodal_ssl.report.styles import label, tidy
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -39,18 +39,18 @@ SHORT = {"moving left": "left", "moving right": "right", "moving up": "up", "mov
 
 def pair_figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of scores of training pairs, and of the weights that they make."""
-    noisy = [run for run in runs if all(pairs(run)) and parse(run.result.recipe).batch is None]
+    noisy = [run for run in runs if all(pairs(run)) and of_run(run).other_batch is None]
     if noisy:
         caption = "Own scores of training pairs after training, all seeds, above them AUROC"
         yield caption, _scores_figure(noisy)
-    if weighted := [run for run in noisy if run.result.settings.get("weighted")]:
+    if weighted := [run for run in noisy if of_run(run).recipe.pair_weights]:
         caption = "What these pairs would count in a loss, were they one batch; 1 is the mean"
         yield caption, _weights_figure(weighted)
 
 
 def _scores_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     arms = arms_of(runs)[:MOST_ARMS]
-    noises = sorted({_noise(run) for run in runs if parse(run.result.recipe).arm in arms})
+    noises = sorted({_noise(run) for run in runs if of_run(run).arm in arms})
     figure = new_figure(1.4 + 3.0 * len(arms), 1.1 + 2.2 * len(noises))
     panels = figure.subplots(len(noises), len(arms), squeeze=False, sharex="col")
     for row, noise in zip(panels, noises, strict=True):
@@ -58,12 +58,12 @@ def _scores_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
             found = [run for run in of_arm(runs, arm) if _noise(run) == noise]
             _draw_both(axes, [pairs(run) for run in found])
             area = number(statistics.fmean(map(auroc_of, found))) if found else "not run"
-            title = f"{ARMS.get(arm, arm)}, {_noise_words(noise)}: {area}"
+            title = f"{arm.words}, {_noise_words(noise)}: {area}"
             label(axes, x="own score" * (noise == noises[-1]), y="share (%)" * (axes is row[0]), title=title)
     _explain(panels[0, 0])
     least = [run for run in runs if _noise(run) == noises[0]]
     told = [
-        f"{number(statistics.fmean(map(auroc_of, found)))} ({ARMS.get(arm, arm)})"
+        f"{number(statistics.fmean(map(auroc_of, found)))} ({arm.words})"
         for arm in arms
         if (found := of_arm(least, arm))
     ]
@@ -73,8 +73,7 @@ def _scores_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
 
 
 def _noise(run: Run) -> tuple[int, bool]:
-    name = parse(run.result.recipe)
-    return name.rate or 0, name.near
+    return of_run(run).rate_percent, of_run(run).near
 
 
 def _noise_words(noise: tuple[int, bool]) -> str:
@@ -85,7 +84,7 @@ def _noise_words(noise: tuple[int, bool]) -> str:
 def _draw_both(axes: Any, of_seeds: Sequence[tuple[list[float], list[float]]], **ends: float) -> None:
     """Histograms of right and wrong, each of area 100 %, seeds together; and the mean of either."""
     right, wrong = ([value for seed in of_seeds for value in seed[side]] for side in (0, 1))
-    tidy(axes)
+    tidy(axes, heights=True)
     if not (right and wrong):
         return
     low, high = ends.get("low", min(right + wrong)), ends.get("high", max(right + wrong))
@@ -112,15 +111,15 @@ def _explain(axes: Any) -> None:
 
 
 def _weights_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
-    names = {(_noise(run), parse(run.result.recipe).arm) for run in runs}
-    shown = sorted(names, key=lambda one: (one[0], rank_of_arm(f"{one[1]}_0")))[:MOST_ARMS]
+    shown = sorted({(_noise(run), ARMS.index(of_run(run).arm)) for run in runs})[:MOST_ARMS]
     figure = new_figure(max(6.5, 1.4 + 3.0 * len(shown)), 3.3)
     panels = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
     told = []
-    for axes, (noise, arm) in zip(panels, shown, strict=True):
+    for axes, (noise, place) in zip(panels, shown, strict=True):
+        arm = ARMS[place]
         found = [run for run in of_arm(runs, arm) if _noise(run) == noise]
-        both, words = [_weights(run) for run in found], f"{ARMS.get(arm, arm)}, {_noise_words(noise)}"
-        _draw_both(axes, both, low=0.0, high=float(found[0].result.settings["weight_cap"]))
+        both, words = [_weights(run) for run in found], f"{arm.words}, {_noise_words(noise)}"
+        _draw_both(axes, both, low=0.0, high=_pair_weights(found[0]).cap)
         label(axes, x="weight", y="share (%)" * (axes is panels[0]), title=words)
         right, wrong = (statistics.fmean(value for seed in both for value in seed[side]) for side in (0, 1))
         told.append(f"{number(wrong)} against {number(right)} ({words})")
@@ -131,9 +130,14 @@ def _weights_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
 
 def _weights(run: Run) -> tuple[list[float], list[float]]:
     right, wrong = pairs(run)
-    settings = run.result.settings
-    both = weights_of([*right, *wrong], float(settings["weight_h"]), float(settings["weight_cap"]))
+    both = weights_of([*right, *wrong], _pair_weights(run).h, _pair_weights(run).cap)
     return both[: len(right)], both[len(right) :]
+
+
+def _pair_weights(run: Run) -> PairWeights:
+    found = of_run(run).recipe.pair_weights
+    assert found is not None, f"{run.result.name} weighs no pairs"
+    return found
 
 
 # ---- probes
@@ -166,9 +170,9 @@ def _confusion_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
         axes.set_yticks(range(len(names)), names, fontsize=8)
         axes.tick_params(length=0, colors=INK)
         axes.spines[:].set_visible(False)
-        label(axes, x="said", y="shown" * (axes is panels[0]), title=ARMS.get(arm, arm))
+        label(axes, x="said", y="shown" * (axes is panels[0]), title=arm.words)
         told.append(
-            f"{number(statistics.fmean(named_right(run, 'motion') for run in found))} % ({ARMS.get(arm, arm)})"
+            f"{number(statistics.fmean(named_right(run, 'motion') for run in found))} % ({arm.words})"
         )
     figure.colorbar(drawn, ax=list(panels), shrink=0.7, label="of a motion (%)")
     headline(

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from PIL import Image
 
 from common.report.page import Panel, Picture
+from multimodal_ssl.arms import Condition
 from multimodal_ssl.evaluation.pictures import CLIP, LOOK, STRIP
-from multimodal_ssl.report.evidence import parse, rank_of_arm
 
 FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 MOST_PANELS = 4  # and as many with strips
 
 
-def panels(folder: Path) -> Iterator[Panel]:
-    """Each kept clip beside what the arms look at in it, then strips of one of them.
+def panels(folder: Path, conditions: Mapping[str, Condition]) -> Iterator[Panel]:
+    """Each kept clip beside what the arms attend to in it, then strips of one of them.
 
     Args:
         folder: of a scale: runs lie in it as RECIPE/seedN.
+        conditions: what the recipes are; runs of others are left out.
     """
     kept: dict[str, dict[str, Path]] = {}  # clip -> recipe -> folder, the first seed's
     for path in sorted(folder.glob(f"*/seed*/{FOLDER}/*{LOOK}")):
         stem, recipe = path.name.removesuffix(LOOK), path.parts[-4]
-        kept.setdefault(stem, {}).setdefault(recipe, path.parent)
+        if recipe in conditions:
+            kept.setdefault(stem, {}).setdefault(recipe, path.parent)
     for stem, of_recipe in sorted(kept.items())[:MOST_PANELS]:
-        recipes = sorted(of_recipe, key=rank_of_arm)
+        recipes = sorted(of_recipe, key=lambda recipe: conditions[recipe].order)
         clip = of_recipe[recipes[0]] / f"{stem}{CLIP}"
         pictures = [Picture("the clip; the box is the truth", clip.read_bytes())]
         for recipe in recipes:
             look = of_recipe[recipe] / f"{stem}{LOOK}"
-            pictures.append(Picture(f"{_words(recipe)}: {_told(look)}", look.read_bytes()))
+            pictures.append(Picture(f"{conditions[recipe].words}: {_told(look)}", look.read_bytes()))
         yield Panel(f"“{_told(clip)}”: where the caption looks", pictures)
     for stem, of_recipe in sorted(kept.items())[:1]:
-        recipes = sorted(of_recipe, key=rank_of_arm)
+        recipes = sorted(of_recipe, key=lambda recipe: conditions[recipe].order)
         strips = [(recipe, of_recipe[recipe] / f"{stem}{STRIP}") for recipe in recipes]
-        there = [Picture(_words(recipe), path.read_bytes()) for recipe, path in strips if path.exists()]
+        there = [
+            Picture(conditions[recipe].words, path.read_bytes()) for recipe, path in strips if path.exists()
+        ]
         if there:
             yield Panel("The same, frame by frame and phrase by phrase", there)
-
-
-def _words(recipe: str) -> str:
-    name = parse(recipe)
-    return name.words if name.rate is None else f"{name.words}, {name.rate} % wrong"
 
 
 def _told(path: Path) -> str:

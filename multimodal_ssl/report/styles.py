@@ -2,67 +2,30 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
-from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style
-from common.report.figures import tidy as tidied
-from multimodal_ssl.report.evidence import ARMS, parse
+from common.report.styles import FAINT, Style, legend, style_at
+from multimodal_ssl.arms import ARMS, Arm, Condition
 
 
-def _style(recipe: str) -> Style:
+def style(of: Condition) -> Style:
     """Rates and batches of an arm differ in the marker."""
-    name, known = parse(recipe), list(ARMS)
-    place = known.index(name.arm) if name.arm in known else zlib.crc32(name.arm.encode())
-    turned = 3 * ((name.rate or 0) // 25) + 5 * name.near + (name.batch or 0).bit_length()
-    return Style(COLOURS[place % len(COLOURS)], MARKERS[(place + turned) % len(MARKERS)])
+    turned = 3 * (of.rate_percent // 25) + 5 * of.near + (of.other_batch or 0).bit_length()
+    return style_at(ARMS.index(of.arm), turned)
 
 
-class _Styles(dict[str, Style]):
-    """The same in every figure of the page, whatever recipes a scale adds."""
-
-    def __missing__(self, recipe: str) -> Style:
-        return _style(recipe)
+def style_of(arm: Arm) -> Style:
+    """Of an arm whose captions are right."""
+    return style_at(ARMS.index(arm))
 
 
-STYLES = _Styles({f"{arm}_0": _style(f"{arm}_0") for arm in ARMS})
+def look(arm: Arm, size: float = 8, *, hollow: bool = False) -> dict[str, Any]:
+    """As `axes.plot` takes it."""
+    return style_of(arm).look(size, hollow=hollow)
 
 
-def look(arm: str, size: float = 8, *, hollow: bool = False) -> dict[str, Any]:
-    """Colour and marker; white rims keep markers apart where arms meet."""
-    style = STYLES[f"{arm}_0"]
-    rim = {"markeredgecolor": style.colour if hollow else "white", "markeredgewidth": 0.8}
-    inside = {"markerfacecolor": "white"} if hollow else {}
-    return {"color": style.colour, "marker": style.marker, "markersize": size, **rim, **inside}
-
-
-def tidy(axes: Any) -> None:
-    """As in every figure, with lines to read heights by."""
-    tidied(axes)
-    axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
-
-
-def label(axes: Any, *, x: str = "", y: str = "", title: str = "") -> None:
-    axes.set_xlabel(x, fontsize=9, color=INK)
-    axes.set_ylabel(y, fontsize=9, color=INK)
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
-
-
-def plain_ticks(axis: Any) -> None:
-    """1, 2, 5, 10 in place of powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def legend(axes: Any, arms: Sequence[str], *, chance: bool = True) -> None:
-    """Arms with their words, to the right, and the grey of chance."""
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], label=ARMS.get(arm, arm), linewidth=1, **look(arm)) for arm in arms]
-    if chance:
-        handles.append(Line2D([], [], label="chance", linewidth=2.5, color=FAINT))
-    axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+def legend_of(axes: Any, arms: Sequence[Arm]) -> None:
+    """Arms with their words, and the grey of chance."""
+    looks = {arm.words: look(arm) for arm in arms}
+    legend(axes, {**looks, "chance": {"linewidth": 2.5, "color": FAINT}})

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-from common.report.figures import COLOURS, FAINT, INK, headline, new_figure, tidy
+from common.report.figures import headline, new_figure
+from common.report.styles import COLOURS, FAINT, INK, tidy
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.similarity import mean_pooled
 from multimodal_ssl.model.units import Units

@@ -32,7 +32,7 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.search.windows import Cut, Window, windows
 
-VERSION = 1  # raise when what lies in an index changes its form
+VERSION = 2  # raise when what lies in an index, or the hash of its model, changes its form
 RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80

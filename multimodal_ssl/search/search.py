@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float32
 from numpy import ndarray
 
-from multimodal_ssl.model.encoders.text import Phrases
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.similarity import mean_and_max_pooled
 from multimodal_ssl.model.units import Units
@@ -86,17 +85,17 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
     read = found[:MOST_WORDS]
     if not read:
         raise ValueError(f"none of the words of {text!r} has a vector; ask in lower-case English words")
-    needed = vocabulary if trained.network.text.vectors == "trained" else vocabulary.of([text])
+    needed = vocabulary if trained.recipe.network.text.vectors.trained else vocabulary.of([text])
     matcher = trained.matcher(needed)
     with torch.inference_mode():
         units = matcher.texts(torch.from_numpy(needed.encode(text))[None])
-    phrases = _phrases(matcher, read)
+    phrases = matcher.encoders.text.phrases(read)
     if not phrases:
         raise ValueError(
-            f"{trained.name} reads phrases of {min(trained.network.text.phrase_words)} words or more"
+            f"{trained.name} reads phrases of {matcher.encoders.text.fewest_words} words or more"
         )
     question = Question(
-        text, units, phrases, tuple(read), _once(vocabulary.unknown(text)), tuple(found[MOST_WORDS:]),
+        text, units, tuple(phrases), tuple(read), _once(vocabulary.unknown(text)), tuple(found[MOST_WORDS:]),
         _once([word for word in read if trained.words is not None and word not in trained.words]),
     )  # fmt: skip
     return matcher, question
@@ -104,13 +103,6 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
 
 def _once(words: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
-
-
-def _phrases(matcher: Matcher, words: list[str]) -> tuple[str, ...]:
-    text = matcher.encoders.text
-    if not isinstance(text, Phrases):
-        return (" ".join(words),)
-    return tuple(" ".join(words[start:stop]) for start, stop in text.spans(len(words)))
 
 
 def search(

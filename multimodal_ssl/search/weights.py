@@ -19,10 +19,12 @@ from torch import Tensor
 
 from common import checkpoint
 from common.data.packages import FetchError
+from common.settings import decode
 from multimodal_ssl.composed.plan import Composition
+from multimodal_ssl.contrast import Contrast
+from multimodal_ssl.former import former_settings, is_former
 from multimodal_ssl.model.matcher import Matcher
-from multimodal_ssl.model.sizes import Network
-from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary, glove
+from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary
 
 PUBLISHED = Path(__file__).parents[1] / "weights"
 VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
@@ -30,21 +32,35 @@ VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a finished run left."""
+    """What a finished run left.
 
-    name: str  # as it was asked for
-    network: Network
-    composition: Composition  # of the clips that it was trained on
-    similarity: str
-    g: float
+    Args:
+        name: as it was asked for.
+        recipe: that it was trained by.
+        words: of its captions, where the file brings them.
+    """
+
+    name: str
+    recipe: Contrast
     tensors: Mapping[str, Tensor]
-    words: Vocabulary | None  # of its captions, where the file brings them
+    words: Vocabulary | None
+
+    @property
+    def composition(self) -> Composition:
+        """Sizes of the clips that it was trained on."""
+        return self.recipe.composition
 
     @property
     def sha256(self) -> str:
         """Of the weights and of every setting that changes a unit or a score."""
-        settings = [self.network.json(), self.similarity, self.g, self.composition.size_px]
-        digest = hashlib.sha256(json.dumps([*settings, self.composition.num_frames], sort_keys=True).encode())
+        settings = self.recipe.settings()
+        told = [
+            settings["network"],
+            settings["similarity"],
+            self.composition.size_px,
+            self.composition.num_frames,
+        ]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
@@ -60,7 +76,7 @@ class Trained:
             ValueError: the weights are not of the network that their settings name.
         """
         vectors = torch.from_numpy(vocabulary.vectors) if vocabulary else torch.zeros(self._matrix_shape())
-        matcher = Matcher(self.network, vectors, self.similarity, self.g)
+        matcher = Matcher(self.recipe.network, vectors, self.recipe.similarity)
         try:
             matcher.load_state_dict(dict(self.tensors))
         except RuntimeError as error:
@@ -77,18 +93,14 @@ class Trained:
         """Words that it can be asked, and a sentence where they are fewer than hoped for.
 
         Raises:
-            ValueError: neither GloVe nor the captions' own words can be had.
+            ValueError: neither all words with a vector nor the captions' own can be had.
         """
-        kind = self.network.text.vectors
-        if self.composition.made_up or kind == "trained":
-            return self._own(f"{self.name} knows the words of its captions alone"), ""
-        if kind != "glove-50":
-            raise ValueError(f"{self.name} was trained on {kind} vectors, which no package brings")
         try:
-            return glove(), ""
+            known = None if self.composition.made_up else self.recipe.network.text.vectors.known()
         except FetchError as error:
             own = self._own(str(error))
             return own, f"only the {len(own)} words of its captions can be asked, since {error}"
+        return known or self._own(f"{self.name} knows the words of its captions alone"), ""
 
     def _own(self, because: str) -> Vocabulary:
         if self.words is not None:
@@ -131,15 +143,13 @@ def _read(name: str, path: Path) -> Trained:
     settings, tensors = found.state["settings"], dict(found.tensors)
     vectors = tensors.pop(VOCABULARY, None)
     try:
-        own = None if vectors is None else Vocabulary(tuple(found.state[VOCABULARY]), vectors.numpy())
-        return Trained(
-            name, Network.of(settings["network"]), Composition(**settings["composition"]), settings["similarity"],
-            settings["g"], tensors, own,
-        )  # fmt: skip
-    except (KeyError, TypeError) as error:
+        recipe = decode(Contrast, former_settings(settings) if is_former(settings) else settings)
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: was made by another version, or is no model of this paper ({error})"
         ) from error
+    own = None if vectors is None else Vocabulary(tuple(found.state[VOCABULARY]), vectors.numpy())
+    return Trained(name, recipe, tensors, own)
 
 
 def with_vocabulary(

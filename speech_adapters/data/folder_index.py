@@ -13,7 +13,6 @@ import hashlib
 import json
 import mmap
 import os
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,14 +27,15 @@ import numpy as np
 from common.data.manifest import Bad, check_bad_share
 from common.data.splits import Component, named_part
 from common.files import replacing
-from common.progress import progress
+from common.progress import progress, say
 from speech_adapters.data import audio_files
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 SPLIT: tuple[str, dict[str, float]] = ("unlabelled-0", {"train": 0.9, "dev": 0.05, "test": 0.05})
 LEAST_FOLDERS = 50  # so that hardly ever a part comes out empty
+DUPLICATE = "exact duplicate"  # the first words of that fault
 MOST_BAD = 0.1  # share of files that may be left out before preparation stops
-RULES = (1, SPLIT, LEAST_FOLDERS, audio_files.RULES)  # raise the first for new code
+RULES = (2, SPLIT, LEAST_FOLDERS, audio_files.RULES)  # raise the first for new code
 SLICE = 1024  # files handed to one pool of processes
 SHOWN = 20  # files that preparation names on the screen; all are named in the index
 CROPS_S = (2, 4, 8, 16)  # preparation says from how much of a folder they can be drawn
@@ -111,17 +111,18 @@ def _known(path: Path) -> dict[str, _Known]:
 
 def _examine(folder: Path, names: Sequence[str], done: Path) -> None:
     if names:
-        _say(f"{folder}: decoding {len(names)} files, once")
+        say(f"{folder}: decoding {len(names)} files, once")
     with progress("decoding", len(names), "file") as bar, done.open("a", encoding="utf-8") as file:
         file.write("\n")  # a line that a power cut tore shall not spoil the next
         for begin in range(0, len(names), SLICE):
-            for line in _examined(folder, names[begin : begin + SLICE]):
+            for line in examined(folder, names[begin : begin + SLICE]):
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 bar.advance()
 
 
-def _examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What `audio_files.examine` says of each file, and its name; every core works."""
     look, num_done = partial(_look, folder), 0
     try:
         with ProcessPoolExecutor(min(len(names), len(os.sched_getaffinity(0)))) as pool:
@@ -167,14 +168,14 @@ def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _
 
 
 def _judged(names: Sequence[str], known: Mapping[str, _Known]) -> Iterator[dict[str, Any]]:
-    """Lines with what depends on other files too: group, part, and whether one is the twin of an earlier one."""
+    """Lines with what depends on other files too: group, part, and whether a file is an exact duplicate."""
     depth, first = _depth(names), dict[str, str]()
     for name in names:
         line = json.loads(known[name].line)
-        if line["fault"].startswith("twin:"):
+        if line["fault"].startswith(DUPLICATE):
             line["fault"] = ""
-        if not line["fault"] and (twin := first.setdefault(line["sha256"], name)) != name:
-            line["fault"] = f"twin: has the bytes of {twin}"
+        if not line["fault"] and (earlier := first.setdefault(line["sha256"], name)) != name:
+            line["fault"] = f"{DUPLICATE}: has the bytes of {earlier}"
         line["group"] = _group(name, depth)
         line["part"] = "" if line["fault"] else named_part(Component((line["group"],), ()), *SPLIT)
         yield line
@@ -200,24 +201,20 @@ def _group(name: str, depth: int) -> str:
 def _tell(folder: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
     kinds = Counter(sentence.partition(":")[0] for _, sentence in told)
     for name, sentence in told[:SHOWN]:
-        _say(f"{what}: {folder / name}: {sentence}")
+        say(f"{what}: {folder / name}: {sentence}")
     if told:
-        _say(f"{folder}: {what}, {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
+        say(f"{folder}: {what}, {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
 
 
 def _tell_hours(folder: Path, seconds: Mapping[str, np.ndarray]) -> None:
     """Hours of each part, and how many of them are long enough for a crop: none is ever of two recordings."""
     for part, each in seconds.items():
         if not len(each):
-            _say(
+            say(
                 f"WARNING {folder}: no recording fell to {part}; a folder falls to one part whole, so spread them over "
                 f"{LEAST_FOLDERS} folders or more, or put all into one"
             )
             continue
         shares = (f"{100 * each[each >= s].sum() / each.sum():.0f} % for {s} s" for s in CROPS_S)
         hours = f"{len(each)} recordings, {each.sum() / 3600:.2f} h"
-        _say(f"{folder}: {part} has {hours}, of which long enough for a crop: {', '.join(shares)}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        say(f"{folder}: {part} has {hours}, of which long enough for a crop: {', '.join(shares)}")

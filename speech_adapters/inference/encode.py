@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float32
 from numpy import ndarray
 from torch import Tensor
 
+from common.data.arrays import save_array
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio, read_audio
 from common.files import write_atomically
 from speech_adapters.checkpoints import by_name, convert, model_files
@@ -178,7 +177,5 @@ def encode(
             continue
         record = target.parent / RECORD
         write_atomically(record, (json.dumps(encoder.record, indent=1) + "\n").encode())
-        buffer = io.BytesIO()
-        np.save(buffer, features.numpy())
-        write_atomically(target, buffer.getvalue())
+        save_array(target, features.numpy())
         yield Encoded(path, target, len(features))

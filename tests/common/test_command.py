@@ -14,7 +14,7 @@ import typer
 from patience import HANG_S
 
 from common.command import plain_errors
-from common.errors import Diverged, Failure, Interrupted, NotBuilt
+from common.errors import CommandError, Diverged, Interrupted
 
 
 @pytest.mark.parametrize("error", [ValueError("width must be\n even, got 3"), OSError("disk full")])
@@ -85,9 +85,7 @@ def test_a_disk_that_is_full_says_how_to_see_where(capsys, monkeypatch):
         raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize(
-    ("failure", "code"), [(Failure, 2), (NotBuilt, 3), (Diverged, 4), (Interrupted, 130)]
-)
+@pytest.mark.parametrize(("failure", "code"), [(CommandError, 2), (Diverged, 4), (Interrupted, 130)])
 def test_a_failure_ends_with_its_own_code(capsys, failure, code):
     with pytest.raises(typer.Exit) as left, plain_errors():
         raise failure("loss is no number")

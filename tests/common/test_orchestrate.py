@@ -12,6 +12,7 @@ import pytest
 from patience import HANG_S
 
 from common import orchestrate, papers
+from common.errors import CommandError
 from common.orchestrate import Job, run_all
 from common.papers import Search
 
@@ -52,7 +53,7 @@ def _said(job):
 def test_every_job_runs_and_a_failed_one_is_named_with_its_last_words(capsys):
     jobs = _jobs("print('a')", "print('x'); raise ValueError('out of luck')", "print('c')")
     with pytest.raises(
-        RuntimeError, match=r"1 of 3 runs failed:\nWIDE seed 1: ValueError: out of luck \(.*log\.txt\)"
+        CommandError, match=r"1 of 3 runs failed:\n  WIDE seed 1: ValueError: out of luck \(.*log\.txt\)"
     ):
         run_all(jobs, 2, "cpu")
     assert [_said(job)[0] for job in jobs] == ["a", "x", "c"]
@@ -123,7 +124,7 @@ def test_a_search_tries_the_frozen_settings_of_an_arm_once(monkeypatch):
     search = Search(arms=("WIDE",), settings=tried, measure="textures/psnr/mean")
     paper = replace(PAPER, scales={"smoke": replace(PAPER.at("smoke"), search=search)})
     monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
-    with pytest.raises(RuntimeError, match="WIDE seed 0 has no dev result"):
+    with pytest.raises(CommandError, match="WIDE seed 0 has no dev result"):
         orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1)
     assert [job.arguments for job in started] == [(), ("peak_lr=0.5",), ("weight_decay=0.5",)]
 

@@ -13,6 +13,7 @@ from patience import HANG_S
 from typer.testing import CliRunner
 
 from common import checkpoint, papers, results, run
+from common.errors import Diverged, Interrupted
 from common.report import build
 
 PAPER = papers.find("extreme-vsr")
@@ -66,7 +67,7 @@ def test_an_error_of_the_user_is_one_sentence_with_the_way_out(arguments, code, 
 
 def test_an_exploding_run_exits_with_a_code_of_its_own():
     code, said = _train("--set", "peak_lr=1e30")
-    assert code == run.DIVERGED == 4
+    assert code == Diverged.exit_code == 4
     assert "items: texture-" in said
     assert not list(PAPER.own("smoke").rglob("weights.safetensors"))
 
@@ -117,7 +118,7 @@ def test_a_stopped_training_exits_with_130_and_the_same_line_goes_on(tmp_path, n
         toy_recipe.wait_for(folder, 2, process.is_alive)
         os.kill(process.pid, number)
         process.join(HANG_S)
-        assert process.exitcode == run.INTERRUPTED == 130, (tmp_path / "said.txt").read_text()
+        assert process.exitcode == Interrupted.exit_code == 130, (tmp_path / "said.txt").read_text()
     finally:
         process.kill()
     step = checkpoint.newest(folder / "checkpoints").state["step"]
@@ -177,7 +178,7 @@ def test_ctrl_c_during_reproduce_leaves_no_process_and_the_same_line_goes_on(tmp
     _appears(lambda: list(PAPER.own("smoke").rglob("log.txt")), lambda: process.poll() is None)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=HANG_S)
-    assert process.returncode == run.INTERRUPTED, said
+    assert process.returncode == Interrupted.exit_code, said
     assert "stopping: every run saves a checkpoint" in said
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     again = _reproduce(tmp_path)

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from common import trainer
-from common.recipe import Interrupted, Shard
+from common.errors import Interrupted
+from common.recipe import Shard
 from multimodal_ssl.composed import clips
 from multimodal_ssl.composed.batches import encode
-from multimodal_ssl.contrast import Contrast, noisy
+from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.contrast import Contrast, PairWeights
 from multimodal_ssl.recipes import SCALES
 
 LOSSES = Path(__file__).with_name("golden_losses_cpu.txt")
@@ -31,10 +33,10 @@ def places(recipe, seed=0, step=0):
 # ---- what reaches a batch
 
 
-@pytest.mark.parametrize("kind", ["random", "near"])
-def test_wrong_captions_reach_the_batch_as_told(kind):
-    recipe = noisy(FINE, 0.5, kind)
-    captioned_as, is_wrong = COMPOSED.wrong(3, 0.5, kind)
+@pytest.mark.parametrize("near", [False, True])
+def test_wrong_captions_reach_the_batch_as_told(near):
+    recipe = replace(FINE, wrong=WrongCaptions(rate=0.5, near=near))
+    captioned_as, is_wrong = COMPOSED.given_captions(3, recipe.wrong)
     captions = [scene.caption for scene in COMPOSED.scenes("train")]
     seen = set()
     for step in range(4):
@@ -47,7 +49,7 @@ def test_wrong_captions_reach_the_batch_as_told(kind):
 
 
 def test_a_batch_holds_the_clips_it_names_whatever_their_captions():
-    batch = noisy(FINE, 0.5).batch(0, 1, Shard())
+    batch = replace(FINE, wrong=WrongCaptions(rate=0.5)).batch(0, 1, Shard())
     frames = np.stack([COMPOSED.train_clip(place).frames for place in places(FINE, step=1)])
     assert np.array_equal(batch.frames.numpy(), frames)
 
@@ -111,7 +113,7 @@ def test_one_batch_can_be_overfitted(name):
 
 
 def test_weights_of_pairs_wait_until_scores_mean_something():
-    recipe = replace(SMOKE["ATTENTION_0"], steps=100, weighted_from=0.25)
+    recipe = replace(SMOKE["ATTENTION_0"], steps=100, pair_weights=PairWeights(warm_from=0.25))
     torch.manual_seed(0)
     model, batch = recipe.model(), recipe.batch(0, 0, Shard())
     effective = {}

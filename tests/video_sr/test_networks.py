@@ -9,7 +9,8 @@ from torch import nn
 from common.data.resize import upscale
 from common.recipe import Shard
 from common.settings import decode, encode, override
-from video_sr.networks import FACTOR, BicubicSizes, EVESRNetSizes, Network, WideActivationSizes
+from video_sr.challenge import FACTOR
+from video_sr.networks import BicubicSizes, EVESRNetSizes, Network, WideActivationSizes
 from video_sr.recipes import WIDE_SMOKE
 
 

@@ -6,7 +6,7 @@ import torch
 
 from common.data.order import Draw
 from video_sr import data, samples
-from video_sr.networks import FACTOR
+from video_sr.challenge import FACTOR
 from video_sr.protocol import degrade
 from video_sr.textures import texture
 

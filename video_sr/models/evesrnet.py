@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.resize import upscale
+from video_sr.challenge import FACTOR
 from video_sr.models.blocks import (
     SLOPE,
     ChannelAttentionBlock,
@@ -25,7 +26,6 @@ from video_sr.models.blocks import (
     conv3x3,
     start_small,
 )
-from video_sr.networks import FACTOR, STAGE_FACTORS, EVESRNetSizes
 
 LEVELS = 3  # of the alignment pyramid; the coarsest is 2^(LEVELS - 1) times smaller
 MULTIPLE = 2 ** (LEVELS - 1)
@@ -189,7 +189,7 @@ def _active(x: Tensor) -> Tensor:
 
 def _tail(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
     """Pixel-shuffle stages to `widths`, then convolutions at HR size, of which the last starts at zero."""
-    factor = STAGE_FACTORS[len(widths)]
+    factor = round(FACTOR ** (1 / len(widths)))
     pairs = list(zip((channels, *widths[:-1]), widths, strict=True))
     direct = widths[-1] == 3
     tail = nn.Sequential(*(UpscaleStage(*pair, factor) for pair in (pairs[:-1] if direct else pairs)))
@@ -209,19 +209,24 @@ class EVESRNet(nn.Module):
     `bicubic(centre) + tail(trunk(fuse(epab(align(front(frames))))))`; everything but the tail works at
     LR size, so memory at full HD is set by the last tail channels. A new network returns the bicubic
     enlargement exactly.
+
+    Args: see `networks.EVESRNetSizes`, which checks them.
     """
 
-    def __init__(self, sizes: EVESRNetSizes):
+    def __init__(
+        self, *, num_frames: int, channels: int, groups: int, front_blocks: int, trunk_blocks: int,
+        trunk_channels: int, squeeze: int, tail_channels: tuple[int, ...],
+    ):  # fmt: skip
         super().__init__()
-        self.num_frames, channels, wide = sizes.num_frames, sizes.channels, sizes.trunk_width
+        self.num_frames = num_frames
         self.enter = conv3x3(3, channels)
-        self.front = nn.Sequential(*(ResidualBlock(channels) for _ in range(sizes.front_blocks)))
-        self.align = PcdAlignment(channels, sizes.groups)
-        self.epab = Epab(self.num_frames, channels)
-        self.fuse = nn.Conv2d(self.num_frames * channels, wide, 1)
-        blocks = (ChannelAttentionBlock(wide, sizes.squeeze) for _ in range(sizes.trunk_blocks))
+        self.front = nn.Sequential(*(ResidualBlock(channels) for _ in range(front_blocks)))
+        self.align = PcdAlignment(channels, groups)
+        self.epab = Epab(num_frames, channels)
+        self.fuse = nn.Conv2d(num_frames * channels, trunk_channels, 1)
+        blocks = (ChannelAttentionBlock(trunk_channels, squeeze) for _ in range(trunk_blocks))
         self.trunk = nn.Sequential(*blocks)
-        self.tail = _tail(wide, sizes.tail_channels)
+        self.tail = _tail(trunk_channels, tail_channels)
         # Convolutions with few channels at HR size take a sixth of the time in this layout on a CPU.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -15,23 +15,22 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from common.data.resize import upscale
+from video_sr.challenge import FACTOR
 from video_sr.models.blocks import ChannelAttention, conv3x3, start_small
-from video_sr.networks import FACTOR, WideActivationSizes
 
 
 class WideActivationBlock(nn.Module):
     """`x + attention(conv3x3(conv1x1(relu(conv1x1(x)))))`, wide at the ReLU only  [Yu18 WDSR-B].
 
-    n channels come and go; the ReLU sees `expansion * n`, the 3x3 convolution reads `int(linear_ratio * n)`.
+    `channels` come and go; the ReLU sees `wide` of them, the 3x3 convolution reads `narrow`.
     """
 
-    def __init__(self, sizes: WideActivationSizes):
+    def __init__(self, channels: int, wide: int, narrow: int, squeeze: int):
         super().__init__()
-        channels, wide, narrow = sizes.channels, sizes.channels * sizes.expansion, sizes.narrow_channels
         self.widen = weight_norm(nn.Conv2d(channels, wide, 1))
         self.narrow = weight_norm(nn.Conv2d(wide, narrow, 1))
         self.spread = weight_norm(conv3x3(narrow, channels))
-        self.attention = ChannelAttention(channels, sizes.squeeze)
+        self.attention = ChannelAttention(channels, squeeze)
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]
@@ -44,16 +43,21 @@ class WideActivation(nn.Module):
 
     Given several frames it reads the centre one alone. A new network returns the bicubic enlargement
     exactly.
+
+    Args: see `networks.WideActivationSizes`, which checks them; `wide` and `narrow` are channels in a block.
     """
 
     num_frames = 1
 
-    def __init__(self, sizes: WideActivationSizes):
+    def __init__(
+        self, *, channels: int, blocks: int, wide: int, narrow: int, squeeze: int, stages: tuple[int, ...]
+    ):
         super().__init__()
-        channels = sizes.channels
         self.enter = weight_norm(conv3x3(3, channels))
-        self.blocks = nn.Sequential(*(WideActivationBlock(sizes) for _ in range(sizes.blocks)))
-        *inner, last = sizes.stages
+        self.blocks = nn.Sequential(
+            *(WideActivationBlock(channels, wide, narrow, squeeze) for _ in range(blocks))
+        )
+        *inner, last = stages
         self.tail = nn.Sequential()
         for factor in inner:
             self.tail.append(weight_norm(conv3x3(channels, channels * factor**2)))

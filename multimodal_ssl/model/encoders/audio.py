@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.audio import SAMPLE_RATE_HZ
-from multimodal_ssl.model import sizes
+from multimodal_ssl.model.networks import Audio, SmallAudio
 from multimodal_ssl.model.units import Units
 
 FLOOR = 1e-6  # power of a mel bin that counts as silence; 16-bit rounding noise lies near it
@@ -33,7 +33,7 @@ class LogMel(nn.Module):
     sound is taken as followed by silence.
     """
 
-    def __init__(self, audio: sizes.Audio):
+    def __init__(self, audio: Audio):
         super().__init__()
         from torchaudio.transforms import MelSpectrogram
 
@@ -80,7 +80,7 @@ class AudioEncoder(nn.Module, ABC):
 
     width: int
 
-    def __init__(self, audio: sizes.Audio):
+    def __init__(self, audio: Audio):
         super().__init__()
         self.log_mel = LogMel(audio)
 
@@ -104,18 +104,18 @@ class AudioEncoder(nn.Module, ABC):
         return Units(vectors, own)
 
 
-class Small(AudioEncoder):
+class SmallEncoder(AudioEncoder):
     """3x3 convolutions of stride 2 with batch norm and ReLU; an 8th of the frames with three of them."""
 
-    def __init__(self, audio: sizes.Audio):
+    def __init__(self, audio: Audio, sizes: SmallAudio):
         super().__init__(audio)
-        ins = (1, *audio.widths)
+        ins = (1, *sizes.widths)
         self.convs = nn.ModuleList(
             nn.Conv2d(channels_in, channels, 3, 2, 1, bias=False)
-            for channels_in, channels in zip(ins, audio.widths, strict=False)
+            for channels_in, channels in zip(ins, sizes.widths, strict=False)
         )
-        self.norms = nn.ModuleList(OwnBatchNorm(channels) for channels in audio.widths)
-        self.width = audio.widths[-1]
+        self.norms = nn.ModuleList(OwnBatchNorm(channels) for channels in sizes.widths)
+        self.width = sizes.widths[-1]
 
     def trunk(self, x: Map, num_frames: Int[Tensor, " batch"]) -> tuple[LastMap, Int[Tensor, " batch"]]:
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -124,7 +124,7 @@ class Small(AudioEncoder):
         return x, num_frames
 
 
-class ResNet18(AudioEncoder):
+class ResNet18Encoder(AudioEncoder):
     """torchvision's ResNet-18 for one channel, without its classifier; a 32nd of the frames  [He16].
 
     Its layers are walked here because its own forward cannot tell padding from sound.
@@ -132,7 +132,7 @@ class ResNet18(AudioEncoder):
 
     width = 512
 
-    def __init__(self, audio: sizes.Audio):
+    def __init__(self, audio: Audio):
         super().__init__(audio)
         from torchvision.models import resnet18
 
@@ -163,11 +163,6 @@ def _residual(block: Any, x: Map, num_frames: Int[Tensor, " batch"]) -> LastMap:
         conv, norm = block.downsample
         x = norm(conv(x), own)
     return F.relu(y + x)
-
-
-def build(audio: sizes.Audio) -> AudioEncoder:
-    """The encoder that settings ask for, with fresh weights."""
-    return {"small": Small, "resnet18": ResNet18}[audio.net](audio)
 
 
 def _first(counts: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch place"]:

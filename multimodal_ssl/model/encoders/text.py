@@ -6,18 +6,21 @@ weights: 400,000 words do not belong into every checkpoint, and a search may use
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multimodal_ssl.model import sizes
+from multimodal_ssl.model.networks import BagOfWords, Phrases
 from multimodal_ssl.model.units import Units
 
 Ids = Int[Tensor, "item word"]  # 0 = padding
 
 
-class WordVectors(nn.Module):
+class Embedding(nn.Module):
     """Rows of a matrix, frozen, or trained from nothing, in which case only the shape of `vectors` is read.
 
     Row 0, of padding, gets no gradient and is zero where it is trained.
@@ -43,7 +46,30 @@ class WordVectors(nn.Module):
         return F.embedding(ids, self.weight, padding_idx=0)
 
 
-class Phrases(nn.Module):
+class TextEncoder(nn.Module, ABC):
+    """Ids of words to units, and which words each unit is made of.
+
+    Attributes:
+        width: channels of a unit.
+        fewest_words: of a text that has a unit.
+    """
+
+    width: int
+    fewest_words: int = 1
+
+    @abstractmethod
+    def spans(self, num_words: int) -> list[tuple[int, int]]:
+        """(first word, word after the last) of every unit, where the longest text has `num_words` words."""
+
+    @abstractmethod
+    def forward(self, ids: Ids) -> Units: ...
+
+    def phrases(self, words: Sequence[str]) -> list[str]:
+        """The words of each unit of a text, in the order of units."""
+        return [" ".join(words[start:stop]) for start, stop in self.spans(len(words))]
+
+
+class PhraseEncoder(TextEncoder):
     """Words -> linear -> ReLU, then a convolution and ReLU for each number of words in a phrase.
 
     A window that touches padding is no unit. Units come window size by window size, from left to right, see `spans`.
@@ -54,15 +80,15 @@ class Phrases(nn.Module):
         vectors: of words, row 0 for padding.
     """
 
-    def __init__(self, text: sizes.Text, vectors: Float[Tensor, "row channel"]):
+    def __init__(self, text: Phrases, vectors: Float[Tensor, "row channel"]):
         super().__init__()
         self.width, self.phrase_words = text.width, text.phrase_words
-        self.words = WordVectors(vectors, text.vectors == "trained")
+        self.fewest_words = min(text.phrase_words)
+        self.words = Embedding(vectors, text.vectors.trained)
         self.hidden = nn.Linear(self.words.channels, text.hidden)
         self.convs = nn.ModuleList(nn.Conv1d(text.hidden, text.width, size) for size in text.phrase_words)
 
     def spans(self, num_words: int) -> list[tuple[int, int]]:
-        """(first word, word after the last) of every unit, where the longest text has `num_words` words."""
         return [(at, at + size) for size in self.phrase_words for at in range(num_words - size + 1)]
 
     def forward(self, ids: Ids) -> Units:
@@ -76,14 +102,13 @@ class Phrases(nn.Module):
         return Units(torch.cat(vectors, 1), torch.cat(own, 1))
 
     def _without_empty_columns(self, ids: Ids) -> Int[Tensor, "item used_word"]:
-        shortest = min(self.phrase_words)
-        if ids.shape[1] < shortest:
-            raise ValueError(f"texts must be padded to {shortest} words or more, got {ids.shape[1]}")
+        if ids.shape[1] < self.fewest_words:
+            raise ValueError(f"texts must be padded to {self.fewest_words} words or more, got {ids.shape[1]}")
         used = (ids != 0).any(0).nonzero()
-        return ids[:, : max(shortest, int(used[-1]) + 1 if len(used) else 0)]
+        return ids[:, : max(self.fewest_words, int(used[-1]) + 1 if len(used) else 0)]
 
 
-class Words(nn.Module):
+class BagOfWordsEncoder(TextEncoder):
     """`max over words of relu(W v + b)`, one unit a sentence  [Miech20 MIL-NCE, Alayrac20 MMV].
 
     With the linear head behind it, this is MIL-NCE's text net. Its code lets padding take part in the maximum, as
@@ -94,11 +119,14 @@ class Words(nn.Module):
         vectors: of words, row 0 for padding.
     """
 
-    def __init__(self, text: sizes.Text, vectors: Float[Tensor, "row channel"]):
+    def __init__(self, text: BagOfWords, vectors: Float[Tensor, "row channel"]):
         super().__init__()
-        self.width, self.padding_takes_part = text.hidden, text.padding_takes_part
-        self.words = WordVectors(vectors, text.vectors == "trained")
-        self.hidden = nn.Linear(self.words.channels, text.hidden)
+        self.width, self.padding_takes_part = text.width, text.padding_takes_part
+        self.words = Embedding(vectors, text.vectors.trained)
+        self.hidden = nn.Linear(self.words.channels, text.width)
+
+    def spans(self, num_words: int) -> list[tuple[int, int]]:
+        return [(0, num_words)]
 
     def forward(self, ids: Ids) -> Units:
         x = F.relu(self.hidden(self.words(ids)))
@@ -106,8 +134,3 @@ class Words(nn.Module):
         if not self.padding_takes_part:
             x = x * own[..., None]  # after a ReLU, zeros never win
         return Units(x.max(1, keepdim=True).values, own.any(1, keepdim=True))
-
-
-def build(text: sizes.Text, vectors: Float[Tensor, "row channel"]) -> Phrases | Words:
-    """The encoder that settings ask for, with fresh weights but for the words'."""
-    return Phrases(text, vectors) if text.units == "phrases" else Words(text, vectors)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from multimodal_ssl.model import sizes
+from multimodal_ssl.model.networks import SmallVideo
 from multimodal_ssl.model.units import Units
 
 Grid = tuple[int, int, int]  # places in time, height and width
@@ -56,8 +56,9 @@ class VideoEncoder(nn.Module, ABC):
         """
         time, _, height, width = video.shape[1:]
         if min(self.grid(time, height, width)) < 1:
+            name = type(self).__name__.removesuffix("Encoder")
             raise ValueError(
-                f"{type(self).__name__} leaves no place of {time} frames of {height}x{width} pixels; "
+                f"{name} leaves no place of {time} frames of {height}x{width} pixels; "
                 "give it more or larger frames"
             )
         x = video.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
@@ -66,19 +67,15 @@ class VideoEncoder(nn.Module, ABC):
         return Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))
 
 
-class Small(VideoEncoder):
+class SmallEncoder(VideoEncoder):
     """1x5x5/2, 1x3x3/2, 3x1x1, 1x3x3/2, 3x1x1, 1x3x3, each with batch norm and ReLU: space and time in turn.
 
     An 8th of the height and width; time as `time_strides` say.
-
-    Args:
-        widths: channels after the first, the second and all further spatial layers.
-        time_strides: of the two 3x1x1 layers.
     """
 
-    def __init__(self, widths: tuple[int, ...], time_strides: tuple[int, ...]):
-        first, second, third = widths
-        early, late = time_strides
+    def __init__(self, sizes: SmallVideo):
+        first, second, third = sizes.widths
+        early, late = sizes.time_strides
         super().__init__(
             nn.Sequential(
                 _layer(3, first, (1, 5, 5), (1, 2, 2)),
@@ -90,7 +87,7 @@ class Small(VideoEncoder):
             ),
             width=third,
         )
-        self.time_strides = time_strides
+        self.time_strides = sizes.time_strides
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         for stride in self.time_strides:
@@ -98,7 +95,7 @@ class Small(VideoEncoder):
         return time, _halved(height, 3), _halved(width, 3)
 
 
-class S3D(VideoEncoder):
+class S3DEncoder(VideoEncoder):
     """Separable 3-D Inception up to its last map, 1024 channels  [Xie18 S3D], as torchvision has it.
 
     16 frames of 224x224 make 2x7x7 places. Without the gates of S3D-G, which MIL-NCE and MMV used. torchvision's
@@ -117,7 +114,7 @@ class S3D(VideoEncoder):
         return _halved(time, 2) // 2, _halved(height, 4) // 2, _halved(width, 4) // 2
 
 
-class R2Plus1D(VideoEncoder):
+class R2Plus1DEncoder(VideoEncoder):
     """R(2+1)D-18 up to its last map, 512 channels  [Tran18], as torchvision has it.
 
     16 frames of 112x112 make 2x7x7 places.
@@ -131,13 +128,6 @@ class R2Plus1D(VideoEncoder):
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         return _halved(time, 3), _halved(height, 4), _halved(width, 4)
-
-
-def build(video: sizes.Video) -> VideoEncoder:
-    """The encoder that settings ask for, with fresh weights."""
-    if video.net == "small":
-        return Small(video.widths, video.time_strides)
-    return {"s3d": S3D, "r2plus1d": R2Plus1D}[video.net]()
 
 
 def _layer(channels_in: int, channels: int, kernel: Grid, stride: Grid) -> nn.Sequential:

@@ -18,7 +18,7 @@ from torch import Tensor
 from speech_adapters.checkpoints.model_files import StoredModel, shapes
 from speech_adapters.data.text import BLANK, BOUNDARY
 from speech_adapters.model.architecture import Architecture
-from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.objective import QuantiserSizes
 
 Rules = tuple[tuple[str, str], ...]  # patterns at the start of our names, and what they are in theirs
 # Symbols of dictionaries that no recogniser is taught to write; they stand last in ours.
@@ -28,6 +28,50 @@ MASK_VECTOR = "mask_vector"  # the one tensor that a checkpoint may lack: fine-t
 
 class ConversionError(ValueError):
     """A checkpoint that cannot become what was asked for; the message says why and the way out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderNames:
+    """What a family calls the modules of an encoder; `{n}` stands for the number of a convolution or a layer."""
+
+    conv: str
+    conv_norm: str
+    feature_norm: str
+    projection: str
+    mask_vector: str
+    positional: str
+    layer: str
+    attention: (
+        str  # this and what follows, inside a layer; its four projections have one name in all families
+    )
+    attention_norm: str
+    expand: str
+    contract: str
+    feed_forward_norm: str
+    norm: str
+
+    def rules(self) -> Rules:
+        """By patterns of our names."""
+        ours_layer, layer = r"layers\.(\d+)\.", f"{self.layer}."
+        inside = {
+            rf"attention\.{ours}": f"{self.attention}.{theirs}_proj"
+            for ours, theirs in (("query", "q"), ("key", "k"), ("value", "v"), ("output", "out"))
+        }
+        inside |= {"attention_norm": self.attention_norm, "expand": self.expand, "contract": self.contract}
+        inside |= {"feed_forward_norm": self.feed_forward_norm}
+        rules = {
+            r"extractor\.layers\.(\d+)\.conv\.": f"{self.conv}.",
+            r"extractor\.layers\.(\d+)\.norm\.": f"{self.conv_norm}.",
+            r"feature_norm\.": f"{self.feature_norm}.",
+            r"projection\.": f"{self.projection}.",
+            r"mask_vector": self.mask_vector,
+            r"positional\.gain": f"{self.positional}.weight_g",
+            r"positional\.direction": f"{self.positional}.weight_v",
+            r"positional\.bias": f"{self.positional}.bias",
+            **{rf"{ours_layer}{ours}\.": f"{layer}{theirs}." for ours, theirs in inside.items()},
+            r"norm\.": f"{self.norm}.",
+        }
+        return tuple((ours, theirs.replace("{n}", r"\g<1>")) for ours, theirs in rules.items())
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from torch import Tensor
 from common.files import write_atomically
 from speech_adapters.checkpoints.interop import (
     ConversionError,
+    EncoderNames,
     Names,
     ReadCheckpoint,
     Rules,
@@ -35,7 +36,7 @@ from speech_adapters.checkpoints.interop.pickles import allowed as allowed
 from speech_adapters.checkpoints.interop.pickles import plain
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "fairseq"
 BLANK_NAME, FIXED = "<s>", ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with these
@@ -60,27 +61,23 @@ REST: Rules = (
 def names(architecture: Architecture) -> Names:
     """Our names to fairseq's, which count modules: a group norm is place 2, a layer norm stands between transposes."""
     norm = "2" if architecture.conv_norm == "group" else "2.1"
-    layer = r"layers\.(\d+)\."
+    encoder = EncoderNames(
+        conv="feature_extractor.conv_layers.{n}.0",
+        conv_norm=f"feature_extractor.conv_layers.{{n}}.{norm}",
+        feature_norm="layer_norm",
+        projection="post_extract_proj",
+        mask_vector="mask_emb",
+        positional="encoder.pos_conv.0",
+        layer="encoder.layers.{n}",
+        attention="self_attn",
+        attention_norm="self_attn_layer_norm",
+        expand="fc1",
+        contract="fc2",
+        feed_forward_norm="final_layer_norm",
+        norm="encoder.layer_norm",
+    )
     return Names(
-        encoder=(
-            (r"extractor\.layers\.(\d+)\.conv\.", r"feature_extractor.conv_layers.\1.0."),
-            (r"extractor\.layers\.(\d+)\.norm\.", rf"feature_extractor.conv_layers.\g<1>.{norm}."),
-            (r"feature_norm\.", "layer_norm."),
-            (r"projection\.", "post_extract_proj."),
-            (r"mask_vector", "mask_emb"),
-            (r"positional\.gain", "encoder.pos_conv.0.weight_g"),
-            (r"positional\.direction", "encoder.pos_conv.0.weight_v"),
-            (r"positional\.bias", "encoder.pos_conv.0.bias"),
-            (rf"{layer}attention\.query\.", r"encoder.layers.\1.self_attn.q_proj."),
-            (rf"{layer}attention\.key\.", r"encoder.layers.\1.self_attn.k_proj."),
-            (rf"{layer}attention\.value\.", r"encoder.layers.\1.self_attn.v_proj."),
-            (rf"{layer}attention\.output\.", r"encoder.layers.\1.self_attn.out_proj."),
-            (rf"{layer}attention_norm\.", r"encoder.layers.\1.self_attn_layer_norm."),
-            (rf"{layer}expand\.", r"encoder.layers.\1.fc1."),
-            (rf"{layer}contract\.", r"encoder.layers.\1.fc2."),
-            (rf"{layer}feed_forward_norm\.", r"encoder.layers.\1.final_layer_norm."),
-            (r"norm\.", "encoder.layer_norm."),
-        ),
+        encoder=encoder.rules(),
         rest=REST,
         prefix={"encoder": "", "pretraining": "", "recogniser": "w2v_encoder.w2v_model."},
     )

@@ -16,6 +16,7 @@ from common.checkpoint import read_foreign
 from common.files import write_atomically
 from speech_adapters.checkpoints.interop import (
     ConversionError,
+    EncoderNames,
     Names,
     ReadCheckpoint,
     Symbols,
@@ -28,7 +29,7 @@ from speech_adapters.checkpoints.interop import (
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.data.text import BOUNDARY
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "huggingface"
 ONLY = {
@@ -41,27 +42,23 @@ CLASSES = {
     "recogniser": "Wav2Vec2ForCTC",
 }
 PAD = "<pad>"  # their name of CTC's blank
-LAYER = r"layers\.(\d+)\."
+ENCODER = EncoderNames(
+    conv="feature_extractor.conv_layers.{n}.conv",
+    conv_norm="feature_extractor.conv_layers.{n}.layer_norm",
+    feature_norm="feature_projection.layer_norm",
+    projection="feature_projection.projection",
+    mask_vector="masked_spec_embed",
+    positional="encoder.pos_conv_embed.conv",
+    layer="encoder.layers.{n}",
+    attention="attention",
+    attention_norm="layer_norm",
+    expand="feed_forward.intermediate_dense",
+    contract="feed_forward.output_dense",
+    feed_forward_norm="final_layer_norm",
+    norm="encoder.layer_norm",
+)
 NAMES = Names(
-    encoder=(
-        (r"extractor\.layers\.(\d+)\.conv\.", r"feature_extractor.conv_layers.\1.conv."),
-        (r"extractor\.layers\.(\d+)\.norm\.", r"feature_extractor.conv_layers.\1.layer_norm."),
-        (r"feature_norm\.", "feature_projection.layer_norm."),
-        (r"projection\.", "feature_projection.projection."),
-        (r"mask_vector", "masked_spec_embed"),
-        (r"positional\.gain", "encoder.pos_conv_embed.conv.weight_g"),
-        (r"positional\.direction", "encoder.pos_conv_embed.conv.weight_v"),
-        (r"positional\.bias", "encoder.pos_conv_embed.conv.bias"),
-        (rf"{LAYER}attention\.query\.", r"encoder.layers.\1.attention.q_proj."),
-        (rf"{LAYER}attention\.key\.", r"encoder.layers.\1.attention.k_proj."),
-        (rf"{LAYER}attention\.value\.", r"encoder.layers.\1.attention.v_proj."),
-        (rf"{LAYER}attention\.output\.", r"encoder.layers.\1.attention.out_proj."),
-        (rf"{LAYER}attention_norm\.", r"encoder.layers.\1.layer_norm."),
-        (rf"{LAYER}expand\.", r"encoder.layers.\1.feed_forward.intermediate_dense."),
-        (rf"{LAYER}contract\.", r"encoder.layers.\1.feed_forward.output_dense."),
-        (rf"{LAYER}feed_forward_norm\.", r"encoder.layers.\1.final_layer_norm."),
-        (r"norm\.", "encoder.layer_norm."),
-    ),
+    encoder=ENCODER.rules(),
     rest=(
         (r"head\.", "lm_head."),
         (r"quantiser\.logits\.", "quantizer.weight_proj."),

@@ -7,6 +7,7 @@ normalisation of the input) follows torchaudio's own factories, or is told.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -16,34 +17,25 @@ from speech_adapters.checkpoints.interop import (
     Names,
     ReadCheckpoint,
     common_name,
+    huggingface,
     rename_in,
     with_symbols,
 )
-from speech_adapters.checkpoints.interop.huggingface import LAYER
 from speech_adapters.model.architecture import BASE_CONV, Architecture
 
 FAMILY = "torchaudio"
 HEADS_OF_WIDTH = {768: 12, 1024: 16, 1280: 16, 1920: 16}
+ENCODER = replace(
+    huggingface.ENCODER,
+    feature_norm="encoder.feature_projection.layer_norm",
+    projection="encoder.feature_projection.projection",
+    mask_vector="mask_embedding",  # never there
+    positional="encoder.transformer.pos_conv_embed.conv",
+    layer="encoder.transformer.layers.{n}",
+    norm="encoder.transformer.layer_norm",
+)
 NAMES = Names(
-    encoder=(
-        (r"extractor\.layers\.(\d+)\.conv\.", r"feature_extractor.conv_layers.\1.conv."),
-        (r"extractor\.layers\.(\d+)\.norm\.", r"feature_extractor.conv_layers.\1.layer_norm."),
-        (r"feature_norm\.", "encoder.feature_projection.layer_norm."),
-        (r"projection\.", "encoder.feature_projection.projection."),
-        (r"mask_vector", "mask_embedding"),  # never there
-        (r"positional\.gain", "encoder.transformer.pos_conv_embed.conv.weight_g"),
-        (r"positional\.direction", "encoder.transformer.pos_conv_embed.conv.weight_v"),
-        (r"positional\.bias", "encoder.transformer.pos_conv_embed.conv.bias"),
-        (rf"{LAYER}attention\.query\.", r"encoder.transformer.layers.\1.attention.q_proj."),
-        (rf"{LAYER}attention\.key\.", r"encoder.transformer.layers.\1.attention.k_proj."),
-        (rf"{LAYER}attention\.value\.", r"encoder.transformer.layers.\1.attention.v_proj."),
-        (rf"{LAYER}attention\.output\.", r"encoder.transformer.layers.\1.attention.out_proj."),
-        (rf"{LAYER}attention_norm\.", r"encoder.transformer.layers.\1.layer_norm."),
-        (rf"{LAYER}expand\.", r"encoder.transformer.layers.\1.feed_forward.intermediate_dense."),
-        (rf"{LAYER}contract\.", r"encoder.transformer.layers.\1.feed_forward.output_dense."),
-        (rf"{LAYER}feed_forward_norm\.", r"encoder.transformer.layers.\1.final_layer_norm."),
-        (r"norm\.", "encoder.transformer.layer_norm."),
-    ),
+    encoder=ENCODER.rules(),
     rest=((r"head\.", "aux."),),
     prefix={"encoder": "", "recogniser": ""},
 )

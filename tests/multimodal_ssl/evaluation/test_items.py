@@ -13,18 +13,19 @@ from common.sample import Sample
 from multimodal_ssl.claims import auroc
 from multimodal_ssl.composed import clips, plan
 from multimodal_ssl.composed.batches import encode
+from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.evaluation.attention import attention
+from multimodal_ssl.evaluation.encoding import as_long, clip_units
 from multimodal_ssl.evaluation.items import (
-    _lasting,
-    _units,
-    attention,
     pair_items,
     probe_items,
     retrieval_items,
     size_item,
 )
+from multimodal_ssl.measures import RETRIEVED, names
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
-from multimodal_ssl.report.evidence import TESTED, chance_at
+from multimodal_ssl.report.evidence import chance_at
 
 SMOKE = SCALES["smoke"].recipes
 COMPOSED = clips.compose(SMOKE["FINE_0"].composition)
@@ -43,7 +44,7 @@ class Knowing(nn.Module):
                 clip = COMPOSED._clip(split, place)
                 shown = [plan.caption(cast, one) for one in scene.shown]
                 true = [scene.caption] if scene.still or not shown else shown
-                seen.append((_lasting(np.array(clip.frames), NUM_FRAMES).tobytes(), true))
+                seen.append((as_long(np.array(clip.frames), NUM_FRAMES).tobytes(), true))
         self.true = dict(seen)
         self.captions = sorted({caption for captions in self.true.values() for caption in captions})
         self.ids = {tuple(encode(COMPOSED, [one])[0].tolist()): i for i, one in enumerate(self.captions)}
@@ -84,7 +85,7 @@ def small():
 def test_a_matcher_that_knows_the_answers_is_first_in_every_part():
     items = list(retrieval_items(Knowing(), COMPOSED, "test"))
     assert {item.scores["rank"] for item in items} == {item.scores["rank/pooled"] for item in items} == {1}
-    assert {item.part for item in items} == set(TESTED)
+    assert {item.part for item in items} == set(names(RETRIEVED))
 
 
 def test_a_blind_matcher_is_behind_every_wrong_clip():
@@ -110,7 +111,9 @@ def test_arms_are_scored_on_the_same_items_and_groups():
         model, recipe = SMOKE[name].model().eval(), SMOKE[name]
         items = [
             *retrieval_items(model, COMPOSED, "test"),
-            *pair_items(model, COMPOSED, COMPOSED.wrong(0, 0.25), recipe.scored_pairs),
+            *pair_items(
+                model, COMPOSED, COMPOSED.given_captions(0, WrongCaptions(rate=0.25)), recipe.scored_pairs
+            ),
         ]
         assert len({item.id for item in items}) == len(items)
         return [(item.id, item.group, item.part) for item in items]
@@ -125,7 +128,7 @@ def test_a_still_is_shown_as_long_as_a_clip(small):
         replace(clip, frames=np.repeat(np.array(clip.frames), 8, 0), boxes=np.repeat(clip.boxes, 8, 0))
         for clip in stills
     ]
-    units, wanted = (_units(small, clips, 8) for clips in (stills, lasting))
+    units, wanted = (clip_units(small, clips, 8) for clips in (stills, lasting))
     assert torch.equal(units.vectors, wanted.vectors)
 
 
@@ -133,7 +136,7 @@ def test_a_still_is_shown_as_long_as_a_clip(small):
 
 
 def test_wrong_pairs_are_named_and_scored_with_the_caption_they_were_trained_with():
-    knowing, wrong = Knowing(("train",)), COMPOSED.wrong(0, 0.5)
+    knowing, wrong = Knowing(("train",)), COMPOSED.given_captions(0, WrongCaptions(rate=0.5))
     items = list(pair_items(knowing, COMPOSED, wrong, 48))
     assert len(items) == 48
     assert [item.scores["score"] == 0.0 for item in items] == [bool(item.scores["wrong"]) for item in items]
@@ -142,7 +145,11 @@ def test_wrong_pairs_are_named_and_scored_with_the_caption_they_were_trained_wit
 
 
 def test_pairs_beyond_the_training_clips_are_not_asked_for():
-    items = list(pair_items(Knowing(("train",)), COMPOSED, COMPOSED.wrong(0, 0.25), 10_000))
+    items = list(
+        pair_items(
+            Knowing(("train",)), COMPOSED, COMPOSED.given_captions(0, WrongCaptions(rate=0.25)), 10_000
+        )
+    )
     assert len(items) == COMPOSED.num_train
 
 
@@ -189,7 +196,7 @@ def test_every_phrase_looks_somewhere_and_sums_to_one(small):
 
 def test_a_network_without_places_has_nothing_to_show():
     recipe = SMOKE["FINE_0"]
-    pooled = replace(recipe.network, heads=replace(recipe.network.heads, pool_video=True))
+    pooled = replace(recipe.network, pool_video=True)
     model = replace(recipe, network=pooled).model().eval()
     assert attention(model, COMPOSED, COMPOSED.gallery("test", "clean/0")[0]) == []
 

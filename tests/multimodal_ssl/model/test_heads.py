@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from multimodal_ssl.model import heads
-from multimodal_ssl.model.sizes import Heads
+from multimodal_ssl.model.networks import FineAndCoarse, SharedSpace
 from multimodal_ssl.model.units import Units
 
 WIDTHS = {"video": 10, "text": 7, "audio": 9}
-SHARED = Heads(text_width=5)
-FAC = Heads(graph="fac", text_width=5, audio_width=6)
+SHARED = SharedSpace(width=5)
+FAC = FineAndCoarse(text_width=5, audio_width=6)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +28,7 @@ def units(items=4, number=3, **own):
 
 def trained(settings):
     """Heads whose norms have gains, biases and running statistics of their own."""
-    made = heads.build(settings, WIDTHS)
+    made = settings.build(WIDTHS)
     for name, tensor in [*made.named_parameters(), *made.named_buffers()]:
         if "norm" in name and tensor.is_floating_point():
             torch.nn.init.uniform_(tensor, 0.5, 1.5)
@@ -68,9 +67,7 @@ def test_fac_is_mmvs_graph(training):
 
 def test_fac_has_mmvs_weights():
     """Sizes of MMV's public configuration over S3D, ResNet-50 and its text net."""
-    fac = heads.build(
-        Heads(graph="fac", text_width=256, audio_width=512), {"video": 1024, "text": 2048, "audio": 2048}
-    )
+    fac = FineAndCoarse(text_width=256, audio_width=512).build({"video": 1024, "text": 2048, "audio": 2048})
     norms = 2 * (512 + 512 + 256)
     to_audio, to_text = 1024 * 512 + 512 + 512 * 512, 512 * 256
     assert sum(w.numel() for w in fac.parameters()) == (
@@ -78,7 +75,7 @@ def test_fac_has_mmvs_weights():
     )
 
 
-@pytest.mark.parametrize("settings", [SHARED, FAC], ids=lambda each: each.graph)
+@pytest.mark.parametrize("settings", [SHARED, FAC], ids=lambda each: type(each).__name__)
 @pytest.mark.parametrize("training", [True, False])
 def test_padding_and_missing_modalities_change_no_unit(settings, training):
     made = trained(settings).train(training)
@@ -94,14 +91,14 @@ def test_padding_and_missing_modalities_change_no_unit(settings, training):
         torch.testing.assert_close(ours.vectors, first[name].vectors[[0, 2, 3]], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("settings", [SHARED, FAC], ids=lambda each: each.graph)
+@pytest.mark.parametrize("settings", [SHARED, FAC], ids=lambda each: type(each).__name__)
 def test_every_own_unit_has_unit_length(settings):
-    for each in heads.build(settings, WIDTHS)(units(text=[3, 1, 0, 2])).values():
+    for each in settings.build(WIDTHS)(units(text=[3, 1, 0, 2])).values():
         torch.testing.assert_close(each.vectors.norm(dim=2), each.own.float())
 
 
 def test_raw_vectors_are_the_same_before_their_length_is_taken():
-    unit, raw = (trained(Heads(text_width=5, unit_norm=norm)) for norm in (True, False))
+    unit, raw = (trained(SharedSpace(width=5, unit_norm=norm)) for norm in (True, False))
     raw.load_state_dict(unit.state_dict())
     given = units()
     for name, each in raw(given).items():
@@ -111,12 +108,12 @@ def test_raw_vectors_are_the_same_before_their_length_is_taken():
 
 def test_text_alone_needs_no_other_modality():
     for settings in (SHARED, FAC):
-        assert heads.build(settings, WIDTHS).eval()({"text": units()["text"]}).keys() == {"text"}
+        assert settings.build(WIDTHS).eval()({"text": units()["text"]}).keys() == {"text"}
 
 
 def test_text_learns_nothing_from_sound_in_training():
     """In MMV audio passes the head to text at test only, so that its statistics stay video's."""
-    fac, given = heads.build(FAC, WIDTHS), units()
+    fac, given = FAC.build(WIDTHS), units()
     fac(given)
     with_sound = fac.coarse_norm.running_mean.clone()
     torch.nn.init.zeros_(fac.coarse_norm.running_mean)
@@ -127,6 +124,6 @@ def test_text_learns_nothing_from_sound_in_training():
 
 def test_half_precision_ends_in_float32():
     with torch.autocast("cpu", torch.bfloat16):
-        out = heads.build(FAC, WIDTHS)(units())
+        out = FAC.build(WIDTHS)(units())
     assert {each.vectors.dtype for each in out.values()} == {torch.float32}
     assert (out["video"].vectors.norm(dim=2) - 1).abs().max() < 1e-6

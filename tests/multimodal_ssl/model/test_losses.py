@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from some_units import WIDTH, some_units
+from some_units import SIMILARITIES, WIDTH, some_units
 from torch.nn import functional as F
 
 from multimodal_ssl.model import similarity
@@ -20,7 +20,6 @@ from multimodal_ssl.model.losses import (
     pair_weights,
     symmetric_nce,
 )
-from multimodal_ssl.model.similarity import SIMILARITIES
 from multimodal_ssl.model.units import Units
 
 LAW = settings(max_examples=50, deadline=None)
@@ -118,14 +117,12 @@ def test_mil_nce_cannot_fall_below_log_2():
     assert symmetric_nce(100 * torch.eye(4), 1.0).item() == pytest.approx(0)
 
 
-@pytest.mark.parametrize("name", SIMILARITIES)
-def test_a_fine_loss_of_one_unit_each_is_the_coarse_loss(name):
+@pytest.mark.parametrize("chosen", SIMILARITIES, ids=repr)
+def test_a_fine_loss_of_one_unit_each_is_the_coarse_loss(chosen):
     torch.manual_seed(0)
     a, b = (Units.one(F.normalize(torch.randn(9, WIDTH), dim=1)) for _ in range(2))
     coarse = symmetric_nce(similarity.mean_pooled(a, b), 0.5)
-    assert symmetric_nce(SIMILARITIES[name](WIDTH, 0.1)(a, b), 0.5).item() == pytest.approx(
-        coarse.item(), abs=1e-6
-    )
+    assert symmetric_nce(chosen.build(WIDTH)(a, b), 0.5).item() == pytest.approx(coarse.item(), abs=1e-6)
 
 
 def test_a_loss_needs_pairs():

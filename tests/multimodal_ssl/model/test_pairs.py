@@ -4,19 +4,20 @@ import numpy as np
 import pair_ranks
 import pytest
 import torch
-from some_units import WIDTH, some_units, watched
+from some_units import SIMILARITIES, WIDTH, some_units, watched
 from torch import nn
 
 from multimodal_ssl.model.losses import symmetric_nce
 from multimodal_ssl.model.pairs import gather, score_pairs
-from multimodal_ssl.model.similarity import SIMILARITIES, ParametricAttention, log_mean_exp
+from multimodal_ssl.model.similarities import LogMeanExp, Mean, SoftAttention
+from multimodal_ssl.model.similarity import LearnedAttention, log_mean_exp
 from multimodal_ssl.model.units import Units
 
 
-def learned(name, chunk):
+def learned(chosen, chunk):
     """Scores, and the gradients of a loss of them."""
     torch.manual_seed(0)
-    similarity = SIMILARITIES[name](WIDTH, 0.1)
+    similarity = chosen.build(WIDTH)
     weights = list(similarity.double().parameters()) if isinstance(similarity, nn.Module) else []
     a, b = watched(some_units(0, 7, 5)), watched(some_units(1, 7, 4, missing=(2,)))
     scores = score_pairs(a, b, similarity, chunk)
@@ -24,10 +25,10 @@ def learned(name, chunk):
     return [scores, *torch.autograd.grad(loss, [a.vectors, b.vectors, *weights])]
 
 
-@pytest.mark.parametrize("name", SIMILARITIES)
+@pytest.mark.parametrize("chosen", SIMILARITIES, ids=repr)
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
-def test_chunks_give_the_values_and_gradients_of_the_whole(name, chunk):
-    torch.testing.assert_close(learned(name, chunk), learned(name, None), atol=1e-12, rtol=1e-9)
+def test_chunks_give_the_values_and_gradients_of_the_whole(chosen, chunk):
+    torch.testing.assert_close(learned(chosen, chunk), learned(chosen, None), atol=1e-12, rtol=1e-9)
 
 
 def test_chunks_match_in_single_precision_at_the_size_of_s3d():
@@ -36,7 +37,7 @@ def test_chunks_match_in_single_precision_at_the_size_of_s3d():
     for chunk in (None, 5):
         a, b = (some_units(seed, 12, places) for seed, places in ((0, 98), (1, 20)))
         a, b = (watched(Units(units.vectors.float(), units.own)) for units in (a, b))
-        scores = score_pairs(a, b, SIMILARITIES["log-mean-exp"](WIDTH, 0.05), chunk)
+        scores = score_pairs(a, b, LogMeanExp(0.05).build(WIDTH), chunk)
         found.append([scores, *torch.autograd.grad(symmetric_nce(scores, 0.05), [a.vectors, b.vectors])])
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
 
@@ -65,14 +66,14 @@ def test_chunks_are_made_again_in_the_precision_of_the_first_time():
     for chunk in (None, 2):
         a, b = (watched(Units(u.vectors.float(), u.own)) for u in (some_units(0, 6, 5), some_units(1, 6, 4)))
         with torch.autocast("cpu", torch.bfloat16):
-            scores = score_pairs(a, b, SIMILARITIES["soft-attention"](WIDTH, 0.1), chunk)
+            scores = score_pairs(a, b, SoftAttention().build(WIDTH), chunk)
         scores.float().square().sum().backward()
         grads.append(a.vectors.grad)
     assert (grads[0] - grads[1]).abs().max() < 1e-6  # in float32 the second would differ by 1e-3
 
 
 def test_weights_that_change_before_the_backward_pass_are_noticed():
-    similarity = ParametricAttention(WIDTH).double()
+    similarity = LearnedAttention(WIDTH).double()
     scores = score_pairs(some_units(0, 4, 3), some_units(1, 4, 3), similarity, chunk=2)
     with torch.no_grad():
         similarity.asks_a.weight += 1
@@ -81,7 +82,7 @@ def test_weights_that_change_before_the_backward_pass_are_noticed():
 
 
 def test_frozen_weights_stay_without_gradient():
-    similarity = ParametricAttention(WIDTH).double()
+    similarity = LearnedAttention(WIDTH).double()
     similarity.asks_a.weight.requires_grad_(False)
     score_pairs(watched(some_units(0, 4, 3)), some_units(1, 4, 3), similarity, chunk=2).sum().backward()
     assert similarity.asks_a.weight.grad is None
@@ -91,7 +92,7 @@ def test_frozen_weights_stay_without_gradient():
 def test_a_chunk_of_nothing_is_refused():
     units = some_units(0, 2, 2)
     with pytest.raises(ValueError, match="at least 1 row, or None for all at once, got 0"):
-        score_pairs(units, units, SIMILARITIES["mean"](WIDTH, 0.1), chunk=0)
+        score_pairs(units, units, Mean().build(WIDTH), chunk=0)
 
 
 # ---- ranks

@@ -1,26 +1,28 @@
 """Laws of every similarity, and each one's own values."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from some_units import WIDTH, some_units, watched
+from some_units import SIMILARITIES, WIDTH, some_units, watched
 from torch.nn import functional as F
 
 from multimodal_ssl.model import similarity
-from multimodal_ssl.model.similarity import SIMILARITIES, AttentionPooled, ParametricAttention
+from multimodal_ssl.model.similarities import LogSumExp, ParametricAttention, Soft
+from multimodal_ssl.model.similarity import AttentionPooled, LearnedAttention
 from multimodal_ssl.model.units import Units
 
 LAW = settings(max_examples=15, deadline=None)
-EVERY = pytest.mark.parametrize("name", SIMILARITIES)
+EVERY = pytest.mark.parametrize("chosen", SIMILARITIES, ids=repr)
 SEEDS, SIZES = st.integers(0, 10_000), st.integers(1, 5)
 
 
-def made(name, width=WIDTH, g=0.1):
+def made(chosen, width=WIDTH, **changes):
     torch.manual_seed(0)
-    found = SIMILARITIES[name](width, g)
+    found = replace(chosen, **changes).build(width)
     if isinstance(found, torch.nn.Module):
         found.double()
         for weight in found.parameters():  # an untrained query is 0 and would hide what it does
@@ -40,10 +42,10 @@ def of_products(products):
 
 
 @EVERY
-def test_one_unit_each_is_the_cosine(name):
+def test_one_unit_each_is_the_cosine(chosen):
     """A position and a phrase: fine and coarse are the same number."""
     a, b = (F.normalize(torch.randn(7, WIDTH), dim=1) for _ in range(2))
-    found = made(name)
+    found = made(chosen)
     found = found.float() if isinstance(found, torch.nn.Module) else found
     scores = found(Units.one(a), Units.one(b))
     torch.testing.assert_close(scores, a @ b.T, atol=1e-6, rtol=0)
@@ -52,9 +54,9 @@ def test_one_unit_each_is_the_cosine(name):
 @EVERY
 @LAW
 @given(SEEDS, SIZES, SIZES, SIZES)
-def test_scores_lie_within_one(name, seed, items, places_a, places_b):
-    scores = made(name)(some_units(seed, items, places_a), some_units(seed + 1, 2, places_b))
-    highest = 1 + 0.1 * math.log(places_a * places_b) if name == "log-sum-exp" else 1
+def test_scores_lie_within_one(chosen, seed, items, places_a, places_b):
+    scores = made(chosen)(some_units(seed, items, places_a), some_units(seed + 1, 2, places_b))
+    highest = 1 + 0.1 * math.log(places_a * places_b) if isinstance(chosen, LogSumExp) else 1
     assert scores.shape == (items, 2)
     assert scores.min() >= -1 - 1e-9
     assert scores.max() <= highest + 1e-9
@@ -63,23 +65,23 @@ def test_scores_lie_within_one(name, seed, items, places_a, places_b):
 @EVERY
 @LAW
 @given(SEEDS, SIZES, SIZES)
-def test_the_order_of_units_changes_nothing(name, seed, places_a, places_b):
+def test_the_order_of_units_changes_nothing(chosen, seed, places_a, places_b):
     a, b = some_units(seed, 3, places_a), some_units(seed + 1, 3, places_b)
     shuffled = []
     for units in (a, b):
         order = torch.randperm(units.own.shape[1])
         shuffled.append(Units(units.vectors[:, order], units.own[:, order]))
-    torch.testing.assert_close(made(name)(*shuffled), made(name)(a, b), atol=1e-12, rtol=0)
+    torch.testing.assert_close(made(chosen)(*shuffled), made(chosen)(a, b), atol=1e-12, rtol=0)
 
 
 @EVERY
 @LAW
 @given(SEEDS, SIZES, SIZES)
-def test_padding_changes_no_score_and_no_gradient(name, seed, places_a, places_b):
+def test_padding_changes_no_score_and_no_gradient(chosen, seed, places_a, places_b):
     a, b = watched(some_units(seed, 3, places_a)), watched(some_units(seed + 1, 3, places_b))
     padding = 9 * torch.randn(3, 2, WIDTH, dtype=torch.float64)
     more = [watched(Units(torch.cat([u.vectors.detach(), padding], 1), F.pad(u.own, (0, 2)))) for u in (a, b)]
-    scores, padded = made(name)(a, b), made(name)(*more)
+    scores, padded = made(chosen)(a, b), made(chosen)(*more)
     torch.testing.assert_close(padded, scores, atol=1e-12, rtol=0)
     for each in (scores, padded):
         (each * torch.arange(9.0).reshape(3, 3)).sum().backward()
@@ -91,24 +93,25 @@ def test_padding_changes_no_score_and_no_gradient(name, seed, places_a, places_b
 
 
 @EVERY
-def test_a_missing_side_scores_nothing_and_learns_nothing(name):
+def test_a_missing_side_scores_nothing_and_learns_nothing(chosen):
     a, b = watched(some_units(0, 3, 4, missing=(1,))), watched(some_units(1, 3, 2, missing=(2,)))
-    whole = made(name)(some_units(0, 3, 4), some_units(1, 3, 2))
-    scores = made(name, g=3.0)(a, b)  # above 1 the lowest number times g overflows
+    whole = made(chosen)(some_units(0, 3, 4), some_units(1, 3, 2))
+    sharpness = {"g": 3.0} if isinstance(chosen, Soft) else {}
+    scores = made(chosen, **sharpness)(a, b)  # above 1 the lowest number times g overflows
     scores.sum().backward()
     assert not scores[1].any()
     assert not scores[:, 2].any()
     assert not a.vectors.grad[1].any()
     assert not b.vectors.grad[2].any()
     assert a.vectors.grad.isfinite().all()
-    torch.testing.assert_close(made(name)(a, b)[::2, :2], whole[::2, :2])
+    torch.testing.assert_close(made(chosen)(a, b)[::2, :2], whole[::2, :2])
 
 
 @EVERY
-def test_a_score_knows_its_own_pair_alone(name):
+def test_a_score_knows_its_own_pair_alone(chosen):
     """Or retrieval from an index would differ from the batch it was trained in."""
     a, b = some_units(0, 4, 5), some_units(1, 3, 2)
-    torch.testing.assert_close(made(name)(a[2:3], b[1:2])[0, 0], made(name)(a, b)[2, 1])
+    torch.testing.assert_close(made(chosen)(a[2:3], b[1:2])[0, 0], made(chosen)(a, b)[2, 1])
 
 
 # ---- each one's own
@@ -185,7 +188,7 @@ def test_learned_queries_start_as_the_mean_and_can_leave_it():
 
 
 def test_parametric_attention_is_its_formula():
-    attention = made("parametric-attention")
+    attention = made(ParametricAttention())
     a, b = some_units(0, 2, 4), some_units(1, 2, 3)
     asks_a, answers_a, asks_b, answers_b = (weight.detach() for weight in attention.parameters())
     for i in range(2):
@@ -203,7 +206,7 @@ def test_parametric_attention_is_its_formula():
 
 
 def test_parametric_attention_can_learn():
-    attention = ParametricAttention(WIDTH).double()
+    attention = LearnedAttention(WIDTH).double()
     attention(some_units(0, 3, 4), some_units(1, 3, 4)).diagonal().sum().backward()
     assert all(weight.grad.norm() > 0 for weight in attention.parameters())
 

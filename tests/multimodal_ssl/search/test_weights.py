@@ -10,6 +10,9 @@ import torch
 
 from common import checkpoint
 from common.data.packages import FetchError
+from multimodal_ssl.model import vocabulary
+from multimodal_ssl.model.networks import SharedSpace
+from multimodal_ssl.model.similarities import LogMeanExp
 from multimodal_ssl.model.vocabulary import Vocabulary
 from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search import weights
@@ -38,7 +41,7 @@ def test_a_runs_weights_come_back_ready_for_use(run):
     torch.testing.assert_close(matcher.state_dict(), checkpoint.load(run).tensors, rtol=0, atol=0)
     assert not matcher.training
     assert not any(weight.requires_grad for weight in matcher.parameters())
-    assert (trained.similarity, trained.composition) == (FINE.similarity, FINE.composition)
+    assert trained.recipe.settings() == FINE.settings()
 
 
 def test_units_are_those_of_the_recipes_model(run):
@@ -63,7 +66,10 @@ def test_the_hash_is_of_weights_and_settings_and_not_of_the_name(tmp_path, run):
     ours = weights.load(str(run)).sha256
     assert weights.load(str(odd_videos.weights(tmp_path, "copy"))).sha256 == ours
     assert weights.load(str(odd_videos.weights(tmp_path, "other", seed=1))).sha256 != ours
-    assert replace(weights.load(str(run)), g=0.2).sha256 != ours
+    trained = weights.load(str(run))
+    sharper = replace(trained.recipe, similarity=LogMeanExp(0.2))
+    assert replace(trained, recipe=sharper).sha256 != ours
+    assert replace(trained, recipe=replace(trained.recipe, peak_lr=1.0)).sha256 == ours
 
 
 def test_published_weights_bring_their_words(run):
@@ -77,13 +83,13 @@ def test_published_weights_bring_their_words(run):
 
 
 def test_made_up_clips_have_made_up_words(run):
-    vocabulary, notice = weights.load(str(run)).vocabulary()
-    assert "cross" in vocabulary
+    known, notice = weights.load(str(run)).vocabulary()
+    assert "cross" in known
     assert not notice
 
 
 def test_all_of_glove_can_be_asked(run, monkeypatch):
-    monkeypatch.setattr(weights, "glove", lambda: OWN)
+    monkeypatch.setattr(vocabulary, "glove", lambda: OWN)
     assert of_glove(run).vocabulary() == (OWN, "")
 
 
@@ -92,14 +98,14 @@ def no_network():
 
 
 def test_without_a_network_the_captions_own_words_serve_and_that_is_said(run, monkeypatch):
-    monkeypatch.setattr(weights, "glove", no_network)
-    vocabulary, notice = replace(of_glove(run), words=OWN).vocabulary()
-    assert vocabulary is OWN
+    monkeypatch.setattr(vocabulary, "glove", no_network)
+    known, notice = replace(of_glove(run), words=OWN).vocabulary()
+    assert known is OWN
     assert notice == "only the 2 words of its captions can be asked, since pip:words could not be fetched"
 
 
 def test_without_any_words_both_reasons_are_given(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "glove", no_network)
+    monkeypatch.setattr(vocabulary, "glove", no_network)
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
     with pytest.raises(
         ValueError, match=r"could not be fetched, and its captions are not here: .*not prepared"
@@ -132,9 +138,7 @@ def of_another_version(path):
 
 
 def of_another_network(path):
-    settings = replace(
-        FINE, network=replace(FINE.network, heads=replace(FINE.network.heads, text_width=9))
-    ).settings()
+    settings = replace(FINE, network=replace(FINE.network, heads=SharedSpace(width=9))).settings()
     checkpoint.save(path, FINE.model().state_dict(), {"settings": settings})
 
 
@@ -144,8 +148,8 @@ def of_another_network(path):
         (missing, "cannot be read"),
         (altered, "checksum does not match"),
         (of_a_run_under_way, "names no settings"),
-        (of_another_paper, r"no model of this paper \('network'\)"),
-        (of_another_version, "made by another version, .*'colour'"),
+        (of_another_paper, r"no model of this paper \(unknown setting 'width'"),
+        (of_another_version, "made by another version, .*composition.colour"),
         (of_another_network, "does not fit the network"),
     ],
 )

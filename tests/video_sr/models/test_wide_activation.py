@@ -85,7 +85,7 @@ def test_one_batch_can_be_overfitted():
 
 
 def test_block_is_wide_at_the_relu_and_narrow_at_the_3x3():
-    block = WideActivationBlock(WideActivationSizes())
+    block = WideActivationBlock(64, wide=384, narrow=51, squeeze=16)
     assert block.widen.out_channels == 384
     assert block.narrow.out_channels == block.spread.in_channels == 51
 

@@ -6,11 +6,11 @@ import torchaudio.functional as reference
 from torch import nn
 from torchvision.models import resnet18
 
-from multimodal_ssl.model import sizes
-from multimodal_ssl.model.encoders import audio
 from multimodal_ssl.model.encoders.audio import FLOOR, LogMel
+from multimodal_ssl.model.networks import Audio, ResNet18, SmallAudio
 
-SETTINGS = {net: sizes.Audio(net=net, widths=(4, 6, 8), mels=20) for net in sizes.AUDIO_NETS}
+SMALL, RESNET = (Audio(net=net, mels=20) for net in (SmallAudio(widths=(4, 6, 8)), ResNet18()))
+EVERY = pytest.mark.parametrize("settings", [SMALL, RESNET], ids=["small", "resnet18"])
 LENGTHS = torch.tensor([9000, 0, 30_000, 700, 16_001])
 
 
@@ -26,7 +26,7 @@ def sounds(longest=30_000):
 
 def test_log_mel_is_torchaudios_relative_to_silence():
     wave = torch.rand(2, 8000) - 0.5
-    ours, num_frames = LogMel(sizes.Audio())(wave, torch.tensor([8000, 8000]))
+    ours, num_frames = LogMel(Audio())(wave, torch.tensor([8000, 8000]))
     power = reference.spectrogram(
         wave, pad=0, window=torch.hann_window(683), n_fft=1024, hop_length=341, win_length=683, power=2,
         normalized=False, center=False,
@@ -39,7 +39,7 @@ def test_log_mel_is_torchaudios_relative_to_silence():
 
 def test_silence_is_zero_and_a_tone_lies_where_its_pitch_is():
     silence, tone = torch.zeros(16_000), torch.sin(2 * torch.pi * 1000 * torch.arange(16_000) / 16_000)
-    mels, _ = LogMel(sizes.Audio())(torch.stack([silence, tone]), torch.tensor([16_000, 16_000]))
+    mels, _ = LogMel(Audio())(torch.stack([silence, tone]), torch.tensor([16_000, 16_000]))
     assert not mels[0].any()
     mel = 2595 * torch.tensor(1 + 1000 / 700).log10()  # HTK
     highest = 2595 * torch.tensor(1 + 8000 / 700).log10()
@@ -52,13 +52,13 @@ def test_silence_is_zero_and_a_tone_lies_where_its_pitch_is():
     ("num_samples", "frames"), [(0, 0), (1, 1), (1024, 1), (1364, 1), (1365, 2), (16_000, 44)]
 )
 def test_frames_are_counted_by_windows_that_fit(num_samples, frames):
-    _, counted = LogMel(sizes.Audio())(torch.rand(1, 16_000), torch.tensor([num_samples]))
+    _, counted = LogMel(Audio())(torch.rand(1, 16_000), torch.tensor([num_samples]))
     assert counted.tolist() == [frames]
 
 
-@pytest.mark.parametrize("net", sizes.AUDIO_NETS)
-def test_a_sound_gives_the_same_units_alone_and_in_a_padded_batch(net):
-    encoder, waves = audio.build(SETTINGS[net]).double(), sounds().double()
+@EVERY
+def test_a_sound_gives_the_same_units_alone_and_in_a_padded_batch(settings):
+    encoder, waves = settings.build().double(), sounds().double()
     with torch.no_grad():
         encoder.train()(waves, LENGTHS)  # statistics that are not 0 and 1
         together = encoder.eval()(waves, LENGTHS)
@@ -69,15 +69,15 @@ def test_a_sound_gives_the_same_units_alone_and_in_a_padded_batch(net):
             )
 
 
-@pytest.mark.parametrize("net", sizes.AUDIO_NETS)
-def test_padding_and_missing_sounds_change_nothing_in_training(net):
+@EVERY
+def test_padding_and_missing_sounds_change_nothing_in_training(settings):
     """Values, running statistics and gradients, which batch norms tie together."""
     wave, there = sounds().double(), LENGTHS > 0
     longer = torch.cat([wave, torch.full((len(wave), 9000), 0.9).double()], 1)
     results = []
     for given, lengths in ((wave[there], LENGTHS[there]), (longer, LENGTHS)):
         torch.manual_seed(1)
-        encoder = audio.build(SETTINGS[net]).double()
+        encoder = settings.build().double()
         units = encoder(given, lengths)
         own = units.vectors[units.own]
         own.square().sum().backward()
@@ -86,9 +86,9 @@ def test_padding_and_missing_sounds_change_nothing_in_training(net):
         assert (short - long).double().norm() <= 1e-9 * (1 + long.double().norm())
 
 
-@pytest.mark.parametrize("net", sizes.AUDIO_NETS)
-def test_clips_without_sound_are_missing(net):
-    encoder = audio.build(SETTINGS[net])
+@EVERY
+def test_clips_without_sound_are_missing(settings):
+    encoder = settings.build()
     assert encoder(sounds(), LENGTHS).missing.tolist() == [False, True, False, False, False]
     nothing = encoder(sounds(), torch.zeros_like(LENGTHS))
     assert nothing.missing.all()
@@ -96,7 +96,7 @@ def test_clips_without_sound_are_missing(net):
 
 
 def test_resnet_is_torchvisions_before_its_pooling():
-    ours, theirs = audio.build(SETTINGS["resnet18"]), resnet18(weights=None)
+    ours, theirs = RESNET.build(), resnet18(weights=None)
     theirs.conv1, theirs.fc = nn.Conv2d(1, 64, 7, 2, 3, bias=False), nn.Identity()
     ours.net.load_state_dict({k: v for k, v in theirs.state_dict().items() if k[:2] != "fc"})
     wave, lengths = torch.rand(3, 20_000) - 0.5, torch.full((3,), 20_000)
@@ -107,7 +107,7 @@ def test_resnet_is_torchvisions_before_its_pooling():
 
 
 def test_a_unit_hears_its_own_time():
-    encoder = audio.build(SETTINGS["small"]).eval()
+    encoder = SMALL.build().eval()
     quiet = torch.zeros(1, 32_000)
     click = quiet.clone()
     click[0, 20_000:21_000] = torch.rand(1000) - 0.5

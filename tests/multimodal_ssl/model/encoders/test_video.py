@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torchvision.models.video import r2plus1d_18, s3d
 
-from multimodal_ssl.model import sizes
-from multimodal_ssl.model.encoders import video
-from multimodal_ssl.model.encoders.video import S3D, R2Plus1D, Small
+from multimodal_ssl.model import networks
+from multimodal_ssl.model.encoders.video import R2Plus1DEncoder, S3DEncoder, SmallEncoder
+from multimodal_ssl.model.networks import SmallVideo
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _seed():
 
 
 def small(time_strides=(2, 2)):
-    return Small((4, 6, 8), time_strides)
+    return SmallEncoder(SmallVideo(widths=(4, 6, 8), time_strides=time_strides))
 
 
 def with_own_statistics(net):
@@ -36,7 +36,10 @@ def pooled(encoder, clips):
 def test_mean_over_s3d_units_is_torchvisions_pooled_feature():
     theirs = with_own_statistics(s3d(weights=None))
     theirs.classifier = nn.Identity()
-    ours, clips = S3D(), torch.rand(1, 16, 3, 224, 224)  # the smallest that torchvision's pooling takes
+    ours, clips = (
+        S3DEncoder(),
+        torch.rand(1, 16, 3, 224, 224),
+    )  # the smallest that torchvision's pooling takes
     ours.trunk.load_state_dict(theirs.features.state_dict())
     with torch.no_grad():
         expected = theirs(clips.transpose(1, 2))
@@ -47,7 +50,7 @@ def test_mean_over_s3d_units_is_torchvisions_pooled_feature():
 def test_mean_over_r2plus1d_units_is_torchvisions_pooled_feature():
     theirs = with_own_statistics(r2plus1d_18(weights=None))
     theirs.fc = nn.Identity()
-    ours, clips = R2Plus1D(), torch.rand(2, 5, 3, 33, 40)
+    ours, clips = R2Plus1DEncoder(), torch.rand(2, 5, 3, 33, 40)
     stages = [theirs.stem, theirs.layer1, theirs.layer2, theirs.layer3, theirs.layer4]
     ours.trunk.load_state_dict(nn.Sequential(*stages).state_dict())
     with torch.no_grad():
@@ -74,7 +77,7 @@ def test_small_network_is_the_plain_stack_of_its_six_layers():
 @pytest.mark.parametrize("size", [(5, 33, 52), (8, 64, 64), (9, 65, 47)])
 @pytest.mark.parametrize(
     "make",
-    [small, lambda: small((1, 1)), lambda: small((2, 1)), lambda: small((3, 2)), S3D, R2Plus1D],
+    [small, lambda: small((1, 1)), lambda: small((2, 1)), lambda: small((3, 2)), S3DEncoder, R2Plus1DEncoder],
     ids=["2+2", "1+1", "2+1", "3+2", "s3d", "r2plus1d"],
 )
 def test_grid_counts_the_units_of_any_size(make, size):
@@ -89,10 +92,10 @@ def test_grid_counts_the_units_of_any_size(make, size):
 
 
 def test_grids_are_those_of_the_fact_sheets_sizes():
-    assert S3D().grid(16, 224, 224) == (2, 7, 7)
-    assert S3D().grid(32, 224, 224) == (4, 7, 7)
-    assert R2Plus1D().grid(16, 112, 112) == (2, 7, 7)
-    assert video.build(sizes.MINI.video).grid(4, 64, 64) == (1, 8, 8)
+    assert S3DEncoder().grid(16, 224, 224) == (2, 7, 7)
+    assert S3DEncoder().grid(32, 224, 224) == (4, 7, 7)
+    assert R2Plus1DEncoder().grid(16, 112, 112) == (2, 7, 7)
+    assert networks.MINI.video.build().grid(4, 64, 64) == (1, 8, 8)
 
 
 def test_units_come_row_by_row_frame_by_frame():
@@ -119,14 +122,14 @@ def test_batch_norm_is_over_all_places_of_all_clips():
     conv, norm, _ = encoder.trunk[0]
     x = conv(clips.transpose(1, 2))
     torch.testing.assert_close(norm.running_mean, 0.1 * x.mean((0, 2, 3, 4)))
-    assert all(each.momentum == 0.1 for each in S3D().modules() if isinstance(each, nn.BatchNorm3d))
+    assert all(each.momentum == 0.1 for each in S3DEncoder().modules() if isinstance(each, nn.BatchNorm3d))
 
 
 @pytest.mark.parametrize(
     ("make", "size", "message"),
     [
-        (S3D, (4, 64, 64), "S3D leaves no place of 4 frames of 64x64 pixels"),
-        (S3D, (8, 16, 64), "8 frames of 16x64"),
+        (S3DEncoder, (4, 64, 64), "S3D leaves no place of 4 frames of 64x64 pixels"),
+        (S3DEncoder, (8, 16, 64), "8 frames of 16x64"),
     ],
 )
 def test_clip_too_small_for_one_place_is_refused(make, size, message):
@@ -135,6 +138,9 @@ def test_clip_too_small_for_one_place_is_refused(make, size, message):
         make()(torch.rand(1, time, 3, height, width))
 
 
-@pytest.mark.parametrize(("net", "kind"), [("small", Small), ("s3d", S3D), ("r2plus1d", R2Plus1D)])
-def test_settings_name_the_network(net, kind):
-    assert type(video.build(sizes.Video(net=net))) is kind
+@pytest.mark.parametrize(
+    ("chosen", "kind"),
+    [(SmallVideo(), SmallEncoder), (networks.S3D(), S3DEncoder), (networks.R2Plus1D(), R2Plus1DEncoder)],
+)
+def test_settings_build_their_network(chosen, kind):
+    assert type(chosen.build()) is kind

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from common.report.page import per_group_table
 from common.report.tables import Table
 from common.results import Run
-from multimodal_ssl.claims import FOUND
-from multimodal_ssl.report.evidence import SCORINGS, SIDE_BY_SIDE, at_rate, compared, queries
+from multimodal_ssl.measures import RANK, SCORINGS, SHOWN
+from multimodal_ssl.report.evidence import SIDE_BY_SIDE, at_rate, compared, queries
 from multimodal_ssl.report.pair_figures import pair_figures, probe_figures
-from multimodal_ssl.report.panels import panels as panels
 from multimodal_ssl.report.rank_figures import rank_figures
-from multimodal_ssl.report.styles import STYLES as STYLES  # the report asks this room for them
 from multimodal_ssl.report.tables import costs, retrieval, told_apart
 
 if TYPE_CHECKING:
@@ -38,8 +36,8 @@ def details(runs: Sequence[Run]) -> list[Table]:
     """Retrieval of all other arms, rates and batches; ranks thing by thing, of the pairs that training showed."""
     usual, others = _split(runs)
     made = [retrieval(others, scoring, ", other arms, rates and batches") for scoring in SCORINGS]
-    if scored := [Run(run.result, found) for run in usual if (found := queries(run, FOUND))]:
-        made.append(per_group_table(scored, "rank", "clips"))
+    if scored := [Run(run.result, found) for run in usual if (found := queries(run, SHOWN))]:
+        made.append(per_group_table(scored, RANK.name, "clips"))
     return [table for table in made if table.rows]
 
 

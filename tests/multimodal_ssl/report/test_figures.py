@@ -9,27 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from common.report.page import Section, render
 from common.results import Item, Result, Run
-from multimodal_ssl import figures
-from multimodal_ssl.composed import clips
-from multimodal_ssl.evaluation import pictures
+from multimodal_ssl.arms import ARMS, condition
+from multimodal_ssl.measures import RETRIEVED
 from multimodal_ssl.model.losses import pair_weights
-from multimodal_ssl.recipes import SCALES
-from multimodal_ssl.report.evidence import (
-    ARMS,
-    TESTED,
-    Name,
-    batch_of,
-    chance_at,
-    median_rank,
-    parse,
-    probed,
-    rank_of_arm,
-    weights_of,
-)
+from multimodal_ssl.paper import PAPER
+from multimodal_ssl.recipes import RECIPES
+from multimodal_ssl.report import figures
+from multimodal_ssl.report.evidence import chance_at, median_rank, of_run, probed, weights_of
 
 RESULT = Result(
     paper="fine-grained-ssl", recipe="FINE_0", scale="mini", seed=0, split="test", settings={}, settings_hash="a",
@@ -37,8 +26,7 @@ RESULT = Result(
     lock_sha256="l", manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1,
     finished_at="2026-11-22T00:00:00",
 )  # fmt: skip
-SETTINGS = {"steps": 10, "batch_size": 48, "weight_h": 0.1, "weight_cap": 4.0}
-MINI = [f"{arm}_{rate}" for rate in (0, 25) for arm in ("COARSE", "FINE", "ATTENTION")]
+MINI = list(RECIPES["mini"])
 
 
 def query(number, part="clean", rank=1, pooled=9, clips=20, right=1):
@@ -46,25 +34,28 @@ def query(number, part="clean", rank=1, pooled=9, clips=20, right=1):
     return Item(f"query/{part}/{number}", f"g{number % 2}", part, scores)
 
 
-def run(recipe, seed=0, ranks=(1, 9)):
-    items = [query(i, part, rank) for part in TESTED for i, rank in enumerate(ranks)]
+def run(name, seed=0, ranks=(1, 9)):
+    """A run of a recipe of `mini`, or of `gpu` where `mini` has none of that name."""
+    scale = next(scale for scale in ("mini", "gpu") if name in RECIPES[scale])
+    recipe = replace(RECIPES[scale][name], steps=10)
+    items = [query(i, part.name, rank) for part in RETRIEVED for i, rank in enumerate(ranks)]
     for i, (true, said) in enumerate([("growing", "growing"), ("growing", "shrinking")]):
         texts = {"true": true, "said": said}
         items.append(Item(f"probe motion/{i}", "g", "probe motion", {"right": float(true == said)}, texts))
-    if parse(recipe).rate:
+    if recipe.wrong.rate:
         scored = [(0.5, 0), (0.4, 0), (0.2, 1), (0.45, 1)]
         items += [
             Item(f"pairs/{i}", "f", "pairs", {"score": s, "wrong": w}) for i, (s, w) in enumerate(scored)
         ]
     items.append(Item("size", "size", "size", {"parameters": 1234, "multiply_adds": 5e6, "seconds": 0.1}))
-    settings = SETTINGS | {"weighted": parse(recipe).arm == "ATTENTION"}
-    return Run(replace(RESULT, recipe=recipe, seed=seed, settings=settings), items)
+    result = replace(RESULT, recipe=name, scale=scale, seed=seed, settings=recipe.settings())
+    return Run(result, items)
 
 
 @pytest.fixture
 def runs():
     better = {"COARSE": (6, 9), "FINE": (1, 9), "ATTENTION": (1, 5)}
-    return [run(name, seed, better[parse(name).arm]) for name in MINI for seed in (0, 1, 2)]
+    return [run(name, seed, better[name.partition("_")[0]]) for name in MINI for seed in (0, 1, 2)]
 
 
 def title(figure):
@@ -76,25 +67,38 @@ def rows(table, column):
     return [row[place] for row in table.rows]
 
 
-# ---- names and counts
+# ---- what a run is
 
 
-def test_names_say_arm_rate_kind_and_batch():
-    assert parse("FINE_25") == Name("FINE", 25)
-    assert parse("ATTENTION_POOL_50_NEAR") == Name("ATTENTION_POOL", 50, near=True)
-    assert parse("COARSE_BATCH512") == Name("COARSE", 25, batch=512)
-    assert parse("FINE_0-set-1234") == Name("FINE_0-set-1234")
-    assert [parse(name).usual for name in ("FINE_0", "FINE_0_NEAR", "FINE_BATCH64", "elsewhere")] == [
-        True, False, False, False,
-    ]  # fmt: skip
+def test_settings_say_arm_rate_kind_and_batch():
+    usual, near, batch = (of_run(run(name)) for name in ("MAX_MEAN_25", "FINE_50_NEAR", "COARSE_BATCH512"))
+    assert usual.words == "fine, best partners (FILIP), 25 % wrong"
+    assert near.words == "fine, 50 % wrong (neighbours')"
+    assert batch.words == "coarse, 25 % wrong, batch 512"
+    assert [is_of.usual for is_of in (usual, near, batch)] == [True, False, False]
 
 
-@pytest.mark.parametrize("scale", list(SCALES))
-def test_every_recipe_has_an_arm_with_words_and_a_colour(scale):
-    for name in SCALES[scale].recipes:
-        assert parse(name).arm in ARMS
-        assert figures.STYLES[name].colour == figures.STYLES[f"{parse(name).arm}_0"].colour
-    assert sorted(SCALES["mini"].recipes, key=rank_of_arm)[0] == "COARSE_0"
+@pytest.mark.parametrize(("scale", "name"), [(scale, name) for scale in RECIPES for name in RECIPES[scale]])
+def test_a_recipes_name_says_what_its_settings_are(scale, name):
+    is_of = condition(RECIPES[scale][name], scale)
+    ending = "_NEAR" if is_of.near else ""
+    told = f"BATCH{is_of.other_batch}" if is_of.other_batch else f"{is_of.rate_percent}{ending}"
+    assert name == f"{is_of.arm.name}_{told}"
+
+
+def test_a_way_of_matching_that_is_no_arm_is_refused():
+    with pytest.raises(ValueError, match="no arm matches by MaxMean"):
+        condition(replace(RECIPES["gpu"]["MAX_MEAN_0"], coarse_share=0.3), "gpu")
+
+
+def test_an_arm_keeps_its_colour_and_comes_first_at_its_lowest_rate():
+    styles = PAPER.report.styles
+    for scale, of_scale in RECIPES.items():
+        for name, recipe in of_scale.items():
+            assert styles[name].colour == styles[f"{condition(recipe, scale).arm.name}_0"].colour
+    assert len({styles[f"{arm.name}_0"] for arm in ARMS}) == len(ARMS)
+    ordered = sorted(RECIPES["gpu"], key=lambda name: condition(RECIPES["gpu"][name], "gpu").order)
+    assert ordered[:4] == ["COARSE_0", "COARSE_25", "COARSE_BATCH32", "COARSE_BATCH64"]
 
 
 def test_chance_is_that_of_drawing_without_putting_back():
@@ -110,10 +114,6 @@ def test_weights_drawn_are_those_of_the_loss(h, cap):
     scores = np.random.default_rng(0).normal(0.3, 0.1, 64)
     wanted = pair_weights(torch.from_numpy(scores), h, cap)
     assert weights_of(scores.tolist(), h, cap) == pytest.approx(wanted.tolist(), rel=1e-6, abs=1e-9)
-
-
-def test_a_batch_is_that_of_the_name_or_of_the_settings():
-    assert [batch_of(run(name)) for name in ("FINE_25", "FINE_BATCH64")] == [48, 64]
 
 
 def test_what_a_probe_said_is_read_back_and_missing_ranks_are_nan():
@@ -171,7 +171,7 @@ def test_batches_have_a_figure_where_there_are_several(runs):
 
 
 @pytest.mark.parametrize(
-    "present", ["FINE_0", "ATTENTION_25", "MAX_MEAN_0", "COARSE_BATCH64", "NEW_50_NEAR", "else"]
+    "present", ["FINE_0", "ATTENTION_25", "MAX_MEAN_0", "COARSE_BATCH64", "FINE_50_NEAR"]
 )
 def test_missing_arms_leave_a_report_of_the_others(present):
     chosen = [run(present)]
@@ -185,17 +185,15 @@ def test_missing_arms_leave_a_report_of_the_others(present):
 
 
 def test_runs_without_queries_pairs_or_probes_show_what_they_have():
-    bare = Run(
-        RESULT, [Item("size", "size", "size", {"parameters": 1, "multiply_adds": 1.0, "seconds": 1.0})]
-    )
+    items = [Item("size", "size", "size", {"parameters": 1, "multiply_adds": 1.0, "seconds": 1.0})]
+    bare = replace(run("FINE_0"), items=items)
     assert list(figures.figures([bare])) == []
     (costs,) = figures.tables([bare])
-    assert rows(costs, "samples seen")[0].text == "–"
+    assert rows(costs, "samples seen")[0].text == "480"
 
 
-def test_nothing_run_shows_nothing(tmp_path):
+def test_nothing_run_shows_nothing():
     assert list(figures.figures([])) == figures.tables([]) == figures.details([]) == []
-    assert list(figures.panels(tmp_path)) == []
 
 
 # ---- tables
@@ -229,74 +227,8 @@ def test_other_arms_rates_and_batches_are_details(runs):
     assert {cell.text for cell in rows(by_thing, "group")} == {"g0", "g1"}
 
 
-# ---- panels
-
-
-@pytest.fixture
-def kept(tmp_path):
-    """Pictures that scoring runs of two arms keep, at smoke."""
-    recipes = SCALES["smoke"].recipes
-    composed = clips.compose(recipes["FINE_0"].composition)
-    for name in ("FINE_0", "COARSE_0"):
-        folder = tmp_path / name / "seed0" / "pictures-test"
-        folder.mkdir(parents=True)
-        torch.manual_seed(0)
-        pictures.save(recipes[name].model().eval(), composed, "test", folder)
-    return tmp_path
-
-
-def test_every_clip_stands_beside_what_each_arm_looks_at(kept):
-    *ones, strips = figures.panels(kept)
-    assert len(ones) == pictures.NUM_CLIPS
-    for panel in ones:
-        first, coarse, fine = panel.pictures
-        assert first.caption == "the clip; the box is the truth"
-        assert coarse.caption.startswith("coarse, 0 % wrong: ")
-        assert fine.caption.startswith("fine, 0 % wrong: ")
-        assert fine.data_uri.startswith("data:image/png")
-    assert [picture.data_uri[:15] for picture in strips.pictures] == ["data:image/jpeg"] * 2
-
-
-def test_animations_play_all_frames_and_are_small(kept):
-    paths = list(kept.rglob("*.look.png"))
-    assert len(paths) == 2 * pictures.NUM_CLIPS
-    for path in paths:
-        with Image.open(path) as picture:
-            assert (picture.is_animated, picture.n_frames) == (True, 4)
-        assert path.stat().st_size < 200_000
-
-
-def test_every_arm_shows_the_same_clips(kept):
-    names = [{path.name for path in (kept / arm).rglob("*.png")} for arm in ("FINE_0", "COARSE_0")]
-    assert names[0] == names[1]
-
-
-def test_a_look_inside_the_box_is_counted_by_area():
-    look = np.zeros((1, 2, 2))
-    look[0, 0] = 0.5  # the upper half
-    box = np.array([[0, 0, 4, 2]] * 2, np.int16)  # of 8 pixels: the upper half of the left quarter
-    assert pictures.share_inside(look, box, 8) == pytest.approx((0.25, 0.125))
-
-
-def test_light_falls_where_it_is_looked_and_time_is_followed():
-    frames = np.full((4, 8, 8, 3), 200, np.uint8)
-    look = np.zeros((2, 2, 2))
-    look[0, 0, 0] = look[1, 1, 1] = 1.0
-    lit = pictures.spotlit(frames, look)
-    assert lit[0, 0, 0, 0] == lit[3, 7, 7, 0] == 200
-    assert lit[0, 7, 7, 0] == lit[3, 0, 0, 0] == round(200 * pictures.DARKEST)
-
-
-def test_a_phrase_belongs_to_a_text_by_whole_words():
-    looks = {
-        name: np.full((1, 1, 1), value) for name, value in (("ox", 1.0), ("fox moving", 2.0), ("moving", 4.0))
-    }
-    assert pictures.mean_look(looks, "a fox moving left") == pytest.approx(3.0)
-    assert pictures.mean_look(looks, "a dog") is None
-
-
 def test_figures_need_no_torch():
-    code = "import sys, multimodal_ssl.figures; print({'torch', 'matplotlib'} & sys.modules.keys())"
+    code = "import sys, multimodal_ssl.report.figures; print({'torch', 'matplotlib'} & sys.modules.keys())"
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert told.strip() == "set()"
 
