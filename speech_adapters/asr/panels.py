@@ -13,12 +13,13 @@ from common.report.page import Panel, Sound
 from common.report.tables import Cell, Table
 from common.results import Item, Run
 from speech_adapters.asr.evidence import is_recogniser, language_words, own_utterances, variant
-from speech_adapters.asr.sounds import FOLDER, file_stem
+from speech_adapters.asr.kept_sounds import file_stem
 
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
 MOST_UTTERANCES = 12  # a language in the table of hypotheses
 LEGEND = "Each recipe's first seed. [reference→hypothesis] marks an error, – stands for no word."
 COLUMNS = ("recipe", "greedy", "with n-gram")
+FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 
 
 # ---- hypotheses

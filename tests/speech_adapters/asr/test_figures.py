@@ -249,7 +249,7 @@ def test_an_utterance_nobody_transcribed_is_not_shown(tmp_path, make_sounds):
 def make_sounds():
     import numpy as np
 
-    from speech_adapters.asr.sounds import save_audio
+    from speech_adapters.asr.kept_sounds import save_audio
 
     def make(folder, ids, recipes):
         for recipe in recipes:

@@ -4,7 +4,7 @@ import wave
 
 import numpy as np
 
-from speech_adapters.asr.sounds import save_audio
+from speech_adapters.asr.kept_sounds import save_audio
 
 
 def test_a_saved_utterance_is_the_waveform_bit_for_bit(tmp_path):

@@ -1,4 +1,4 @@
-"""Test utterances that a scoring run keeps as WAV files, for the report to play."""
+"""Sounds of test utterances that a scoring run keeps beside its scores, so that people can listen to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy import ndarray
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 MOST_S = 16.0  # kept of an utterance
-FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 
 
 def save_audio(folder: Path, item_id: str, waveform: Int16[ndarray, " sample"]) -> Path:
@@ -29,4 +28,5 @@ def save_audio(folder: Path, item_id: str, waveform: Int16[ndarray, " sample"]) 
 
 
 def file_stem(item_id: str) -> str:
+    """Name of an item's file without its ending."""
     return item_id.replace("/", "--")
