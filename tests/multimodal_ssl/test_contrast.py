@@ -14,7 +14,7 @@ from common.errors import Interrupted
 from common.recipe import Shard
 from multimodal_ssl.composed import clips
 from multimodal_ssl.composed.batches import encode
-from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.contrast import Contrast, PairWeights
 from multimodal_ssl.recipes import SCALES
 
