@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multimodal_ssl.model.networks import FineAndCoarse, SharedSpace
 from multimodal_ssl.model.units import Units
 
 
@@ -46,11 +45,11 @@ class SharedProjections(Projections):
         widths: channels of each modality's units.
     """
 
-    def __init__(self, heads: SharedSpace, widths: dict[str, int]):
+    def __init__(self, widths: dict[str, int], *, width: int, unit_norm: bool):
         super().__init__()
-        self.unit_norm = heads.unit_norm
+        self.unit_norm = unit_norm
         self.linears = nn.ModuleDict(
-            {modality: nn.Linear(width, heads.width) for modality, width in widths.items()}
+            {modality: nn.Linear(channels, width) for modality, channels in widths.items()}
         )
 
     def forward(self, units: dict[str, Units]) -> dict[str, Units]:
@@ -79,10 +78,10 @@ class FineAndCoarseProjections(Projections):
         widths: channels of each modality's units.
     """
 
-    def __init__(self, heads: FineAndCoarse, widths: dict[str, int]):
+    def __init__(self, widths: dict[str, int], *, audio_width: int, text_width: int, unit_norm: bool):
         super().__init__()
-        self.unit_norm = heads.unit_norm
-        fine, coarse = heads.audio_width, heads.text_width
+        self.unit_norm = unit_norm
+        fine, coarse = audio_width, text_width
         self.video_in = nn.Linear(widths["video"], fine)
         self.video_in_norm = UnitBatchNorm(fine)
         self.video_out = nn.Linear(fine, fine, bias=False)

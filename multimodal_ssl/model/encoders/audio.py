@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.audio import SAMPLE_RATE_HZ
-from multimodal_ssl.model.networks import Audio, SmallAudio
 from multimodal_ssl.model.units import Units
 
 FLOOR = 1e-6  # power of a mel bin that counts as silence; 16-bit rounding noise lies near it
@@ -33,17 +32,15 @@ class LogMel(nn.Module):
     sound is taken as followed by silence.
     """
 
-    def __init__(self, audio: Audio):
+    def __init__(self, *, window_s: float, hop_s: float, mels: int):
         super().__init__()
         from torchaudio.transforms import MelSpectrogram
 
-        window = round(audio.window_s * SAMPLE_RATE_HZ)
-        self.hop = round(audio.hop_s * SAMPLE_RATE_HZ)
+        window = round(window_s * SAMPLE_RATE_HZ)
+        self.hop = round(hop_s * SAMPLE_RATE_HZ)
         self.span = 1 << (window - 1).bit_length()
         # Centred frames would mirror what lies beyond the end, which is another sound's padding.
-        self.mel = MelSpectrogram(
-            SAMPLE_RATE_HZ, self.span, window, self.hop, n_mels=audio.mels, center=False
-        )
+        self.mel = MelSpectrogram(SAMPLE_RATE_HZ, self.span, window, self.hop, n_mels=mels, center=False)
 
     def forward(
         self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"]
@@ -80,9 +77,9 @@ class AudioEncoder(nn.Module, ABC):
 
     width: int
 
-    def __init__(self, audio: Audio):
+    def __init__(self, log_mel: LogMel):
         super().__init__()
-        self.log_mel = LogMel(audio)
+        self.log_mel = log_mel
 
     @abstractmethod
     def trunk(self, x: Map, num_frames: Int[Tensor, " batch"]) -> tuple[LastMap, Int[Tensor, " batch"]]:
@@ -107,15 +104,15 @@ class AudioEncoder(nn.Module, ABC):
 class SmallAudioEncoder(AudioEncoder):
     """3x3 convolutions of stride 2 with batch norm and ReLU; an 8th of the frames with three of them."""
 
-    def __init__(self, audio: Audio, sizes: SmallAudio):
-        super().__init__(audio)
-        ins = (1, *sizes.widths)
+    def __init__(self, log_mel: LogMel, widths: tuple[int, ...]):
+        super().__init__(log_mel)
+        ins = (1, *widths)
         self.convs = nn.ModuleList(
             nn.Conv2d(channels_in, channels, 3, 2, 1, bias=False)
-            for channels_in, channels in zip(ins, sizes.widths, strict=False)
+            for channels_in, channels in zip(ins, widths, strict=False)
         )
-        self.norms = nn.ModuleList(MaskedBatchNorm(channels) for channels in sizes.widths)
-        self.width = sizes.widths[-1]
+        self.norms = nn.ModuleList(MaskedBatchNorm(channels) for channels in widths)
+        self.width = widths[-1]
 
     def trunk(self, x: Map, num_frames: Int[Tensor, " batch"]) -> tuple[LastMap, Int[Tensor, " batch"]]:
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -132,8 +129,8 @@ class ResNet18Encoder(AudioEncoder):
 
     width = 512
 
-    def __init__(self, audio: Audio):
-        super().__init__(audio)
+    def __init__(self, log_mel: LogMel):
+        super().__init__(log_mel)
         from torchvision.models import resnet18
 
         self.net = resnet18(weights=None, norm_layer=MaskedBatchNorm)

@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multimodal_ssl.model.networks import BagOfWords, Phrases
 from multimodal_ssl.model.units import Units
 
 Ids = Int[Tensor, "item word"]  # 0 = padding
@@ -77,16 +76,19 @@ class PhraseEncoder(TextEncoder):
     long, and similarities had 57 instead of 21 phrases to compare.
 
     Args:
-        vectors: of words, row 0 for padding.
+        vectors: of words, row 0 for padding; `trained` as well, else they stay as they are.
     """
 
-    def __init__(self, text: Phrases, vectors: Float[Tensor, "row channel"]):
+    def __init__(
+        self, vectors: Float[Tensor, "row channel"], *, trained: bool, hidden: int, width: int,
+        phrase_words: tuple[int, ...],
+    ):  # fmt: skip
         super().__init__()
-        self.width, self.phrase_words = text.width, text.phrase_words
-        self.fewest_words = min(text.phrase_words)
-        self.words = Embedding(vectors, text.vectors.trained)
-        self.hidden = nn.Linear(self.words.channels, text.hidden)
-        self.convs = nn.ModuleList(nn.Conv1d(text.hidden, text.width, size) for size in text.phrase_words)
+        self.width, self.phrase_words = width, phrase_words
+        self.fewest_words = min(phrase_words)
+        self.words = Embedding(vectors, trained)
+        self.hidden = nn.Linear(self.words.channels, hidden)
+        self.convs = nn.ModuleList(nn.Conv1d(hidden, width, size) for size in phrase_words)
 
     def spans(self, num_words: int) -> list[tuple[int, int]]:
         return [(at, at + size) for size in self.phrase_words for at in range(num_words - size + 1)]
@@ -116,14 +118,16 @@ class BagOfWordsEncoder(TextEncoder):
     `padding_takes_part` brings that back.
 
     Args:
-        vectors: of words, row 0 for padding.
+        vectors: of words, row 0 for padding; `trained` as well, else they stay as they are.
     """
 
-    def __init__(self, text: BagOfWords, vectors: Float[Tensor, "row channel"]):
+    def __init__(
+        self, vectors: Float[Tensor, "row channel"], *, trained: bool, width: int, padding_takes_part: bool
+    ):
         super().__init__()
-        self.width, self.padding_takes_part = text.width, text.padding_takes_part
-        self.words = Embedding(vectors, text.vectors.trained)
-        self.hidden = nn.Linear(self.words.channels, text.width)
+        self.width, self.padding_takes_part = width, padding_takes_part
+        self.words = Embedding(vectors, trained)
+        self.hidden = nn.Linear(self.words.channels, width)
 
     def spans(self, num_words: int) -> list[tuple[int, int]]:
         return [(0, num_words)]

@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from multimodal_ssl.model.networks import SmallVideo
 from multimodal_ssl.model.units import Units
 
 Grid = tuple[int, int, int]  # places in time, height and width
@@ -73,9 +72,9 @@ class SmallVideoEncoder(VideoEncoder):
     An 8th of the height and width; time as `time_strides` say.
     """
 
-    def __init__(self, sizes: SmallVideo):
-        first, second, third = sizes.widths
-        early, late = sizes.time_strides
+    def __init__(self, widths: tuple[int, int, int], time_strides: tuple[int, int]):
+        first, second, third = widths
+        early, late = time_strides
         super().__init__(
             nn.Sequential(
                 _layer(3, first, (1, 5, 5), (1, 2, 2)),
@@ -87,7 +86,7 @@ class SmallVideoEncoder(VideoEncoder):
             ),
             width=third,
         )
-        self.time_strides = sizes.time_strides
+        self.time_strides = time_strides
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         for stride in self.time_strides:

@@ -16,7 +16,7 @@ def _seed():
 
 
 def small(time_strides=(2, 2)):
-    return SmallVideoEncoder(SmallVideo(widths=(4, 6, 8), time_strides=time_strides))
+    return SmallVideoEncoder((4, 6, 8), time_strides)
 
 
 def with_own_statistics(net):
