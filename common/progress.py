@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -36,10 +38,14 @@ def progress(label: str, total: float | None, noun: str, *, done: float = 0) -> 
         noun: one of what is counted: "file", "step", or a unit in capitals, which has no plural: "MB".
         done: what was done before, which no time is counted for.
     """
-    if not sys.stderr.isatty():
-        yield _Lines(_Count(label, total, noun, done))
+    count = _Count(label, total, noun, done)
+    if multiprocessing.parent_process() is not None:  # a worker: who waits for it shows how far it is
+        yield _Silent(count)
         return
-    bar = _TERMINAL.add(_Count(label, total, noun, done))
+    if not sys.stderr.isatty():
+        yield _Lines(count)
+        return
+    bar = _TERMINAL.add(count)
     try:
         yield bar
     finally:
@@ -92,32 +98,40 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-class _Lines:
+class _Silent:
     def __init__(self, count: _Count):
-        self.count, self.said_s = count, count.begun_s
-
-    def advance(self, count: float = 1, note: str = "") -> None:
-        self.reach(self.count.done + count, note)
-
-    def reach(self, done: float, note: str = "") -> None:
-        self.count.done, now_s = done, time.monotonic()
-        if now_s - self.said_s >= LINE_EVERY_S:
-            self.said_s = now_s
-            told = (self.count.amount(), self.count.pace(now_s), note)
-            say(f"{self.count.label}: {', '.join(filter(None, told))}")
-
-
-class _Drawn:
-    def __init__(self, count: _Count, screen: Progress):
-        self.count, self.screen = count, screen
-        self.task: TaskID = screen.add_task(count.label, total=count.total, told="")
-        self.reach(count.done)
+        self.count = count
 
     def advance(self, count: float = 1, note: str = "") -> None:
         self.reach(self.count.done + count, note)
 
     def reach(self, done: float, note: str = "") -> None:
         self.count.done = done
+
+
+class _Lines(_Silent):
+    def __init__(self, count: _Count):
+        super().__init__(count)
+        self.said_s = count.begun_s
+
+    def reach(self, done: float, note: str = "") -> None:
+        super().reach(done)
+        now_s = time.monotonic()
+        if now_s - self.said_s >= LINE_EVERY_S:
+            self.said_s = now_s
+            told = (self.count.amount(), self.count.pace(now_s), note)
+            say(f"{self.count.label}: {', '.join(filter(None, told))}")
+
+
+class _Drawn(_Silent):
+    def __init__(self, count: _Count, screen: Progress):
+        super().__init__(count)
+        self.screen = screen
+        self.task: TaskID = screen.add_task(count.label, total=count.total, told="")
+        self.reach(count.done)
+
+    def reach(self, done: float, note: str = "") -> None:
+        super().reach(done)
         told = (self.count.amount(), self.count.pace(time.monotonic()), note)
         self.screen.update(self.task, completed=done, told=", ".join(filter(None, told)))
 
@@ -157,5 +171,12 @@ class _Terminal:
             self.screen.stop()
             self.screen = None
 
+    def forked(self) -> None:
+        """In a worker: nobody else is there to draw, or to let go of the display's locks."""
+        if self.screen is not None:
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            self.screen, self.bars = None, []
+
 
 _TERMINAL = _Terminal()  # there is one
+os.register_at_fork(after_in_child=_TERMINAL.forked)
