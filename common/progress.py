@@ -73,13 +73,16 @@ class _Count:
         self.nouns = noun if noun.isupper() else f"{noun}s"
         self.begun_s = time.monotonic()
 
-    def amount(self) -> str:
-        """As "3 of 40 files"."""
+    def told(self, now_s: float, note: str) -> str:
+        """As "3 of 40 files, 0.05 files/s, 12 min left" and the note."""
+        return ", ".join(filter(None, (self._amount(), self._pace(now_s), note)))
+
+    def _amount(self) -> str:
         whole = "" if self.total is None else f" of {_number(self.total)}"
         return f"{_number(self.done)}{whole} {self.nouns}"
 
-    def pace(self, now_s: float) -> str:
-        """As "0.05 files/s, 12 min left"; nothing before the first is done."""
+    def _pace(self, now_s: float) -> str:
+        """Nothing before the first is done."""
         if self.done <= self.first or now_s <= self.begun_s:
             return ""
         rate_hz = (self.done - self.first) / (now_s - self.begun_s)
@@ -119,21 +122,21 @@ class _Lines(_Silent):
         now_s = time.monotonic()
         if now_s - self.said_s >= LINE_EVERY_S:
             self.said_s = now_s
-            told = (self.count.amount(), self.count.pace(now_s), note)
-            say(f"{self.count.label}: {', '.join(filter(None, told))}")
+            say(f"{self.count.label}: {self.count.told(now_s, note)}")
 
 
 class _Drawn(_Silent):
-    def __init__(self, count: _Count, screen: Progress):
-        super().__init__(count)
-        self.screen = screen
-        self.task: TaskID = screen.add_task(count.label, total=count.total, told="")
-        self.reach(count.done)
+    """What the terminal draws several times a second, however often it is told."""
+
+    note = ""
+    task: TaskID
 
     def reach(self, done: float, note: str = "") -> None:
+        self.note = note
         super().reach(done)
-        told = (self.count.amount(), self.count.pace(time.monotonic()), note)
-        self.screen.update(self.task, completed=done, told=", ".join(filter(None, told)))
+
+    def told(self) -> str:
+        return self.count.told(time.monotonic(), self.note)
 
 
 class _Terminal:
@@ -144,24 +147,13 @@ class _Terminal:
         self.bars: list[_Drawn] = []
 
     def add(self, count: _Count) -> _Drawn:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
         if self.screen is None:
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[told]}", markup=False),
-            )
-            # rich would else move what is printed meanwhile to stderr, even where stdout is a file.
-            own_screen = sys.stdout.isatty()
-            self.screen = Progress(
-                *columns, console=Console(stderr=True), transient=True, redirect_stdout=own_screen
-            )
+            self.screen = _screen()
             self.screen.start()
-        self.bars.append(_Drawn(count, self.screen))
-        return self.bars[-1]
+        bar = _Drawn(count)
+        bar.task = self.screen.add_task(count.label, total=count.total, bar=bar)
+        self.bars.append(bar)
+        return bar
 
     def remove(self, bar: _Drawn) -> None:
         assert self.screen is not None
@@ -176,6 +168,32 @@ class _Terminal:
         if self.screen is not None:
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
             self.screen, self.bars = None, []
+
+
+def _screen() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    class Bars(BarColumn):
+        def render(self, task: Task) -> ProgressBar:
+            task.completed = task.fields["bar"].count.done
+            return super().render(task)
+
+    class Told(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["bar"].told())
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        Bars(bar_width=24),
+        TimeElapsedColumn(),
+        Told(),
+    )
+    # rich would else move what is printed meanwhile to stderr, even where stdout is a file.
+    own_screen = sys.stdout.isatty()
+    return Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=own_screen)
 
 
 _TERMINAL = _Terminal()  # there is one

@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from common.data.media import MediaError, decoder_words, fault_of
+from common.progress import progress
 
 CUT_OFF_S = 0.5  # shorter than its header says by more than this, a file was cut off
 # Where the header says how long a file is; of others FFmpeg guesses, from its size and rate of bits.
@@ -118,9 +119,12 @@ def check_whole(path: Path) -> None:
     Raises:
         MediaError: as `stream_frames`, as far as it shows without decoding.
     """
-    with _Opened(path, threads=1) as opened:
-        for _ in opened.packets():
-            pass
+    with (
+        _Opened(path, threads=1) as opened,
+        progress(f"checking {path.name}", path.stat().st_size / 1e6, "MB", done=0.0) as bar,
+    ):
+        for packet in opened.packets():
+            bar.reach(max(0, packet.pos or 0) / 1e6)
 
 
 def stream_frames(path: Path, *, threads: int = 1) -> Iterator[Frame]:
