@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,15 @@ from torch.optim import Optimizer
 
 from common.files import sweep, write_atomically
 
+STEP = re.compile(r"step-\d+\.safetensors")
+
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file and the reason."""
+
+
+class Unreadable(CheckpointError):
+    """A checkpoint that is there and may be sound, but this process, or its disk, cannot read it."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,19 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: missing, truncated or altered.
+        Unreadable: permissions or an input/output error; nothing is wrong with the checkpoint that anybody knows of.
     """
     try:
         sidecar = json.loads(path.with_suffix(".json").read_bytes())
         blob = path.read_bytes()
         digest = sidecar.pop("digest")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
+    except OSError as error:
+        raise Unreadable(
+            f"{path} cannot be read ({error}); make it readable (owner, permissions, disk) and start again, "
+            "or discard it with --resume never"
+        ) from error
     if digest != hashlib.sha256(_canonical(sidecar)).hexdigest():
         raise CheckpointError(f"{path.with_suffix('.json')}: its checksum does not match; it was altered")
     if sidecar["sha256"] != hashlib.sha256(blob).hexdigest():
@@ -74,15 +88,37 @@ def load(path: Path) -> Checkpoint:
 
 
 def steps_saved(folder: Path) -> list[Path]:
-    """Checkpoints of a run, newest first, unread."""
-    return sorted(folder.glob("step-*.safetensors"), reverse=True)
+    """Checkpoints of a run, newest first, unread.
+
+    Raises:
+        Unreadable: the folder is there and cannot be looked into.
+    """
+    try:
+        names = os.listdir(folder)  # `glob` would give nothing
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Unreadable(f"{folder} cannot be read ({error}); make it readable and start again") from error
+    found = [folder / name for name in names if STEP.fullmatch(name)]
+    return sorted(found, reverse=True)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether a checkpoint was written to its end: its JSON comes last."""
+    return path.exists() and path.with_suffix(".json").exists()
 
 
 def newest(folder: Path, say: Callable[[str], None] = print) -> Checkpoint | None:
-    """The newest checkpoint that is intact; each broken one passed over is named."""
+    """The newest checkpoint that is intact; each broken one passed over is named.
+
+    Raises:
+        Unreadable: one that is newer than the intact ones cannot be read, so nobody knows whether it is broken.
+    """
     for path in steps_saved(folder):
         try:
             return load(path)
+        except Unreadable:
+            raise
         except CheckpointError as error:
             say(f"passed over a broken checkpoint: {error}")
     return None
@@ -149,7 +185,7 @@ def read_foreign(path: Path, allow: Iterable[Any] = ()) -> Any:
         allow: further classes that the file may hold, such as `argparse.Namespace` in old fairseq files.
 
     Raises:
-        CheckpointError: the file names anything outside the list, so it could run code; nothing is run.
+        CheckpointError: the file names anything outside the list, by its name; nothing is run.
     """
     try:
         with torch.serialization.safe_globals(list(allow)):
@@ -157,8 +193,14 @@ def read_foreign(path: Path, allow: Iterable[Any] = ()) -> Any:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from error
     except Exception as error:
-        # torch first advises to turn its safety off; the class that was refused stands after this mark.
-        told = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
-        raise CheckpointError(
-            f"{path}: refused, it is damaged or could run code when opened ({told.splitlines()[0]})"
-        ) from error
+        raise CheckpointError(f"{path}: refused, {_why_refused(str(error))}") from error
+
+
+def _why_refused(told: str) -> str:
+    """The class, or what is broken; torch's own words advise to turn its safety off."""
+    if found := re.search(r"GLOBAL (\S+)", told):
+        return (
+            f"it names {found[1]}, which is none of the classes that are read: it could run code when opened"
+        )
+    lines = [line for line in told.splitlines() if line.strip() and "weights_only" not in line]
+    return f"it is damaged or could run code when opened ({lines[0].strip() if lines else 'no pickle'})"

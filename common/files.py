@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -136,4 +136,16 @@ def only_writer(folder: Path, *, wait: bool = False) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        yield
+
+
+@contextmanager
+def writer_in_turn(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """As `only_writer`; says for whom it waits."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(only_writer(folder))
+        except ValueError as error:
+            say(f"{str(error).partition(';')[0]}; waiting for it")
+            held.enter_context(only_writer(folder, wait=True))
         yield

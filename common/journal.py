@@ -90,14 +90,21 @@ def _plain(value: Any) -> Any:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of a journal; a last line cut short by a crash is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return rows
+    """Rows of a journal; a last line cut short by a crash is left out, and so is whatever else is no row."""
+    lines = path.read_bytes().splitlines() if path.exists() else ()
+    return [found for line in lines if (found := row(line)) is not None]
+
+
+def row(line: bytes) -> dict[str, Any] | None:
+    """A row of a journal, or None where the line is none."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_row = (
+        isinstance(found, dict) and isinstance(found.get("event"), str) and isinstance(found.get("step"), int)
+    )
+    return found if is_row else None
 
 
 class Progress:

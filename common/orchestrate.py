@@ -92,10 +92,8 @@ class Job:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 2000))
             lines = file.read().splitlines()
-        for line in reversed(lines):
-            with contextlib.suppress(ValueError, KeyError):
-                return int(json.loads(line)["step"])
-        return 0
+        steps = (int(row["step"]) for line in reversed(lines) if (row := journal.row(line)) is not None)
+        return next(steps, 0)
 
     @property
     def work(self) -> float:
@@ -267,19 +265,24 @@ def dashboard(*, upload: bool) -> None:
     from rich.table import Table
 
     table = Table("paper", "scale", "run", "seed", "step", "loss", "state")
-    for path in sorted(papers.runs_root().glob("*/*/*/seed*/journal.jsonl")):
-        slug, scale, name, seed = path.relative_to(papers.runs_root()).parts[:4]
+    begun = (
+        (paper.slug, scale, *run)
+        for paper in papers.papers().values()
+        for scale in papers.SCALES
+        for run in paper.begun(scale)
+    )
+    for slug, scale, name, seed, folder in begun:
+        path = folder / "journal.jsonl"
         rows = journal.read(path)
         logged = [row for row in rows if row["event"] == "train"]
         last: dict[str, Any] = logged[-1] if logged else {}
         loss = f"{last['loss']:.5g}" if isinstance(last.get("loss"), float) else ""
-        state = (
-            {"end": "finished", "diverged": "diverged"}.get(rows[-1]["event"], "open") if rows else "empty"
-        )
-        table.add_row(slug, scale, name, seed.removeprefix("seed"), str(last.get("step", 0)), loss, state)
+        words = {"end": "finished", "diverged": "diverged", "stopped": "stopped"}
+        state = words.get(rows[-1]["event"], "open") if rows else "empty"
+        table.add_row(slug, scale, name, str(seed), str(last.get("step", 0)), loss, state)
         if upload:
             journal.replay(
-                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-{seed}"
+                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-seed{seed}"
             )
     Console().print(table)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -195,15 +195,27 @@ class Paper:
     def run_folder(self, scale: str, recipe: str, seed: int) -> Path:
         return self.own(scale) / recipe / f"seed{seed}"
 
+    def begun(self, scale: str, recipe: str = "*") -> Iterator[tuple[str, int, Path]]:
+        """(recipe, seed, folder) of every run of yours that has a journal; a folder of another name is named."""
+        for path in sorted(self.own(scale).glob(f"{recipe}/seed*/journal.jsonl")):
+            seed = path.parent.name.removeprefix("seed")
+            if seed.isdecimal():
+                yield path.parent.parent.name, int(seed), path.parent
+            else:
+                results.name_odd(f"{path.parent} is no run of ours, which would be named seedN")
+
     # ---- results
 
     def evidence(self, scale: str, *, own: bool) -> list[Run]:
-        """Test runs of today's recipes on today's data; others are no evidence for them."""
+        """Test runs of today's recipes on today's data; others are no evidence for them.
+
+        A file that cannot be used is named and left out; `results.read` is for where that must not happen.
+        """
         folder = self.own_results(scale) if own else self.published(scale)
         recipes = self.scales[scale].every_recipe if scale in self.scales else {}
         found = (
             self.as_today(run, recipes[run.result.recipe])
-            for run in results.read(folder)
+            for run in results.readable(folder)
             if run.result.split == "test" and run.result.recipe in recipes
         )
         return [run for run in found if run is not None]
@@ -226,8 +238,9 @@ class Paper:
     def finished(
         self, name: str, recipe: Experiment, scale: str, seed: int, split: str = "test"
     ) -> Run | None:
-        """Your own finished run of a recipe and seed, of these very settings and data."""
-        run = results.find(self.own_results(scale), name, seed, split)
+        """Your own finished run of a recipe and seed, of these very settings and data; one that is damaged is named."""
+        path = results.path_of(self.own_results(scale), name, seed, split)
+        run = results.read_or_name(path) if path.is_file() else None
         return None if run is None else self.as_today(run, recipe)
 
 
@@ -260,12 +273,14 @@ def find(slug: str) -> Paper:
     return papers()[slug]
 
 
-def chosen(slugs: Sequence[str] | None, scale: str) -> list[Paper]:
-    """The papers named, each of which must have the scale; where none is named, all that have it."""
+def chosen(slugs: Sequence[str] | None, scale: str | None) -> list[Paper]:
+    """The papers named, each of which must have the scale; where none is named, all that have it; None is any scale."""
+    found = [find(slug) for slug in slugs or papers()]
+    if scale is None:
+        return found
     check_scale(scale)
     if not slugs:
-        return [paper for paper in papers().values() if scale in paper.scales]
-    found = [find(slug) for slug in slugs]
+        return [paper for paper in found if scale in paper.scales]
     for paper in found:
         paper.at(scale)
     return found

@@ -12,8 +12,10 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ class Item:
         scores: keys carry the convention, e.g. "psnr[rgb,crop0,u8]"; counts (edits, words) are welcome, and
             so are inf and nan.
         texts: raw outputs that are no numbers, such as a hypothesis; judged by nobody, read by people.
+        timed: names of the scores and texts that a clock decides. They are kept beside the raw scores, in the result,
+            so that two equal runs have equal raw scores.
     """
 
     id: str
@@ -45,6 +49,7 @@ class Item:
     part: str
     scores: Mapping[str, float | int]
     texts: Mapping[str, str] = field(default_factory=dict)
+    timed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +73,7 @@ class Result:
     peak_memory_bytes: int
     items_per_s: float | int
     commit: str
-    dirty: bool  # the working tree differed from the commit
+    dirty: bool  # the working tree differed from the commit, at any start
     lock_sha256: str
     manifest_sha256: str
     hardware: Mapping[str, Any]
@@ -84,6 +89,10 @@ class Result:
     bad_items_share: float | int = 0.0  # in 0..1
     items_file: str = ""
     items_sha256: str = ""
+    starts: tuple[
+        Mapping[str, Any], ...
+    ] = ()  # provenance of every start and of scoring, see `common.starts`
+    times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of items, see `Item.timed`
 
     def __post_init__(self) -> None:
         if not RECIPE_NAME.fullmatch(self.recipe):
@@ -122,18 +131,41 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, float | int]:
 
 
 def _encode_items(items: Iterable[Item]) -> bytes:
-    """Gzipped JSON lines; equal items give equal bytes (no time stamp, sorted keys)."""
-    rows = [{key: value for key, value in asdict(item).items() if key != "texts" or value} for item in items]
+    """Gzipped JSON lines; equal items give equal bytes (no time stamp, no seconds, sorted keys)."""
+    rows = []
+    for item in items:
+        row: dict[str, Any] = {"id": item.id, "group": item.group, "part": item.part}
+        row["scores"] = {key: value for key, value in item.scores.items() if key not in item.timed}
+        if texts := {key: text for key, text in item.texts.items() if key not in item.timed}:
+            row["texts"] = texts
+        rows.append(row)
     lines = [json.dumps(jsonable(row), sort_keys=True, allow_nan=False) + "\n" for row in rows]
     return gzip.compress("".join(lines).encode(), compresslevel=9, mtime=0)
 
 
-def _decode_items(content: bytes) -> list[Item]:
+def _times(items: Iterable[Item]) -> dict[str, dict[str, Any]]:
+    """What `timed` names, by id of the item."""
+    return {
+        item.id: {
+            "scores": {key: value for key, value in item.scores.items() if key in item.timed},
+            "texts": {key: text for key, text in item.texts.items() if key in item.timed},
+        }
+        for item in items
+        if item.timed
+    }
+
+
+def _decode_items(content: bytes, times: Mapping[str, Mapping[str, Any]]) -> list[Item]:
     rows = [json.loads(line) for line in gzip.decompress(content).decode().splitlines()]
-    return [
-        Item(row["id"], row["group"], row["part"], _numbers(row["scores"]), row.get("texts", {}))
-        for row in rows
-    ]
+    items = []
+    for row in rows:
+        timed = times.get(row["id"], {"scores": {}, "texts": {}})
+        scores = _numbers(row["scores"]) | _numbers(timed["scores"])
+        texts = {**row.get("texts", {}), **timed["texts"]}
+        items.append(
+            Item(row["id"], row["group"], row["part"], scores, texts, (*timed["scores"], *timed["texts"]))
+        )
+    return items
 
 
 def write(folder: Path, result: Result, items: Sequence[Item]) -> Path:
@@ -153,7 +185,8 @@ def write(folder: Path, result: Result, items: Sequence[Item]) -> Path:
             f"for {len(items):,} items; keep fewer scores per item or round them"
         )
     items_file = f"{result.name}.items.jsonl.gz"
-    result = replace(result, items_file=items_file, items_sha256=hashlib.sha256(content).hexdigest())
+    digest = hashlib.sha256(content).hexdigest()
+    result = replace(result, items_file=items_file, items_sha256=digest, times=_times(items))
     text = json.dumps(jsonable(asdict(result)), indent=1, sort_keys=True, allow_nan=False) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.name}.json"
@@ -168,19 +201,22 @@ def read_run(path: Path) -> Run:
     """One result with its raw scores, checked against the recorded hash.
 
     Raises:
-        ValueError: the file is not a result, or the raw scores are missing or are not the recorded ones.
+        ValueError: the file is not a result, or one under another name, or the raw scores are missing or are not the
+            recorded ones.
     """
     try:
-        row = json.loads(path.read_text())
+        row = json.loads(path.read_bytes())
         unknown = set(row) - {field.name for field in fields(Result)}
         if unknown:
             raise ValueError(f"unknown fields {sorted(unknown)}")
-        row |= {key: tuple(row[key]) for key in ("departures", "bad_items")}
+        row |= {key: tuple(row.get(key, ())) for key in ("departures", "bad_items", "starts")}
         row |= {key: _numbers(row[key]) for key in ("totals", "wall_s")}
         row |= {key: float(row[key]) for key in ("items_per_s", "bad_items_share")}
         result = Result(**row)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: not a result file ({error}); delete it and score again") from error
+    if path.stem != result.name:
+        raise ValueError(f"{path}: a copy of {result.name}.json under another name; move it away")
     items_path = path.parent / Path(result.items_file).name
     if not items_path.is_file():
         raise ValueError(f"{path}: its raw scores {items_path.name} are missing; score again")
@@ -188,20 +224,52 @@ def read_run(path: Path) -> Run:
     found = hashlib.sha256(content).hexdigest()
     if found != result.items_sha256:
         raise ValueError(f"{items_path}: sha256 must be {result.items_sha256}, got {found}; score again")
-    return Run(result, _decode_items(content))
+    return Run(result, _decode_items(content, result.times))
 
 
 def read(folder: Path) -> list[Run]:
-    """Every finished run of a folder, by recipe, seed and split; none where the folder is missing."""
-    runs = [read_run(path) for path in sorted(folder.glob("*.json"))]
+    """Every finished run of a folder, by recipe, seed and split; none where the folder is missing.
+
+    Raises:
+        ValueError: a file there is damaged or is none of ours; see `readable`.
+    """
+    return _in_order(read_run(path) for path in sorted(folder.glob("*.json")))
+
+
+def readable(folder: Path) -> list[Run]:
+    """As `read`, for looking at them: a file that cannot be used is named on stderr, once, and left out."""
+    return _in_order(filter(None, (read_or_name(path) for path in sorted(folder.glob("*.json")))))
+
+
+def read_or_name(path: Path) -> Run | None:
+    """The run, or None where the file cannot be used, which is named on stderr, once."""
+    try:
+        return read_run(path)
+    except (ValueError, OSError) as error:
+        name_odd(str(error))
+        return None
+
+
+@cache
+def name_odd(sentence: str) -> None:
+    """Says what was passed over; the same sentence once."""
+    print(f"passed over: {sentence}", file=sys.stderr, flush=True)
+
+
+def _in_order(runs: Iterable[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: (run.result.recipe, run.result.seed, run.result.split))
 
 
 def find(folder: Path, recipe: str, seed: int, split: str = "test") -> Run | None:
     """The finished run of a recipe and seed, else None."""
-    suffix = "" if split == "test" else f".{split}"
-    path = folder / f"{recipe}.seed{seed}{suffix}.json"
+    path = path_of(folder, recipe, seed, split)
     return read_run(path) if path.is_file() else None
+
+
+def path_of(folder: Path, recipe: str, seed: int, split: str) -> Path:
+    """Where the result of a run lies, or would."""
+    suffix = "" if split == "test" else f".{split}"
+    return folder / f"{recipe}.seed{seed}{suffix}.json"
 
 
 def publish(
@@ -210,9 +278,11 @@ def publish(
     """Copies the finished test runs of a folder, or of the recipes named, into the published results.
 
     Raises:
-        ValueError: nothing to publish, or a run was made on a dirty tree; nothing is copied then.
+        ValueError: nothing to publish, a run was made on a dirty tree, or what is published already is damaged; nothing
+            is copied then.
     """
-    runs = [run for run in read(run_folder) if run.result.split == "test"]
+    read(paper_results_folder)  # what is damaged there must be seen to first
+    runs = [run for run in readable(run_folder) if run.result.split == "test"]
     runs = [run for run in runs if recipes is None or run.result.recipe in recipes]
     if not runs:
         raise ValueError(f"{run_folder}: no finished run to publish")

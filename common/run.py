@@ -18,13 +18,14 @@ import typer
 
 from common import papers
 from common.command import plain_errors
+from common.output import outlives_its_reader
 
 if TYPE_CHECKING:
     from common.journal import Mirror
     from common.recipe import Experiment, Recipe
 
 PROJECT = "speech-video-reproductions"
-GOES_ON = "the same command goes on from what was saved"
+GOES_ON = "the same command does what is left"
 TOO_LARGE = "a batch is"
 
 cli = typer.Typer(
@@ -84,33 +85,17 @@ class _Chosen:
 
 
 @cli.command("list")
-def list_recipes() -> None:
+def list_recipes(
+    paper: Annotated[str | None, typer.Option(help="Only of this paper.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Only of this scale.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Every paper, recipe and scale, what a run costs, and which seeds you have."""
-    from rich.console import Console
-    from rich.table import Table
+    with plain_errors():
+        from common.report import listing
 
-    from common import results
-    from common.recipe import Recipe
-
-    table = Table("paper", "scale", "recipe", "steps", "cost a run", "your seeds", "published")
-    for paper in papers.papers().values():
-        for scale, preset in paper.scales.items():
-            own, published = (
-                results.read(folder) for folder in (paper.own_results(scale), paper.published(scale))
-            )
-            for name, recipe in preset.every_recipe.items():
-                seeds = [
-                    " ".join(
-                        str(r.result.seed)
-                        for r in runs
-                        if (r.result.recipe, r.result.split) == (name, "test")
-                    )
-                    for runs in (own, published)
-                ]
-                cost = f"{recipe.cost_s:.0f} s" if recipe.cost_s else ""
-                steps = str(recipe.steps) if isinstance(recipe, Recipe) else ""
-                table.add_row(paper.slug, scale, name, steps, cost, *seeds)
-    Console().print(table)
+        rows = listing.rows(papers.chosen([paper] if paper else None, scale), scale)
+        typer.echo(listing.as_json(rows) if as_json else listing.as_text(rows))
 
 
 @cli.command()
@@ -135,7 +120,7 @@ def train(
     python -m common.run train extreme-vsr WIDE --set peak_lr=5e-4 --score --split dev
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import trainer
         from common.recipe import Recipe
 
@@ -160,7 +145,12 @@ def train(
                 f"trained; test data are not packed: bring {folder} to a machine that has them, then {line}"
             )
         else:
-            typer.echo(f"result: {_score(chosen, scale, seed, split, device)}")
+            from common import scoring
+
+            path = scoring.score_once(
+                chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
+            )
+            typer.echo(f"result: {path}")
 
 
 def _mirrors(chosen: _Chosen, recipe: Recipe, scale: str, seed: int, first_step: int) -> list[Mirror]:
@@ -174,14 +164,6 @@ def _mirrors(chosen: _Chosen, recipe: Recipe, scale: str, seed: int, first_step:
         project=PROJECT, group=f"{slug}-{scale}", name=label, config=described, folder=folder
     )
     return [journal.Progress(label, first_step, recipe.steps), wandb]
-
-
-def _score(chosen: _Chosen, scale: str, seed: int, split: str, device: str) -> Path:
-    from common import scoring
-
-    return scoring.score(
-        chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
-    )
 
 
 @cli.command()
@@ -200,13 +182,18 @@ def score(
     \b
     python -m common.run score extreme-vsr WIDE --scale mini --seed 0
     """
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         chosen = _Chosen.of(paper, recipe, scale, settings)
         if print_settings:
             chosen.print_settings()
             return
         chosen.recipe.prepare()
-        typer.echo(str(_score(chosen, scale, seed, split, device)))
+        from common import scoring
+
+        path = scoring.score(
+            chosen.paper, chosen.name, chosen.recipe, scale=scale, seed=seed, split=split, device=device
+        )
+        typer.echo(str(path))
 
 
 @cli.command()
@@ -223,7 +210,7 @@ def reproduce(
     python -m common.run reproduce extreme-vsr
     python -m common.run reproduce extreme-vsr --scale gpu --device cuda
     """
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
         from common.report import build
 
@@ -242,7 +229,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Judge the claims from the raw scores there are: paper, published, yours."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         chosen = papers.chosen(paper, scale)
@@ -257,7 +244,7 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write the page with verdicts, figures and pictures of every paper."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         page = build.write_page(list(papers.papers().values()))
@@ -273,7 +260,7 @@ def verify(
     renew: Annotated[bool, typer.Option(help="Write the stale ones anew instead.")] = False,
 ) -> None:
     """Recompute every committed table from raw scores; fail when one is stale."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.report import build
 
         if renew:
@@ -296,7 +283,7 @@ def data(
     ] = False,
 ) -> None:
     """Fetch and prepare what a paper's scale needs."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common.data.packages import data_root
 
         bad: list[str] = []
@@ -320,7 +307,7 @@ def pack(
     ] = None,
 ) -> None:
     """Write one archive of at most 40 MB with the data that a machine without a network needs."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         found = papers.find(paper)
         found.at(scale)
         path = out or papers.runs_root() / paper / "pack.tar"
@@ -335,7 +322,7 @@ def tune(
     jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
 ) -> None:  # fmt: skip
     """Try the settings that a paper's arms may differ in, on dev, with the same budget for every arm."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
         orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs)
@@ -344,7 +331,7 @@ def tune(
 @cli.command()
 def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
     """Copy your finished runs of a clean commit into the published results, weights and tables."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import results, scoring
         from common.report import build
 
@@ -363,7 +350,7 @@ def dashboard(
     upload: Annotated[bool, typer.Option(help="Replay the journals to W&B as well.")] = False,
 ) -> None:
     """Show your runs from their journals, newest values first; with --upload replay them to W&B."""
-    with plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
         orchestrate.dashboard(upload=upload)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,9 +16,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from common import checkpoint, results, runtime
-from common.files import write_atomically
+from common import checkpoint, results, runtime, starts
+from common.data.packages import file_sha256
+from common.files import write_atomically, writer_in_turn
 from common.measures import mean_of, median_of
+from common.output import outlives_its_reader
 from common.papers import ROOT, Paper
 from common.progress import progress
 from common.recipe import Experiment, Measurement, Recipe
@@ -36,9 +39,40 @@ def score(
 ) -> Path:
     """Scores a finished run and writes its result; returns the result's path.
 
+    What is printed may find nobody who reads it.
+
     Raises:
         ValueError: not trained yet, or trained with other settings.
     """
+    folder = paper.run_folder(scale, name, seed)
+    with outlives_its_reader(), writer_in_turn(folder, _say):
+        return _score(paper, name, recipe, scale, seed, split, device)
+
+
+def score_once(
+    paper: Paper,
+    name: str,
+    recipe: Experiment,
+    *,
+    scale: str,
+    seed: int,
+    split: str = "test",
+    device: str = "auto",
+) -> Path:
+    """As `score`; a result of these very settings, data and weights that is there already is left alone."""
+    folder = paper.run_folder(scale, name, seed)
+    with outlives_its_reader(), writer_in_turn(folder, _say):
+        found = paper.finished(name, recipe, scale, seed, split)
+        if found is not None and found.result.weights_sha256 == _weights_sha256(folder):
+            path = paper.own_results(scale) / f"{found.result.name}.json"
+            _say(f"finished: {path} is left as it is")
+            return path
+        return _score(paper, name, recipe, scale, seed, split, device)
+
+
+def _score(
+    paper: Paper, name: str, recipe: Experiment, scale: str, seed: int, split: str, device: str
+) -> Path:
     folder = paper.run_folder(scale, name, seed)
     found = runtime.find_device(device)
     torch.set_num_threads(recipe.threads)
@@ -53,11 +87,11 @@ def score(
             items.append(item)
             bar.advance(note=item.id)
     score_s = time.monotonic() - started
-    weights = folder / "weights.safetensors"
     here = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
     # Where a run was trained is where it comes from; scoring may happen later and elsewhere.
-    origin = trained.get("provenance", here)
-    origin |= {"dirty": origin["dirty"] or here["dirty"]}
+    history = trained.get("starts") or (starts.of_former(trained) if trained else [])
+    scored_at = starts.added(history, f"scoring {split}", here)
+    origin = starts.last(history or scored_at) | {"dirty": starts.dirty(scored_at)}
     bad_items, bad_share = recipe.bad_items()
     result = results.Result(
         paper=paper.slug,
@@ -73,16 +107,26 @@ def score(
         peak_memory_bytes=trained.get("peak_memory_bytes") or runtime.peak_memory_bytes(),
         items_per_s=round(len(items) / score_s, 4),
         manifest_sha256=recipe.manifest_sha256(),
-        weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else None,
+        weights_sha256=_weights_sha256(folder),
         threads=recipe.threads,
         test_opened=opened,
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         departures=recipe.departures(),
         bad_items=bad_items,
         bad_items_share=bad_share,
+        starts=tuple(scored_at),
         **origin,
     )
     return results.write(paper.own_results(scale), result, items)
+
+
+def _weights_sha256(folder: Path) -> str | None:
+    weights = folder / "weights.safetensors"
+    return file_sha256(weights) if weights.exists() else None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _scored(
@@ -123,8 +167,14 @@ def _load(recipe: Recipe, folder: Path, seed: int) -> tuple[nn.Module, dict[str,
 def _count_opening(folder: Path, split: str) -> int:
     """How many times this run was scored on the split, this time included."""
     path = folder / "opened.json"
-    counts = json.loads(path.read_text()) if path.exists() else {}
-    counts[split] = counts.get(split, 0) + 1
+    try:
+        counts = json.loads(path.read_bytes()) if path.exists() else {}
+        counts[split] = int(counts.get(split, 0)) + 1
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}), and with it the count of how often this run was scored; write "
+            '{"test": NUMBER} into it, or remove it where the run was never scored'
+        ) from error
     write_atomically(path, json.dumps(counts).encode())
     return int(counts[split])
 

@@ -42,7 +42,7 @@ def test_an_unknown_scale_or_recipe_is_one_sentence_everywhere(slug):
     for line in (("train", slug, "X"), ("score", slug, "X"), ("reproduce", slug), ("data", slug), ("pack", slug),
                  ("tune", slug), ("publish", slug), ("claims", slug)):  # fmt: skip
         code, said = _call(*line, "--scale", "big")
-        assert (code, said) == (2, "scale must be one of smoke, mini, gpu, paper, got 'big'\n"), line
+        assert (code, said) == (2, "error: scale must be one of smoke, mini, gpu, paper, got 'big'\n"), line
     for verb in ("train", "score"):
         code, said = _call(verb, slug, "X", "--scale", "smoke")
         assert (code, f"{slug} has no recipe 'X' at scale smoke; known: " in said) == (2, True)
@@ -100,7 +100,7 @@ def paper(request, tmp_path, monkeypatch) -> Paper:
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setattr(orchestrate, "run_all", _run_all_here)
     clean = results.provenance(papers.ROOT) | {"dirty": False}
-    for module in ("common.scoring.results", "common.trainer"):
+    for module in ("common.scoring.results", "common.training_run"):
         monkeypatch.setattr(f"{module}.provenance", lambda *arguments, **more: clean)
     return moved
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from common import stopping
 from common.recipe import Shard
 
 
@@ -25,9 +25,8 @@ class _Batches(Dataset):
 
 def _start_worker(_: int) -> None:
     torch.set_num_threads(1)  # workers times threads would fight for the cores
-    # Both reach the whole process group; the trainer saves and then ends its workers itself.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # A signal may reach the whole process group; the trainer saves and then ends its workers itself.
+    stopping.leave_stops_to_the_owner()
 
 
 def load_batches(

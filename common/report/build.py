@@ -41,7 +41,7 @@ def command(paper: Paper, scale: str) -> str:
 def current_names(paper: Paper, scale: str) -> list[str]:
     """Recipes all of whose own results are of today's settings and data: what may be published."""
     own = {run.result.name for run in paper.evidence(scale, own=True)}
-    found = [run.result for run in results.read(paper.own_results(scale)) if run.result.split == "test"]
+    found = [run.result for run in results.readable(paper.own_results(scale)) if run.result.split == "test"]
     return sorted(
         {result.recipe for result in found} - {result.recipe for result in found if result.name not in own}
     )
@@ -168,9 +168,9 @@ def _whose(shown: Sequence[_Shown]) -> str:
 def _training_figures(paper: Paper, scale: str) -> list[Picture]:
     journals: dict[str, dict[int, list[dict[str, object]]]] = {}
     for name in paper.at(scale).recipes:
-        for path in sorted((paper.own(scale) / name).glob("seed*/journal.jsonl")):
-            rows = [row for row in journal.read(path) if row["event"] == "train"]
-            journals.setdefault(name, {})[int(path.parent.name.removeprefix("seed"))] = rows
+        for _, seed, folder in paper.begun(scale, name):
+            rows = [row for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
+            journals.setdefault(name, {})[seed] = rows
     if not journals:
         return []
     figure = training_figure(
@@ -183,9 +183,15 @@ def _training_figures(paper: Paper, scale: str) -> list[Picture]:
 
 
 def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
-    """(README, name of the marker, text) of every generated table; published evidence alone."""
+    """(README, name of the marker, text) of every generated table; published evidence alone.
+
+    Raises:
+        ValueError: a published file is damaged: here none is passed over.
+    """
     everything = []
     for paper in tracked(papers, "judging", len(papers), "paper"):
+        for scale in SCALES:
+            results.read(paper.published(scale))
         rows = rows_of(paper, with_yours=False)
         table = verdict_table_markdown(rows)
         everything.append(f"`{paper.slug}` — {paper.title}\n\n{table}")

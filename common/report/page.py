@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.report.tables import Cell, Table, number
-from common.results import Run
+from common.results import Result, Run
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 SIGNATURES = {
@@ -146,7 +146,7 @@ def provenance_table(runs: Sequence[Run]) -> Table:
             [
                 Cell(result.name, "code"),
                 Cell(result.scale),
-                Cell(result.commit[:12], "code", "changed since" if result.dirty else ""),
+                Cell(result.commit[:12], "code", _told_of_starts(result)),
                 Cell(result.settings_hash[:12], "code", f"lock {result.lock_sha256[:12]}"),
                 Cell(data),
                 Cell(hardware, "", f"{result.threads} threads"),
@@ -156,6 +156,13 @@ def provenance_table(runs: Sequence[Run]) -> Table:
             ]
         )
     return Table("Where the runs came from", columns, rows)
+
+
+def _told_of_starts(result: Result) -> str:
+    """What is to be known of the commits beside the last one."""
+    others = sorted({start["commit"][:12] for start in result.starts} - {result.commit[:12]})
+    told = ["changed since"] if result.dirty else []
+    return ", ".join([*told, *(f"also {commit}" for commit in others)])
 
 
 def costs_table(runs: Sequence[Run]) -> Table:

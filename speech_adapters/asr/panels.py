@@ -123,7 +123,9 @@ def players(folder: Path) -> Iterator[Panel]:
     clips: dict[str, dict[str, Path]] = defaultdict(dict)  # language -> stem -> file
     for path in sorted(folder.glob(f"*/seed*/{FOLDER}/*.wav")):
         clips[parse(path.parts[-4]).language].setdefault(path.stem, path)
-    runs = [run for run in results.read(folder / "results") if run.result.split == "test"] if clips else []
+    runs = (
+        [run for run in results.readable(folder / "results") if run.result.split == "test"] if clips else []
+    )
     for language, paths in sorted(clips.items()):
         heard = _first_seeds([run for run in runs if parse(run.result.recipe).language == language])
         for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(clips))]:

@@ -187,3 +187,26 @@ def test_judging_and_reporting_never_import_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_clock_decides_stands_beside_the_raw_scores(tmp_path):
+    """Equal runs have equal raw scores, and whoever reads them finds the seconds where they were."""
+    paths = []
+    for name, seconds in (("one", 1.5), ("two", 2.5)):
+        item = Item(
+            "a",
+            "g",
+            "p",
+            {"psnr": 30.0, "update_s": seconds},
+            {"said": "x", "at": f"[{seconds}]"},
+            ("update_s", "at"),
+        )
+        paths.append(results.write(tmp_path / name, RESULT, [item, ITEMS[1]]))
+    one, two = map(results.read_run, paths)
+    assert one.result.items_sha256 == two.result.items_sha256
+    assert [run.items[0].scores["update_s"] for run in (one, two)] == [1.5, 2.5]
+    assert [run.items[0].texts["at"] for run in (one, two)] == ["[1.5]", "[2.5]"]
+    assert one.items[0].timed == ("update_s", "at")
+    again = results.write(tmp_path / "three", one.result, one.items)  # as publishing does
+    assert again.read_bytes() == paths[0].read_bytes()
+    assert results.read_run(again).items[0] == one.items[0]

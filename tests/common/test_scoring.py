@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_recipe import WIDTH, Toy
 
-from common import checkpoint, papers, results, scoring, trainer
+from common import checkpoint, papers, results, scoring, trainer, training_run
 from common.recipe import name_of
 from common.results import Item
 
@@ -63,7 +63,7 @@ def test_a_checkout_that_was_changed_at_either_time_counts_as_dirty(
 ):
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
     provenance = results.provenance
-    for module, dirty in ((trainer, when_trained), (scoring.results, when_scored)):
+    for module, dirty in ((training_run, when_trained), (scoring.results, when_scored)):
         found = partial(lambda dirty, *told, **more: provenance(*told, **more) | {"dirty": dirty}, dirty)
         monkeypatch.setattr(module, "provenance", found)
     trainer.train(TOY, seed=0, folder=PAPER.run_folder("smoke", "TOY", 0), device="cpu")

@@ -29,6 +29,12 @@ def _weights(folder):
     return checkpoint.load(folder / "weights.safetensors").tensors
 
 
+def _unfinish(folder):
+    """As a run killed right before it wrote its weights."""
+    for suffix in (".safetensors", ".json"):
+        (folder / "weights").with_suffix(suffix).unlink()
+
+
 def _furthest(one, two):
     return max((one[name] - two[name]).abs().max().item() for name in one if name != "mean_output")
 
@@ -164,6 +170,7 @@ def test_a_run_on_a_gpu_goes_on_from_its_checkpoint_to_the_same_weights(tmp_path
     oldest, *newer = sorted((tmp_path / "checkpoints").glob("*.safetensors"))
     for path in newer:
         path.unlink()
+    _unfinish(tmp_path)
     _train(tmp_path, recipe, device="cuda", resume="must")
     assert f"from {oldest}" in capsys.readouterr().err
     assert newer
@@ -195,6 +202,7 @@ def test_another_run_is_not_resumed_and_both_values_are_named(tmp_path, monkeypa
 
 def test_another_number_of_ranks_is_not_resumed(tmp_path):
     _train(tmp_path)
+    _unfinish(tmp_path)
     path = checkpoint.steps_saved(tmp_path / "checkpoints")[0]
     found = checkpoint.load(path)
     identity = found.state["identity"] | {"world_size": 2}
@@ -225,9 +233,10 @@ def test_resume_never_starts_anew_and_forgets_the_old_run(tmp_path, capsys):
     ]
 
 
-def test_a_finished_run_started_again_trains_nothing_and_changes_no_weight(tmp_path, capsys):
+def test_a_run_whose_weights_alone_are_missing_trains_nothing_and_writes_equal_ones(tmp_path, capsys):
     _train(tmp_path)
     before, rows = _weights(tmp_path), _rows(tmp_path)
+    _unfinish(tmp_path)
     _train(tmp_path, resume="must")
     assert "resumed step 6 from" in capsys.readouterr().err
     assert _furthest(before, _weights(tmp_path)) == 0
@@ -242,6 +251,7 @@ def test_a_resumed_run_hears_from_its_mirrors_where_it_goes_on(tmp_path):
         return []
 
     _train(tmp_path, mirrors=mirrors)
+    _unfinish(tmp_path)
     _train(tmp_path, mirrors=mirrors)
     assert first_steps == [0, 6]
 
@@ -261,12 +271,15 @@ def test_steps_run_on_across_epochs():
 
 
 def test_resume_replace_starts_anew_over_another_runs_checkpoint_and_goes_on_from_its_own(tmp_path, capfd):
-    first = _train(tmp_path)
+    before = _train(tmp_path).weights.read_bytes()
+    _unfinish(tmp_path)
     again = _train(tmp_path, resume="replace")
     assert "resumed step" in capfd.readouterr().err
-    assert again.weights.read_bytes() == first.weights.read_bytes()
+    assert again.weights.read_bytes() == before
     trainer.train(Toy(size=2.0), seed=0, folder=tmp_path, device="cpu", resume="replace")
     assert "is of other settings or data, so this run starts anew" in capfd.readouterr().err
+    assert (tmp_path / "former-1" / "weights.safetensors").read_bytes() == before
+    assert journal.read(tmp_path / "former-1" / "journal.jsonl")[-1]["event"] == "end"
 
 
 # ---- weights on the way
@@ -316,6 +329,7 @@ def test_a_resumed_run_forgets_what_was_kept_after_the_step_it_goes_on_from(tmp_
     _train(tmp_path, recipe)
     newest, _ = checkpoint.steps_saved(tmp_path / "checkpoints")
     newest.unlink()
+    _unfinish(tmp_path)
     monkeypatch.setattr(Toy, "check", lambda self, values, step: "stop right after the resume")
     with pytest.raises(Diverged, match="step 6: stop"):
         _train(tmp_path, recipe)

@@ -11,6 +11,7 @@ import toy_recipe
 from typer.testing import CliRunner
 
 from common import checkpoint, journal, run, trainer
+from common.errors import Diverged
 from common.recipe import Shard
 from common.schedule import Cosine, InTurn
 from speech_adapters.checkpoints import by_name
@@ -294,7 +295,7 @@ def _call(monkeypatch, folder, *settings):
 
 def test_a_run_made_to_collapse_is_stopped_with_its_own_code_and_told_what_to_do(tmp_path, monkeypatch):
     code, said = _call(monkeypatch, tmp_path, "diversity_weight=0.0", "peak_lr=1.0")
-    assert code == run.DIVERGED
+    assert code == Diverged.exit_code
     assert (
         "step 20: the codebook collapsed: perplexity 2.00 of 16 is below 3.0; raise diversity_weight" in said
     )
