@@ -52,23 +52,17 @@ def index(
     """
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
-        from multimodal_ssl.search import index as indexing
-        from multimodal_ssl.search import weights
-        from multimodal_ssl.search.windows import Cut
+        from multimodal_ssl import python_api
+        from multimodal_ssl.search.index import video_files
 
-        files = indexing.video_files(videos)
-        trained, found = weights.load(model), find_device(device)
-        if found.notice:
-            typer.echo(found.notice, err=True)
-        cut = Cut(
-            num_frames=trained.composition.num_frames, size_px=trained.composition.size_px, rate_hz=rate
-        )
-        wanted = indexing.Index(out, videos.resolve(), _anywhere(model), trained.sha256, cut)
-        index = indexing.Index.begin(wanted)
-        encode = indexing.encoder(trained.matcher().to(found.kind))
+        files = video_files(videos)
+        finder = python_api.load(model, device=device)
+        if notice := find_device(device).notice:
+            typer.echo(notice, err=True)
+        index = finder.begin(videos, out, rate)
         counts: Counter[str] = Counter()
         with progress("indexing", len(files), "video") as bar:
-            for outcome in index.update(files, encode):
+            for outcome in finder.update(index, files):
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
@@ -77,11 +71,6 @@ def index(
         typer.echo(_summary(index, counts))
         if counts["failed"]:
             raise typer.Exit(1)
-
-
-def _anywhere(model: str) -> str:
-    """The model's name, or its path from wherever a search is started."""
-    return str(Path(model).resolve()) if Path(model).is_file() else model
 
 
 def _summary(index: Index, counts: Counter[str]) -> str:

@@ -41,8 +41,9 @@ class Finder:
         Raises:
             ValueError: no video there, or what is in `out` was made otherwise.
         """
+        files = video_files(Path(videos))
         index = self.begin(Path(videos), Path(out), rate_hz)
-        return index, list(self.update(index))
+        return index, list(self.update(index, files))
 
     def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ) -> Index:
         """An index of these videos by this model: new, or one to go on with."""
@@ -51,9 +52,9 @@ class Finder:
             model = str(Path(model).resolve())
         return Index.begin(Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz)))
 
-    def update(self, index: Index) -> Iterator[Outcome]:
-        """What becomes of each file of the folder, one after another: indexed, kept, removed or failed."""
-        return index.update(video_files(index.videos_folder), self._encode)
+    def update(self, index: Index, files: dict[str, Path]) -> Iterator[Outcome]:
+        """Brings an index in line with `video_files` of its folder; what becomes of each, one after another."""
+        return index.update(files, self._encode)
 
     def search(self, text: str, index: Index | str | Path, *, top: int = 5) -> list[Hit]:
         """The moments that fit a sentence best, best first; none shares a moment with a better one.

@@ -1,4 +1,4 @@
-"""What every composed clip shows and is told to show: a plan without pixels, a pure function of its settings.
+"""What every composed clip shows and what its caption says: a plan without pixels, a pure function of its settings.
 
 A clip shows an object in one of seven motions over a drifting photograph, with other objects moving behind it, and
 its caption says so: "a dog moving left". Training clips come in films of eight, made up like a narrated video: one

@@ -66,9 +66,9 @@ def explain(index: Index, matcher: Matcher, question: Question, hit: Hit) -> lis
         raise ValueError(
             f"{index.model} makes one vector of a clip; only models with places can be explained"
         )
-    own = question.units.own[0]
+    valid = question.units.valid[0]
     # Each phrase as a text of its own.
-    phrases = Units.one(question.units.vectors[0][own])
+    phrases = Units.one(question.units.vectors[0][valid])
     window = torch.from_numpy(index.units(hit.video, hit.folder, hit.window, hit.window + 1)[0])
     maps = mean_pooled(Units.one(window), phrases).numpy()
     along, _ = score_windows(index, hit.video, hit.folder, matcher, phrases)

@@ -117,7 +117,7 @@ def test_no_result_is_asked_for_in_vain(made, trained):
 def test_phrases_name_the_units_in_their_order(fine):
     _, question = asked(fine, "A red square")
     assert question.phrases == ("a", "red", "square", "a red", "red square", "a red square")
-    assert len(question.phrases) == int(question.units.own.sum()) == question.units.own.shape[1]
+    assert len(question.phrases) == int(question.units.valid.sum()) == question.units.valid.shape[1]
 
 
 def test_each_unit_is_that_of_its_phrase_alone(fine):
