@@ -106,7 +106,9 @@ def players(folder: Path) -> Iterator[Panel]:
     for language, paths in sorted(sounds.items()):
         spoken = [run for run in heard if variant(run).language == language]
         for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(sounds))]:
-            found = {run.result.recipe: item for run in spoken for item in run.items if file_stem(item.id) == stem}
+            found = {
+                run.result.recipe: item for run in spoken for item in run.items if file_stem(item.id) == stem
+            }
             transcripts = {recipe: item for recipe, item in found.items() if "reference" in item.texts}
             if transcripts:
                 yield _player(path, language, transcripts)
