@@ -30,7 +30,7 @@ from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search.index import RECORD, UNITS, Index, IndexedVideo, encoder, video_files
-from multimodal_ssl.search.search import AT_ONCE, Question, search
+from multimodal_ssl.search.query import AT_ONCE, Question, search
 from multimodal_ssl.search.windows import Cut, windows
 
 POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_space, 5, 10

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from common.files import write_atomically
-from common.progress import progress
+from common.progress import progress, say
 
 
 @runtime_checkable
@@ -68,7 +67,7 @@ class Journal:
             except Exception as error:
                 self.mirrors.remove(mirror)
                 name = type(mirror).__name__
-                print(f"{name} is left out of this run, the journal has everything: {error}", file=sys.stderr)
+                say(f"{name} is left out of this run, the journal has everything: {error}")
 
     def forget_after(self, step: int) -> None:
         """Drops rows later than a checkpoint's step, which the resumed run will write again."""
@@ -163,7 +162,7 @@ class Wandb:
         self.queue: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
         self.alive = self.mode != "disabled"
         if notice:
-            print(notice, file=sys.stderr)
+            say(notice)
         options = {
             "project": os.environ.get("WANDB_PROJECT", project),
             "group": group,
@@ -201,7 +200,7 @@ class Wandb:
             if self.alive:
                 self.alive = False
                 first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                print(f"W&B is left out of this run, the journal has everything: {first}", file=sys.stderr)
+                say(f"W&B is left out of this run, the journal has everything: {first}")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         if self.alive:
@@ -218,7 +217,7 @@ class Wandb:
         self.thread.join(self.limit_s)
         if self.thread.is_alive():
             self.alive = False
-            print(f"W&B did not finish within {self.limit_s:.0f} s and is left behind", file=sys.stderr)
+            say(f"W&B did not finish within {self.limit_s:.0f} s and is left behind")
 
 
 def replay(path: Path, *, project: str, group: str, name: str) -> None:

@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import write_atomically
+from common.progress import say
 
 MAX_ITEMS_BYTES = 200_000  # compressed; raw scores of every run live in git
 PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
@@ -253,7 +253,7 @@ def read_or_name(path: Path) -> Run | None:
 @cache
 def name_odd(sentence: str) -> None:
     """Says what was passed over; the same sentence once."""
-    print(f"passed over: {sentence}", file=sys.stderr, flush=True)
+    say(f"passed over: {sentence}")
 
 
 def _in_order(runs: Iterable[Run]) -> list[Run]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from common.progress import say
+
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
@@ -73,7 +75,7 @@ def start(device: str, *, bf16: bool, threads: int, alone: bool = False) -> Fabr
     )
     fabric.launch()
     if found.notice and fabric.is_global_zero:
-        print(found.notice, file=sys.stderr)
+        say(found.notice)
     if found.kind == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from common.files import write_atomically, writer_in_turn
 from common.measures import mean_of, median_of
 from common.output import outlives_its_reader
 from common.papers import ROOT, Paper
-from common.progress import progress
+from common.progress import progress, say
 from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
 
@@ -45,7 +44,7 @@ def score(
         ValueError: not trained yet, or trained with other settings.
     """
     folder = paper.run_folder(scale, name, seed)
-    with outlives_its_reader(), writer_in_turn(folder, _say):
+    with outlives_its_reader(), writer_in_turn(folder, say):
         return _score(paper, name, recipe, scale, seed, split, device)
 
 
@@ -61,11 +60,11 @@ def score_once(
 ) -> Path:
     """As `score`; a result of these very settings, data and weights that is there already is left alone."""
     folder = paper.run_folder(scale, name, seed)
-    with outlives_its_reader(), writer_in_turn(folder, _say):
+    with outlives_its_reader(), writer_in_turn(folder, say):
         found = paper.finished(name, recipe, scale, seed, split)
         if found is not None and found.result.weights_sha256 == _weights_sha256(folder):
             path = paper.own_results(scale) / f"{found.result.name}.json"
-            _say(f"finished: {path} is left as it is")
+            say(f"finished: {path} is left as it is")
             return path
         return _score(paper, name, recipe, scale, seed, split, device)
 
@@ -123,10 +122,6 @@ def _score(
 def _weights_sha256(folder: Path) -> str | None:
     weights = folder / "weights.safetensors"
     return file_sha256(weights) if weights.exists() else None
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _scored(

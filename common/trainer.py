@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -20,6 +19,7 @@ from common.errors import Diverged, Interrupted
 from common.files import writer_in_turn
 from common.journal import Mirror
 from common.output import outlives_its_reader
+from common.progress import say
 from common.recipe import Recipe
 from common.stopping import names, stops_noted
 from common.training_run import Trained, TrainingRun, identity, trained_weights
@@ -53,7 +53,7 @@ def train(
     """
     with outlives_its_reader():
         fabric = runtime.start(device, bf16=recipe.bf16, threads=recipe.threads, alone=alone)
-        with writer_in_turn(folder, _say) if fabric.is_global_zero else nullcontext():
+        with writer_in_turn(folder, say) if fabric.is_global_zero else nullcontext():
             fabric.barrier()  # nobody looks into the folder while somebody else writes there
             return _train(fabric, recipe, seed, folder, resume, mirrors)
 
@@ -62,11 +62,11 @@ def _train(
     fabric: Any, recipe: Recipe, seed: int, folder: Path, resume: str,
     mirrors: Callable[[int], Sequence[Mirror]] | None,
 ) -> Trained:  # fmt: skip
-    say = _say if fabric.is_global_zero else lambda text: None
-    standing = resuming.look(folder, identity(recipe, seed, fabric.world_size), resume, say)
+    tell = say if fabric.is_global_zero else lambda sentence: None
+    standing = resuming.look(folder, identity(recipe, seed, fabric.world_size), resume, tell)
     fabric.barrier()  # all have looked before one of them makes room
     if standing.saved is not None and standing.finished:
-        say(f"finished: {standing.saved.path} is left as it is")
+        tell(f"finished: {standing.saved.path} is left as it is")
         state = standing.saved.state
         return Trained(standing.saved.path, state["steps"], state["wall_s"], state["peak_memory_bytes"])
     runtime.seed_all(seed, "init")
@@ -144,7 +144,3 @@ def _telling_what_is_saved(run: TrainingRun) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise Interrupted(f"stopped at once; {run.saved()}") from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

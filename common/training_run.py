@@ -6,7 +6,6 @@ import gc
 import hashlib
 import json
 import math
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from common import checkpoint, resuming, runtime, starts
 from common.errors import Diverged, Interrupted
 from common.journal import Journal
 from common.papers import ROOT
+from common.progress import say
 from common.recipe import Recipe, Shard
 from common.results import provenance
 from common.resuming import Standing
@@ -90,7 +90,7 @@ class TrainingRun:
 
     def begin(self, standing: Standing, wanted: str) -> int:
         """Goes on from where the run stands, says what it did, returns the step to go on from."""
-        say = self._say if self.fabric.is_global_zero else lambda text: None
+        tell = say if self.fabric.is_global_zero else lambda sentence: None
         # Taken at the start: what is committed while a run goes on did not make it.
         gpu = torch.cuda.get_device_name() if self.fabric.device.type == "cuda" else None
         origin = provenance(ROOT, gpu=gpu)
@@ -99,11 +99,11 @@ class TrainingRun:
         if standing.saved is None:
             if self.fabric.is_global_zero:
                 if standing.moved:
-                    resuming.move_away(self.folder, say)
+                    resuming.move_away(self.folder, tell)
                 resuming.discard(self.folder)
             self.fabric.barrier()
             self.history = starts.added([], "step 0", origin)
-            say(f"fresh run of {self.recipe.steps} steps in {self.folder}")
+            tell(f"fresh run of {self.recipe.steps} steps in {self.folder}")
             self.journal.write("start", 0, **self.identity())
             return 0
         state, path = standing.saved.state, standing.saved.path
@@ -116,7 +116,7 @@ class TrainingRun:
             checkpoint.forget_after(path.parent, path)
             checkpoint.forget_after(self.folder / "snapshots", path)
         self.journal.forget_after(step)
-        say(f"resumed step {step} from {path}")
+        tell(f"resumed step {step} from {path}")
         self.journal.write("resume", step)
         return step
 
@@ -263,8 +263,8 @@ class TrainingRun:
                 )
             self.journal.write("stopped", self.whole_step or self.good_step, reason=reason)
         except Exception as worse:  # a device or disk that fails for this too, or numbers that are none
-            self._say(f"the last whole step could not be saved: {worse}")
-        self._say(f"stopped by {reason}; {self.saved()}")
+            say(f"the last whole step could not be saved: {worse}")
+        say(f"stopped by {reason}; {self.saved()}")
 
     def saved(self) -> str:
         """What the folder holds to go on from, in words."""
@@ -305,9 +305,6 @@ class TrainingRun:
             self.journal.write("end", steps, wall_s=self._wall_s())
         self.fabric.barrier()
         return Trained(path, steps, self._wall_s(), runtime.peak_memory_bytes())
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
 
 def _show(terms: dict[str, Tensor]) -> str:

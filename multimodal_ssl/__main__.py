@@ -14,7 +14,7 @@ from common.progress import progress
 
 if TYPE_CHECKING:
     from multimodal_ssl.search.index import Index
-    from multimodal_ssl.search.search import Hit, Question
+    from multimodal_ssl.search.query import Hit, Question
 
 KEPT = "videos that were finished are kept; the same command goes on"
 MODEL = "fine"
@@ -107,19 +107,18 @@ def search(
     with plain_errors(too_large="the index is"):
         if explain and (explain.suffix.lower() != ".png" or not explain.parent.is_dir()):
             raise ValueError(f"{explain}: the picture must be a .png in a folder that is there")
-        from multimodal_ssl.search import search as searching
-        from multimodal_ssl.search import weights
+        from multimodal_ssl.search import query, weights
         from multimodal_ssl.search.index import Index
 
         held = Index.read(index)
         trained = weights.load(model or held.model)
         held.check_model(trained.name, trained.sha256)
         vocabulary, notice = trained.vocabulary()
-        matcher, question = searching.ask(trained, text, vocabulary)
+        matcher, question = query.ask(trained, text, vocabulary)
         for note in filter(None, (notice, *question.notes)):
             typer.echo(f"note: {note}", err=True)
         with progress("searching", held.num_videos, "video") as bar:
-            hits, num_windows = searching.search(held, matcher, question, top, bar.advance)
+            hits, num_windows = query.search(held, matcher, question, top, bar.advance)
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
         report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)

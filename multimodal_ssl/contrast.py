@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
-from multimodal_ssl.composed.plan import Composition, WrongCaptions
+from multimodal_ssl.composed.plan import Composition
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.model.networks import Network
 from multimodal_ssl.model.similarities import Similarity
 

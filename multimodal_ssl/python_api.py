@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from common.runtime import find_device
 from multimodal_ssl.model.vocabulary import Vocabulary
-from multimodal_ssl.search import search, weights
+from multimodal_ssl.search import query, weights
 from multimodal_ssl.search.index import Encode, Index, Outcome, encoder, video_files
-from multimodal_ssl.search.search import Hit
+from multimodal_ssl.search.query import Hit
 from multimodal_ssl.search.weights import Trained
 from multimodal_ssl.search.windows import Cut, windows
 
@@ -64,8 +64,8 @@ class Finder:
         """
         held = index if isinstance(index, Index) else Index.read(Path(index))
         held.check_model(self.trained.name, self.trained.sha256)
-        matcher, question = search.ask(self.trained, text, self.vocabulary)
-        hits, _ = search.search(held, matcher, question, top)
+        matcher, question = query.ask(self.trained, text, self.vocabulary)
+        hits, _ = query.search(held, matcher, question, top)
         return hits
 
     # ---- single texts and videos
@@ -76,7 +76,7 @@ class Finder:
         Raises:
             ValueError: none of its words is known.
         """
-        _, question = search.ask(self.trained, text, self.vocabulary)
+        _, question = query.ask(self.trained, text, self.vocabulary)
         vectors: ndarray = question.units.vectors[0].numpy()
         return question.phrases, vectors
 

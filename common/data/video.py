@@ -31,6 +31,7 @@ from common.data.container import (
 )
 from common.data.cut_off import missing_end
 from common.data.media import MediaError, decoder_words
+from common.progress import progress
 
 CUT_OFF_S = 0.5  # shorter than its header says by more than this, a file was cut off
 # Where the header says how long a file is; of others FFmpeg guesses, from its size and rate of bits.
@@ -152,10 +153,14 @@ def check_whole(path: Path, *, holes: Holes | None = None) -> bool:
     Raises:
         MediaError: as `stream_frames`, as far as it shows without decoding; also where the sound is damaged.
     """
-    with _Opened(path, threads=1, holes=holes) as opened:
+    with (
+        _Opened(path, threads=1, holes=holes) as opened,
+        progress(f"checking {path.name}", path.stat().st_size / 1e6, "MB", done=0.0) as bar,
+    ):
         steady = _Steady(opened.stream)
         for packet in opened.packets():
             steady.add(packet.dts if opened.counts_decoding else packet.pts)
+            bar.reach(max(0, packet.pos or 0) / 1e6)
         if opened.damaged_beside and holes is None:
             raise MediaError(path, opened.damaged_beside)
         return steady.is_so

@@ -22,7 +22,8 @@ from common.data.packages import data_root
 from common.files import only_writer
 from multimodal_ssl.composed import gather, made_up, material, plan, render, store
 from multimodal_ssl.composed.material import Material
-from multimodal_ssl.composed.plan import SPLITS, Cast, Composition, Query, Scene, WrongCaptions
+from multimodal_ssl.composed.plan import SPLITS, Cast, Composition, Query, Scene
+from multimodal_ssl.composed.wrong_captions import WrongCaptions, given_captions
 from multimodal_ssl.model.vocabulary import Vocabulary, made_up_vectors
 
 
@@ -86,7 +87,7 @@ class ComposedClips:
         self, seed: int, wrong: WrongCaptions
     ) -> tuple[Int64[ndarray, " clip"], Bool[ndarray, " clip"]]:
         """For every training clip the index of the clip whose caption it gets, and whether that is wrong."""
-        return plan.given_captions(self.scenes("train"), seed, wrong)
+        return given_captions(self.scenes("train"), seed, wrong)
 
     @property
     def words(self) -> Vocabulary:

@@ -18,7 +18,7 @@ from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.similarity import mean_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.search.index import Index, shown_frames
-from multimodal_ssl.search.search import Hit, Question, score_windows
+from multimodal_ssl.search.query import Hit, Question, score_windows
 
 if TYPE_CHECKING:
     import matplotlib.figure

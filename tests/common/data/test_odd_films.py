@@ -1,12 +1,11 @@
 """What the reader says of odd and damaged films is so: times, shape, streams, and where something is missing."""
 
-import struct
 from fractions import Fraction
 
 import numpy as np
 import odd_videos
 import pytest
-from odd_films import CHANGING, HEIGHT, WIDTH, cut, film, grey, noisy, regular, sound_of, struck
+from odd_films import CHANGING, HEIGHT, WIDTH, cut, film, grey, matrix, noisy, regular, sound_of, struck
 
 from common.data.container import Clock, Holes
 from common.data.cut_off import missing_end
@@ -175,15 +174,6 @@ def test_the_video_marked_as_default_is_taken(tmp_path):
     source = film(tmp_path / "a.mkv", regular(5), videos=2, default_video=1)
     assert next(read_frames(source)).mean() > 250
     assert probe(source).left_out == "1 x video (no language)"
-
-
-def matrix(path, values):
-    """Writes a display matrix into an mp4."""
-    content = bytearray(path.read_bytes())
-    at = content.index(b"tkhd") + 44
-    a, b, c, d = (round(value * 65536) for value in values)
-    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    path.write_bytes(content)
 
 
 def corner(number):

@@ -13,7 +13,7 @@ from common.sample import Sample
 from multimodal_ssl.claims import auroc
 from multimodal_ssl.composed import clips, plan
 from multimodal_ssl.composed.batches import encode
-from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.evaluation.attention import attention
 from multimodal_ssl.evaluation.encoding import as_long, clip_units
 from multimodal_ssl.evaluation.items import (
