@@ -23,14 +23,9 @@ from speech_adapters.checkpoints.interop import Names, fairseq, huggingface, ren
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
-from speech_adapters.model.arm import Arm
-from speech_adapters.model.contrastive import (
-    ContrastiveModel,
-    ContrastiveObjective,
-    QuantiserSizes,
-    draw_negatives,
-)
-from speech_adapters.model.parameter_counts import default_bottleneck
+from speech_adapters.model.arm import Arm, usual_bottleneck
+from speech_adapters.model.contrastive import ContrastiveModel, draw_negatives
+from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 
 AGREE = 0.05  # relative: losses of equal weights differ by which negatives and codes were drawn
@@ -71,7 +66,7 @@ Learners = Mapping[str, Learner]  # by what a table calls them, ours first
 
 def contests(sizes: Sizes) -> dict[str, Learners]:
     """Races by name; the last is between arms of our own."""
-    adapters = Arm(kind="adapters", bottleneck=default_bottleneck(sizes.architecture))
+    adapters = Arm(kind="adapters", bottleneck=usual_bottleneck(sizes.architecture))
     names = {"ours": "ours", "transformers (sdpa)": "transformers", "fairseq": "fairseq"}
     whole, but = "everything", "all but the extractor"
     return {

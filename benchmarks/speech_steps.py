@@ -32,8 +32,7 @@ from benchmarks.speech_peers import (
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc.loss import ctc_loss_per_item
 from speech_adapters.model.adapters import WAVEFORM, frozen_depth
-from speech_adapters.model.arm import Arm
-from speech_adapters.model.parameter_counts import default_bottleneck
+from speech_adapters.model.arm import Arm, usual_bottleneck
 from speech_adapters.model.wav2vec2 import pad
 
 CHARACTERS_A_SECOND = 12
@@ -99,7 +98,7 @@ def _our_step(
             inputs = torch.randn(len(waveform), frames, sizes.architecture.width)
             lengths = torch.full_like(num_labels, frames)
         else:
-            inputs, lengths = pad([model.prefix(row, depth) for row in waveform])
+            inputs, lengths = pad([model.frozen_activations(row, depth) for row in waveform])
 
     def loss() -> Tensor:
         log_probs, num_frames = model(inputs, lengths, depth)
@@ -113,7 +112,7 @@ def _our_step(
 
 def partial_steps(sizes: Sizes) -> dict[str, Contenders]:
     """Races between contenders that train little, and one of our own arms."""
-    layers, bottleneck = sizes.architecture.layers, default_bottleneck(sizes.architecture)
+    layers, bottleneck = sizes.architecture.layers, usual_bottleneck(sizes.architecture)
     half = layers // 2
     every = Arm(kind="adapters", bottleneck=bottleneck)
     # Norms below the adapters are left alone: with them trained nothing there would be frozen.

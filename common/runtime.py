@@ -50,15 +50,19 @@ def find_device(wanted: str = "auto") -> Device:
     return Device("cpu", "CPU", f"NO GPU IN USE: {why}. Going on with the CPU.")
 
 
-def start(device: str, *, bf16: bool, threads: int) -> Fabric:
-    """Fabric on the device; several processes when `torchrun` has set its variables, on one node or more."""
+def start(device: str, *, bf16: bool, threads: int, alone: bool = False) -> Fabric:
+    """Fabric on the device; several processes when `torchrun` has set its variables, on one node or more.
+
+    Args:
+        alone: this process trains by itself, whatever `torchrun` has set.
+    """
     from lightning.fabric import Fabric
 
     torch.set_num_threads(threads)
     found = find_device(device)
     # Fabric reads WORLD_SIZE itself when torchrun set it; the count here is per node.
-    devices = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    nodes = max(1, int(os.environ.get("WORLD_SIZE", "1")) // devices)
+    devices = 1 if alone else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    nodes = 1 if alone else max(1, int(os.environ.get("WORLD_SIZE", "1")) // devices)
     precision: Any = "bf16-mixed" if bf16 and found.kind == "cuda" else "32-true"
     fabric = Fabric(
         accelerator=found.kind,

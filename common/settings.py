@@ -277,7 +277,8 @@ def assignments(value: Any, path: str = "") -> list[str]:
     for key in of_type.fields(cls):
         inner, place = getattr(value, key), _under(path, key)
         if not dataclasses.is_dataclass(inner):
-            texts.append(f"{place}={_written(inner)}")
+            encoded = _encode(inner, hints[key], True) if isinstance(inner, tuple) else inner
+            texts.append(f"{place}={_written(encoded)}")
             continue
         if of_type.members(hints[key]) != (type(inner),):
             texts.append(f"{place}={of_type.name_of(type(inner))}")
@@ -322,7 +323,7 @@ def _wrong(declared: Any, text: str, old: Any, path: str) -> str:
 
 def _written(value: Any) -> str:
     """As a person would write it after `=`."""
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple | list):
         return str(value)
     flat = value and all(isinstance(part, of_type.SCALARS) for part in value)
     return ",".join(map(str, value)) if flat else json.dumps(value, default=encode)

@@ -33,6 +33,7 @@ def train(
     device: str = "auto",
     resume: str = "auto",
     mirrors: Callable[[int], Sequence[Mirror]] | None = None,
+    alone: bool = False,
 ) -> Trained:
     """Trains to the recipe's last step and leaves weights and a journal in the folder.
 
@@ -42,6 +43,7 @@ def train(
         resume: "auto" goes on from the newest intact checkpoint and refuses one of another run, "must" fails
             without one, "never" discards what is there, "replace" goes on but puts another run's aside.
         mirrors: makes the journal's mirrors, given the first step; called on the first rank alone.
+        alone: this process trains by itself, such as a probe inside the scoring of a run of several ranks.
 
     Raises:
         Diverged: a loss or gradient that is no number, or a collapse the recipe knows; nothing bad is saved.
@@ -50,7 +52,7 @@ def train(
         Exception: as a step raised it, once the last whole step is saved and that is told.
     """
     with outlives_its_reader():
-        fabric = runtime.start(device, bf16=recipe.bf16, threads=recipe.threads)
+        fabric = runtime.start(device, bf16=recipe.bf16, threads=recipe.threads, alone=alone)
         with writer_in_turn(folder, _say) if fabric.is_global_zero else nullcontext():
             fabric.barrier()  # nobody looks into the folder while somebody else writes there
             return _train(fabric, recipe, seed, folder, resume, mirrors)

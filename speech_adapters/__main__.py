@@ -219,7 +219,7 @@ def params(
     """
     with plain_errors():
         from speech_adapters.model.architecture import ARCHITECTURES
-        from speech_adapters.model.arm import Arm
+        from speech_adapters.model.arm import Arm, usual_bottleneck
 
         if backbone not in ARCHITECTURES:
             raise ValueError(f"backbone must be one of {', '.join(ARCHITECTURES)}, got {backbone!r}")
@@ -229,7 +229,7 @@ def params(
         from speech_adapters.model import parameter_counts as counting
 
         architecture = ARCHITECTURES[backbone]
-        bottleneck = bottleneck or counting.default_bottleneck(architecture)
+        bottleneck = bottleneck or usual_bottleneck(architecture)
         wanted = Arm(kind=arm or "full", layers=layers, bottleneck=bottleneck, norms=norms, strict=strict)
         arms = [wanted] if arm else counting.every_arm(architecture, wanted)
         rows = counting.records(architecture, arms, symbols)

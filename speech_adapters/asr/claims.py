@@ -15,18 +15,20 @@ import numpy as np
 from common.bootstrap import Arms
 from common.claims import Claim
 from common.kinds import BestOf, Equivalent, Exact, SlightlyBetter, SlightlyWorse, Superior, Trend
+from common.measures import Measure
 from common.sample import Drawn, Sample
+from speech_adapters.asr import measures
+from speech_adapters.asr.measures import PARAMETERS, TOTAL_AT_BASE, TRAINED_AT_BASE
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
 
+ENGLISH = tuple(part.name for part in measures.ENGLISH)
+FRENCH = tuple(part.name for part in measures.FRENCH)
+OTHER_ENGLISH = tuple(part.name for part in measures.OTHER_ENGLISH)
 JUDGED = ("mini", "gpu", "paper")
 BROAD = ("gpu", "paper")
-ENGLISH = ("asterisk-en", "librispeech-test-clean", "librispeech-test-other")
-FRENCH = ("asterisk-fr", "common-voice-fr-test")
-OTHER_ENGLISH = ("drascula-en",)
 TITLE = "Adapter transfer of wav2vec 2.0 to speech recognition (arXiv 2202.03218)"
 NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = {"mini": "its arms are run at gpu and paper"}
-NATS, CHARACTER_ERRORS, CHARACTERS = "ctc_nats", "character_errors", "characters"
-TRAINED, TOTAL = "trained_at_base", "total_at_base"
 BOUND, SET_ON = 0.1, "2026-11-22, before the first run on these data"  # nats a character
 GIVEN = "given this backbone"
 BASE_SHARES = {  # trained, total of BASE with 32 symbols: what the printed 95.6 % and 9.2 % come to
@@ -35,12 +37,12 @@ BASE_SHARES = {  # trained, total of BASE with 32 symbols: what the printed 95.6
 }
 
 
-def nats(sample: Sample, counted: str = NATS) -> Drawn:
+def nats(sample: Sample, counted: Measure = CTC_NATS) -> Drawn:
     """What is counted a character, over all characters of a draw."""
-    return sample.rate(counted, CHARACTERS)
+    return sample.rate(counted.name, CHARACTERS.name)
 
 
-def lower(arm: str, than: str, counted: str = NATS) -> Callable[[Arms], Drawn]:
+def lower(arm: str, than: str, counted: Measure = CTC_NATS) -> Callable[[Arms], Drawn]:
     """Margin: how much lower an arm's rate is than another's on the same items."""
     return lambda arms: nats(arms[than], counted) - nats(arms[arm], counted)
 
@@ -51,7 +53,10 @@ def lowest(arms: Arms) -> dict[str, Drawn]:
 
 
 def _shares_as_printed(arms: Arms) -> bool:
-    shares = {arm: np.stack([arms[arm][TRAINED], arms[arm][TOTAL]], axis=1) for arm in BASE_SHARES}
+    shares = {
+        arm: np.stack([arms[arm][TRAINED_AT_BASE.name], arms[arm][TOTAL_AT_BASE.name]], axis=1)
+        for arm in BASE_SHARES
+    }
     return all(bool((found == BASE_SHARES[arm]).all()) for arm, found in shares.items())
 
 
@@ -87,7 +92,7 @@ CLAIMS = (
         kind=Exact(),
         margin=_shares_as_printed,
         unit="share",
-        parts=("parameters",),
+        parts=(PARAMETERS.name,),
         scales=JUDGED,
         not_testable=NOT_AT_SMOKE,
         by_design=True,

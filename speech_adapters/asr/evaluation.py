@@ -1,43 +1,26 @@
-"""What is judged beside single clips: which can be spelled, beam search, how much of a recogniser is trained."""
+"""What is scored beside single utterances: beam search, and how much of a recogniser is trained."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from common.results import Item
-from speech_adapters.asr import data
+from speech_adapters.asr.measures import PARAMETERS, TOTAL, TOTAL_AT_BASE, TRAINED, TRAINED_AT_BASE
 from speech_adapters.checkpoints.model_files import without_weights
-from speech_adapters.ctc import decoding, ngram, scoring
+from speech_adapters.ctc import decoding, ngram
+from speech_adapters.ctc.ngram import NgramSearch
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply, share
-from speech_adapters.model.architecture import BASE, Architecture
+from speech_adapters.model.architecture import BASE
 from speech_adapters.model.arm import Arm
 from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 
-@cache
-def feasible(source: str, split: str, architecture: Architecture) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """Clips of a source whose frames can spell their characters, and the others by name."""
-    return scoring.feasible(data.clips(source, split), architecture)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """Settings of the beam search with an n-gram."""
-
-    order: int = 3
-    lm_weight: float = 2.0  # of log10 probabilities, as in fairseq's example
-    word_score: float = -1.0
-    beam: int = 50
-
-
-def beam_search(texts: Iterable[str], language: str, search: Search) -> decoding.BeamSearch:
+def beam_search(texts: Iterable[str], language: str, search: NgramSearch) -> decoding.BeamSearch:
     """Words and n-gram of the texts given, which must be those of training."""
     texts = list(texts)
     with tempfile.TemporaryDirectory() as folder:
@@ -56,10 +39,10 @@ def beam_search(texts: Iterable[str], language: str, search: Search) -> decoding
 def parameters(model: CTCModel, arm: Arm | None) -> Item:
     """How much is trained, here and by the same arm in BASE with fairseq's 32 symbols and adapters of 256."""
     here = share(model)
-    scores = {"trained": here.trained, "total": here.total}
+    scores = {TRAINED.name: here.trained, TOTAL.name: here.total}
     if arm is not None:
         with without_weights():
             there = CTCModel(Wav2Vec2(BASE), 32)
             apply(replace(arm, bottleneck=256), there.encoder, there.head)
-        scores |= {"trained_at_base": share(there).trained, "total_at_base": share(there).total}
-    return Item("parameters", "parameters", "parameters", scores)
+        scores |= {TRAINED_AT_BASE.name: share(there).trained, TOTAL_AT_BASE.name: share(there).total}
+    return Item(PARAMETERS.name, PARAMETERS.name, PARAMETERS.name, scores)

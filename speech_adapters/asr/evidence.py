@@ -1,41 +1,50 @@
-"""How a run is read for the report: what its recipe's name says, its utterances, its weights, rates over a corpus."""
+"""How a run is read for the report: what was trained, its utterances, its weights, its curve on the dev part."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.results import Item, Run
+from common.settings import decode
 from speech_adapters.asr import curves
-
-LANGUAGES = {"EN": "English", "FR": "French"}
-METHODS = {
-    "FULL": "fine-tuning",
-    "ADAPTERS": "adapters",
-    "HEAD": "head alone",
-    "RANDOM": "all, from random weights",
-    "LORA": "LoRA",
-    "BITFIT": "biases (BitFit)",
-    "ONE_ADAPTER": "one adapter a layer",
-}
-SAME_METHOD = {"FINETUNE": "FULL", "ADAPTER": "ADAPTERS"}  # on fewer layers
-DEV_NATS = "dev_ctc_nats_per_character"  # a column of the dev curve
-PATTERN = re.compile(
-    r"(?P<method>.+?)(?:_TOP(?P<top>\d+)|_LAYER(?P<layer>\d+)|_WIDTH(?P<width>\d+))?_(?P<language>[A-Z]{2})"
+from speech_adapters.asr.finetune import FineTune
+from speech_adapters.asr.measures import (
+    DEV_CURVE,
+    DEV_NATS,
+    PARAMETERS,
+    TOTAL,
+    TOTAL_AT_BASE,
+    TRAINED,
+    TRAINED_AT_BASE,
 )
+from speech_adapters.ctc.measures import CHARACTERS
+from speech_adapters.model.arm import usual_bottleneck
+
+LANGUAGES = {"en": "English", "fr": "French"}
+METHODS = {  # in the order in which they are given colours
+    "full": "fine-tuning",
+    "adapters": "adapters",
+    "head": "head alone",
+    "random": "all, from random weights",
+    "lora": "LoRA",
+    "bitfit": "biases (BitFit)",
+    "one-adapter": "one adapter a layer",
+}
+# On fewer layers; the same method as on all.
+METHOD_OF_KIND = {"finetune": "full", "single-finetune": "full", "single-adapter": "adapters"}
 
 
 @dataclass(frozen=True)
-class Name:
-    """FINETUNE_TOP4_FR is method FULL with top 4 and language FR; a number is None where the name has none."""
+class Variant:
+    """What of a recogniser was trained, and on which language; a number is None where it is as usual."""
 
-    method: str
-    language: str = ""  # empty where the name does not end in one
+    method: str  # one of METHODS
+    language: str
     top: int | None = None
     layer: int | None = None
-    width: int | None = None  # of adapters, where it is not the usual one
+    width: int | None = None  # of adapters
 
     @property
     def whole(self) -> bool:
@@ -44,55 +53,45 @@ class Name:
 
     @property
     def words(self) -> str:
-        return METHODS.get(self.method, self.method)
+        return METHODS[self.method]
 
 
-def parse(recipe: str) -> Name:
-    """A name that follows no pattern is a method of its own, of no language."""
-    found = PATTERN.fullmatch(recipe)
-    if found is None:
-        return Name(recipe)
-    numbers = (int(number) if number else None for number in found.group("top", "layer", "width"))
-    return Name(SAME_METHOD.get(found["method"], found["method"]), found["language"], *numbers)
+def is_recogniser(run: Run) -> bool:
+    """Whether it is of an arm; else it is of a stage of the backbone."""
+    return "source" in run.result.settings
+
+
+def variant(run: Run) -> Variant:
+    """Read from the settings of a recogniser."""
+    return variant_of(decode(FineTune, run.result.settings))
+
+
+def variant_of(recipe: FineTune) -> Variant:
+    arm, language = recipe.arm, recipe.language
+    if not recipe.backbone:
+        return Variant("random", language)
+    method = METHOD_OF_KIND.get(arm.kind, arm.kind)
+    if arm.kind.startswith("single"):
+        return Variant(method, language, layer=arm.layers)
+    if arm.layers:
+        return Variant(method, language, top=arm.layers)
+    if arm.kind == "adapters" and arm.places != "both":
+        return Variant("one-adapter", language)
+    unusual = arm.kind == "adapters" and arm.bottleneck != usual_bottleneck(recipe.architecture)
+    return Variant(method, language, width=arm.bottleneck if unusual else None)
 
 
 def language_words(language: str) -> str:
-    return LANGUAGES.get(language, language or "no language")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A rate over a corpus: what is counted and what it is divided by, each summed over all utterances first."""
-
-    words: str
-    counted: str
-    divided_by: str
-    unit: str
-    factor: float = 1.0
-
-    def of(self, items: Iterable[Item]) -> float:
-        """factor · Σ counted / Σ divided_by; nan where nothing was counted, or an utterance lacks the count."""
-        pairs = [
-            (item.scores.get(self.counted, math.nan), item.scores.get(self.divided_by, math.nan))
-            for item in items
-        ]
-        total = math.fsum(length for _, length in pairs)
-        return self.factor * math.fsum(count for count, _ in pairs) / total if total else math.nan
-
-
-NATS = Measure("nats per character", "ctc_nats", "characters", "nats")
-CER = Measure("CER", "character_errors", "characters", "%", 100)
-WER = Measure("WER", "word_errors", "words", "%", 100)
-WER_BEAM = Measure("WER with n-gram", "word_errors/beam", "words", "%", 100)
+    return LANGUAGES.get(language, language)
 
 
 def utterances(run: Run) -> dict[str, list[Item]]:
     """Scored utterances by test set; the one that was also trained on comes first."""
     by_part: dict[str, list[Item]] = {}
     for item in run.items:
-        if NATS.divided_by in item.scores:
+        if CHARACTERS.name in item.scores:
             by_part.setdefault(item.part, []).append(item)
-    own = run.result.settings.get("source")
+    own = decode(FineTune, run.result.settings).source.name if is_recogniser(run) else ""
     return dict(sorted(by_part.items(), key=lambda pair: pair[0] != own))  # stable: the rest as scored
 
 
@@ -102,25 +101,28 @@ def own_utterances(run: Run) -> list[Item]:
 
 
 def parameters(run: Run) -> dict[str, float | int]:
-    """trained, total, trained_at_base, total_at_base: numbers of weights; empty where they were not counted."""
-    return next((dict(item.scores) for item in run.items if item.part == "parameters"), {})
+    """Numbers of weights, see `measures`; empty where they were not counted."""
+    return next((dict(item.scores) for item in run.items if item.part == PARAMETERS.name), {})
 
 
-def trained_share(run: Run, size: str = "") -> float:
-    """Of the weights, in %, what is added counting as well, and with "_at_base" as it would be in a BASE encoder; nan
-    where it was not counted."""
+def trained_share(run: Run, *, at_base: bool = False) -> float:
+    """Of the weights, in %, what is inserted counting as well; nan where it was not counted.
+
+    Args:
+        at_base: as it would be in a BASE encoder.
+    """
+    trained, total = (TRAINED_AT_BASE, TOTAL_AT_BASE) if at_base else (TRAINED, TOTAL)
     counts = parameters(run)
-    total = counts.get(f"total{size}", 0)
-    return 100 * counts[f"trained{size}"] / total if total else math.nan
+    return 100 * counts[trained.name] / counts[total.name] if counts.get(total.name) else math.nan
 
 
 def dev_curve(run: Run) -> dict[str, list[float]]:
-    """Columns of the dev curve, or none where the run never looked."""
-    found = next((curves.read(item) for item in run.items if item.part == curves.PART), {})
-    return found if found.get(DEV_NATS) else {}
+    """Columns of the dev curve, or none where the dev part was never scored."""
+    found = next((curves.read(item) for item in run.items if item.part == DEV_CURVE.name), {})
+    return found if found.get(DEV_NATS.name) else {}
 
 
 def dev_level(curve: Mapping[str, Sequence[float]], time_s: float) -> float:
-    """Nats per character at the last look not later than a time, or at the first look."""
-    looks = zip(curve["wall_s"], curve[DEV_NATS], strict=True)
+    """Nats per character the last time that dev was scored not later than a time, or the first time."""
+    looks = zip(curve["wall_s"], curve[DEV_NATS.name], strict=True)
     return [level for at, level in looks if at <= max(time_s, curve["wall_s"][0])][-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,51 +14,49 @@ from common.report.page import Panel
 from common.report.tables import Table, number
 from common.results import Run
 from speech_adapters.asr.evidence import (
-    CER,
-    DEV_NATS,
     LANGUAGES,
     METHODS,
-    NATS,
-    WER,
-    Measure,
-    Name,
+    Variant,
     dev_curve,
     dev_level,
+    is_recogniser,
     language_words,
     own_utterances,
-    parse,
     trained_share,
+    variant,
+    variant_of,
 )
+from speech_adapters.asr.finetune import FineTune
+from speech_adapters.asr.measures import DEV_NATS
 from speech_adapters.asr.panels import hypotheses, players
+from speech_adapters.asr.recipes import SCALES
 from speech_adapters.asr.score_tables import backbones, scores
+from speech_adapters.ctc.measures import CER, NATS, WER, Rate
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
 DRAWN = (NATS, CER, WER)
-PAPER_SHARES = {"ADAPTERS": 9.2, "FULL": 95.6}  # % of the weights [Thomas22 abstract]
+PAPER_SHARES = {"adapters": 9.2, "full": 95.6}  # % of the weights [Thomas22 abstract]
 SHARE_TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
 AGAINST = {"step": "steps", "wall_s": "seconds of training"}
-Place = Callable[[Run, Name], "float | int | None"]
+Place = Callable[[Run, Variant], "float | int | None"]
 
 
-def _style(recipe: str) -> Style:
+def style_of(what: Variant) -> Style:
     """A method keeps its colour; its recipes for another language have another marker."""
-    name, known, languages = parse(recipe), list(METHODS), list(LANGUAGES)
-    place = known.index(name.method) if name.method in known else zlib.crc32(name.method.encode())
-    turned = 5 * languages.index(name.language) if name.language in languages else 0
+    place, turned = list(METHODS).index(what.method), 5 * list(LANGUAGES).index(what.language)
     return Style(COLOURS[place % len(COLOURS)], MARKERS[(place + turned) % len(MARKERS)])
 
 
-class _Styles(dict[str, Style]):
-    """The same in every figure of the page, whatever recipes a scale adds."""
-
-    def __missing__(self, recipe: str) -> Style:
-        return _style(recipe)
-
-
-STYLES = _Styles({f"{method}_EN": _style(f"{method}_EN") for method in METHODS})
+# The same in every figure of the page, whatever recipes a scale has.
+STYLES = {
+    name: style_of(variant_of(recipe))
+    for scale in SCALES.values()
+    for name, recipe in scale.recipes.items()
+    if isinstance(recipe, FineTune)
+}
 
 
 # ---- figures
@@ -67,41 +64,41 @@ STYLES = _Styles({f"{method}_EN": _style(f"{method}_EN") for method in METHODS})
 
 def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of what the runs can show: shares, single layers, top layers, learning."""
-    runs = [run for run in runs if own_utterances(run)]  # not of a backbone, which recognises nothing
-    whole_or_top = [run for run in runs if parse(run.result.recipe).layer is None]
+    runs = [run for run in runs if is_recogniser(run)]  # not of a backbone
+    whole_or_top = [run for run in runs if variant(run).layer is None]
     if any(math.isfinite(trained_share(run)) for run in whole_or_top):
         caption = (
             "Errors on test prompts against the share of weights that was trained; dots are seeds, grey lines the "
             "shares of the paper's adapters and fine-tuning, a dotted line joins adapters of other widths"
         )
         yield caption, _share_figure(whole_or_top)
-    layers = [run for run in runs if parse(run.result.recipe).layer is not None]
+    layers = [run for run in runs if variant(run).layer is not None]
     if layers:
         yield (
             "One layer trained alone, counted from 1 below; dots are seeds",
-            _numbered_figure(layers, lambda run, name: name.layer, "layer", "layer"),
+            _numbered_figure(layers, lambda run, what: what.layer, "layer", "layer"),
         )
-    tops = [run for run in runs if parse(run.result.recipe).top is not None]
+    tops = [run for run in runs if variant(run).top is not None]
     if tops:
         yield (
             "The top N layers trained; dots are seeds",
-            _numbered_figure(tops, lambda run, name: name.top, "N, layers from the top", "top"),
+            _numbered_figure(tops, lambda run, what: what.top, "N, layers from the top", "top"),
         )
-    if any(dev_curve(run) for run in runs if parse(run.result.recipe).whole):
+    if any(dev_curve(run) for run in runs if variant(run).whole):
         caption = "Nats per character on the dev prompts, at equal steps and at equal time; a line per seed"
-        yield caption, _learning_figure([run for run in runs if parse(run.result.recipe).whole])
+        yield caption, _learning_figure([run for run in runs if variant(run).whole])
 
 
 def _languages(runs: Sequence[Run]) -> list[str]:
-    return sorted({parse(run.result.recipe).language for run in runs})
+    return sorted({variant(run).language for run in runs})
 
 
 def _of_language(runs: Sequence[Run], language: str) -> list[Run]:
-    return [run for run in runs if parse(run.result.recipe).language == language]
+    return [run for run in runs if variant(run).language == language]
 
 
 def _share_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
-    figure, panels = _grid(runs, lambda run, name: trained_share(run), "weights trained (%)")
+    figure, panels = _grid(runs, lambda run, what: trained_share(run), "weights trained (%)")
     shares = [share for run in runs if math.isfinite(share := trained_share(run))]
     low, high = min([*shares, *PAPER_SHARES.values()]) / 1.6, 160
     for axes in panels:
@@ -118,7 +115,7 @@ def _share_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
 
 def _numbered_figure(runs: Sequence[Run], place: Place, label: str, word: str) -> matplotlib.figure.Figure:
     figure, panels = _grid(runs, place, label)
-    places = {place(run, parse(run.result.recipe)) for run in runs}
+    places = {place(run, variant(run)) for run in runs}
     ticks = sorted(number for number in places if number is not None)
     for axes in panels:
         axes.set_xticks(ticks)
@@ -153,7 +150,7 @@ def _grid(
 
 def _look(method: str) -> dict[str, Any]:
     """White rims keep markers apart where methods meet, and seeds apart from the mean that they lie on."""
-    style = STYLES[f"{method}_EN"]
+    style = style_of(Variant(method, "en"))
     return {
         "color": style.colour,
         "marker": style.marker,
@@ -163,7 +160,7 @@ def _look(method: str) -> dict[str, Any]:
     }
 
 
-def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Measure) -> None:
+def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Rate) -> None:
     for (method, line), points in _points(runs, place, measure).items():
         means = [(x, statistics.fmean(values)) for x, values in points]
         axes.plot(*zip(*means, strict=True), line, color=_look(method)["color"], linewidth=1, alpha=0.5)
@@ -174,7 +171,7 @@ def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Measure) -> Non
 
 
 def _points(
-    runs: Sequence[Run], place: Place, measure: Measure
+    runs: Sequence[Run], place: Place, measure: Rate
 ) -> dict[tuple[str, str], list[tuple[float, list[float]]]]:
     """By method and line, (place, value of each seed) of its recipes from left to right; only what is finite.
 
@@ -182,10 +179,10 @@ def _points(
     """
     by_recipe: dict[tuple[str, str, float, str], list[float]] = defaultdict(list)
     for run in runs:
-        name = parse(run.result.recipe)
-        x, value, line = place(run, name), measure.of(own_utterances(run)), ":" if name.width else "-"
+        what = variant(run)
+        x, value, line = place(run, what), measure.of(own_utterances(run)), ":" if what.width else "-"
         if x is not None and math.isfinite(x) and math.isfinite(value):
-            by_recipe[name.method, line, x, run.result.recipe].append(value)
+            by_recipe[what.method, line, x, run.result.recipe].append(value)
     found: dict[tuple[str, str], list[tuple[float, list[float]]]] = defaultdict(list)
     for (method, line, x, _), values in sorted(by_recipe.items()):
         found[method, line].append((x, values))
@@ -195,25 +192,21 @@ def _points(
 def _legend(axes: Any, runs: Sequence[Run]) -> None:
     from matplotlib.lines import Line2D
 
-    methods = sorted({parse(run.result.recipe).method for run in runs}, key=_rank)
-    handles = [Line2D([], [], label=METHODS.get(one, one), linewidth=1, **_look(one)) for one in methods]
+    methods = sorted({variant(run).method for run in runs}, key=list(METHODS).index)
+    handles = [Line2D([], [], label=METHODS[one], linewidth=1, **_look(one)) for one in methods]
     axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _rank(method: str) -> tuple[int, str]:
-    return (list(METHODS).index(method) if method in METHODS else len(METHODS)), method
-
-
-def _level(runs: Sequence[Run], recipe: str) -> float:
+def _level(runs: Sequence[Run], what: Variant) -> float:
     """Mean over seeds of nats per character; nan where it was not run."""
-    values = [NATS.of(own_utterances(run)) for run in runs if run.result.recipe == recipe]
+    values = [NATS.of(own_utterances(run)) for run in runs if variant(run) == what]
     return statistics.fmean(values) if values else math.nan
 
 
 def _share_sentence(runs: Sequence[Run]) -> str:
     told = []
     for language in _languages(runs):
-        adapters, full = _level(runs, f"ADAPTERS_{language}"), _level(runs, f"FULL_{language}")
+        adapters, full = (_level(runs, Variant(method, language)) for method in ("adapters", "full"))
         if math.isfinite(adapters) and math.isfinite(full):
             told.append(f"{number(adapters)} against {number(full)} ({language_words(language)})")
     if not told:
@@ -230,7 +223,7 @@ def _best_sentence(runs: Sequence[Run], place: Place, word: str) -> str:
             for (method, _), points in of_method.items()
         }
         if best:
-            places = ", ".join(f"{METHODS.get(method, method)} {word} {x:g}" for method, x in best.items())
+            places = ", ".join(f"{METHODS[method]} {word} {x:g}" for method, x in best.items())
             told.append(f"{places} ({language_words(language)})")
     return f"Least nats per character: {'; '.join(told)}" if told else "Nothing finite to show"
 
@@ -246,8 +239,8 @@ def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     for row, language in zip(panels, languages, strict=True):
         for axes, key in zip(row, AGAINST, strict=True):
             for run in _of_language(runs, language):
-                curve, look = dev_curve(run), _look(parse(run.result.recipe).method)
-                axes.plot(curve[key], curve[DEV_NATS], linewidth=1, alpha=0.9, markevery=[-1], **look)
+                curve, look = dev_curve(run), _look(variant(run).method)
+                axes.plot(curve[key], curve[DEV_NATS.name], linewidth=1, alpha=0.9, markevery=[-1], **look)
             tidy(axes)
             axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
         row[0].set_ylabel("nats per character, dev", fontsize=9, color=INK)
@@ -264,8 +257,8 @@ def _learning_sentence(runs: Sequence[Run]) -> str:
     told = []
     for language in _languages(runs):
         arms = [
-            [dev_curve(run) for run in runs if run.result.recipe == f"{arm}_{language}"]
-            for arm in ("ADAPTERS", "FULL")
+            [dev_curve(run) for run in runs if variant(run) == Variant(method, language)]
+            for method in ("adapters", "full")
         ]
         if all(arms):
             until = min(curve["wall_s"][-1] for arm in arms for curve in arm)
@@ -286,7 +279,7 @@ def tables(runs: Sequence[Run]) -> list[Table]:
 
 def details(runs: Sequence[Run]) -> list[Table]:
     """Some transcripts of every arm beside what was said."""
-    return hypotheses([run for run in runs if own_utterances(run)])
+    return hypotheses([run for run in runs if is_recogniser(run)])
 
 
 def panels(folder: Path) -> Iterator[Panel]:

@@ -17,7 +17,7 @@ from common.metrics.error_rate import AlignedWord, align
 from common.report.page import Panel, Sound
 from common.report.tables import Cell, Table
 from common.results import Item, Run
-from speech_adapters.asr.evidence import language_words, own_utterances, parse
+from speech_adapters.asr.evidence import is_recogniser, language_words, own_utterances, variant
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 MOST_S = 16.0  # kept of a clip
@@ -66,7 +66,7 @@ def hypotheses(runs: Sequence[Run]) -> list[Table]:
     """A table a language: a dozen test utterances, spread over lengths, and what each arm's first seed made of them."""
     by_language: dict[str, list[Run]] = defaultdict(list)
     for run in _first_seeds(runs):
-        by_language[parse(run.result.recipe).language].append(run)
+        by_language[variant(run).language].append(run)
     tables = []
     for language, chosen in sorted(by_language.items()):
         told = {run.result.recipe: _transcribed(run) for run in chosen}
@@ -88,7 +88,7 @@ def _first_seeds(runs: Sequence[Run]) -> list[Run]:
     found: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: (run.result.recipe, run.result.seed)):
         name = run.result.recipe
-        if parse(name).whole and name not in found and _transcribed(run):
+        if name not in found and variant(run).whole and _transcribed(run):
             found[name] = run
     return list(found.values())
 
@@ -120,19 +120,32 @@ def players(folder: Path) -> Iterator[Panel]:
     Args:
         folder: of a scale: runs lie in it as RECIPE/seedN, their results in `results`.
     """
-    clips: dict[str, dict[str, Path]] = defaultdict(dict)  # language -> stem -> file
-    for path in sorted(folder.glob(f"*/seed*/{FOLDER}/*.wav")):
-        clips[parse(path.parts[-4]).language].setdefault(path.stem, path)
-    runs = (
-        [run for run in results.readable(folder / "results") if run.result.split == "test"] if clips else []
-    )
-    for language, paths in sorted(clips.items()):
-        heard = _first_seeds([run for run in runs if parse(run.result.recipe).language == language])
-        for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(clips))]:
-            found = {run.result.recipe: item for run in heard for item in run.items if _stem(item.id) == stem}
+    runs = _own(folder)
+    heard = _first_seeds(runs)
+    sounds: dict[str, dict[str, Path]] = defaultdict(dict)  # language -> stem -> file
+    for run in runs:
+        for path in sorted((folder / run.result.recipe).glob(f"seed*/{FOLDER}/*.wav")):
+            sounds[variant(run).language].setdefault(path.stem, path)
+    for language, paths in sorted(sounds.items()):
+        spoken = [run for run in heard if variant(run).language == language]
+        for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(sounds))]:
+            found = {
+                run.result.recipe: item for run in spoken for item in run.items if _stem(item.id) == stem
+            }
             transcripts = {recipe: item for recipe, item in found.items() if "reference" in item.texts}
             if transcripts:
                 yield _player(path, language, transcripts)
+
+
+def _own(folder: Path) -> list[Run]:
+    """Test runs of recognisers whose settings are spelled as today's."""
+    return [
+        run
+        for run in results.readable(folder / "results")
+        if run.result.split == "test"
+        and run.result.settings_layout == results.SETTINGS_LAYOUT
+        and is_recogniser(run)
+    ]
 
 
 def _player(path: Path, language: str, transcripts: Mapping[str, Item]) -> Panel:

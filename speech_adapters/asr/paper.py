@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from common.papers import Data, Paper, Report
-from common.schedule import from_former
 from speech_adapters.asr import data, figures, recipes
 from speech_adapters.asr.claims import CLAIMS, TITLE
+from speech_adapters.asr.former import former_settings
 
 PAPER = Paper(
     slug="asr-adapters",
@@ -22,5 +22,5 @@ PAPER = Paper(
         panels=figures.panels,
     ),
     weights_file=recipes.weights_file,
-    former_settings=from_former,
+    former_settings=former_settings,
 )

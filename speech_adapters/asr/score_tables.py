@@ -7,22 +7,23 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 
+from common.measures import Measure
 from common.report.tables import Cell, Table, number
 from common.results import Item, Run
 from speech_adapters.asr.evidence import (
-    CER,
     METHODS,
-    NATS,
-    WER,
-    WER_BEAM,
+    is_recogniser,
     language_words,
     parameters,
-    parse,
     trained_share,
     utterances,
+    variant,
 )
+from speech_adapters.asr.measures import ACCURACY, CONTRASTIVE, MASKED_NATS, TRAINED
+from speech_adapters.ctc.measures import BEAM_WER, BLANK_SHARE, CER, NATS, WER, ratio
+from speech_adapters.pretrain.measures import FRAMES, PHONES, depths
 
-MEASURES = (NATS, CER, WER, WER_BEAM)
+RATES = (NATS, CER, WER, BEAM_WER)
 SCORES = ("nats/character", "CER (%)", "WER (%)", "WER, n-gram (%)", "blank (%)")
 COSTS = ("training (s)", "memory (MB)")
 CAPTION = (
@@ -56,12 +57,14 @@ def scores(runs: Sequence[Run]) -> list[Table]:
 def backbones(runs: Sequence[Run]) -> list[Table]:
     """How well each stage of the encoder tells masked frames of held-out speech apart, and what it knows of phones."""
     contrasts, phones = [], []
+    runs = [run for run in runs if not is_recogniser(run)]
+    heights = depths(item for run in runs for item in run.items)
     for run in runs:
         who, hours = Cell(run.result.recipe, "code"), run.result.wall_s.get("train", math.nan) / 3600
-        for part, items in _hidden(run).items():
+        for part, items in _masked(run).items():
             contrasts.append([who, Cell(part), *_told_apart(run, items), Cell(number(hours), "number")])
-        if heard := [item for item in run.items if "right/features" in item.scores]:
-            phones.append([who, *_phones(heard)])
+        if sentences := [item for item in run.items if item.part == PHONES.name]:
+            phones.append([who, *_phones(sentences, heights)])
     tables = []
     if contrasts:
         columns = ("stage", "held-out speech", "loss (nats)", "right (%)", "pieces", "training (hours)")
@@ -71,29 +74,30 @@ def backbones(runs: Sequence[Run]) -> list[Table]:
         )
         tables.append(Table("The encoder that everything starts from", columns, contrasts, caption))
     if phones:
-        depths = ("stage", *(name for name, _ in _depths(phones_of(runs))))
+        names = ("stage", *(depth.heading for depth in heights))
         caption = (
             "Frames (%) of Russian sentences whose phone a linear classifier names, from a log-mel spectrum with its "
             "neighbours and from each depth of the encoder, which never heard Russian."
         )
-        tables.append(Table("What its frames know of phones", depths, phones, caption))
+        tables.append(Table("What its frames know of phones", names, phones, caption))
     return tables
 
 
-def _hidden(run: Run) -> dict[str, list[Item]]:
+def _masked(run: Run) -> dict[str, list[Item]]:
     scored: dict[str, list[Item]] = defaultdict(list)
     for item in run.items:
-        if "accuracy" in item.scores:
+        if ACCURACY.name in item.scores:
             scored[item.part].append(item)
     return scored
 
 
 def _told_apart(run: Run, items: Sequence[Item]) -> list[Cell]:
     settings = run.result.settings
-    contrast = "contrastive" in items[0].scores
-    choices = 1 + settings["num_negatives"] if contrast else settings["codes"]
-    loss = statistics.fmean(item.scores["contrastive" if contrast else "hidden"] for item in items)
-    right = statistics.fmean(item.scores["accuracy"] for item in items)
+    contrast = CONTRASTIVE.name in items[0].scores
+    choices = 1 + settings["objective"]["num_negatives"] if contrast else settings["codes"]
+    measure = CONTRASTIVE if contrast else MASKED_NATS
+    loss = statistics.fmean(item.scores[measure.name] for item in items)
+    right = statistics.fmean(item.scores[ACCURACY.name] for item in items)
     return [
         Cell(number(loss), "number", f"chance {number(math.log(choices))}"),
         Cell(number(100 * right), "number", f"chance {number(100 / choices)}"),
@@ -101,62 +105,42 @@ def _told_apart(run: Run, items: Sequence[Item]) -> list[Cell]:
     ]
 
 
-def phones_of(runs: Sequence[Run]) -> list[Item]:
-    """Sentences whose phones were named, of the first run that has some."""
-    return next(
-        (found for run in runs if (found := [i for i in run.items if "right/features" in i.scores])), []
-    )
-
-
-def _depths(heard: Sequence[Item]) -> list[tuple[str, str]]:
-    """(name of a depth, its score), from the spectrum upwards."""
-    names = [key.removeprefix("right/") for key in heard[0].scores if key.startswith("right/")]
-    return [(name, f"right/{name}") for name in sorted(names, key=_height)]
-
-
-def _height(depth: str) -> int:
-    below = ("spectrum", "features", "embedding")
-    return below.index(depth) if depth in below else len(below) + int(depth.removeprefix("layer"))
-
-
-def _phones(heard: Sequence[Item]) -> list[Cell]:
-    frames = math.fsum(item.scores["frames"] for item in heard)
-    shares = (math.fsum(item.scores[key] for item in heard) / frames for _, key in _depths(heard))
-    return [Cell(number(100 * share), "number") for share in shares]
+def _phones(items: Sequence[Item], heights: Sequence[Measure]) -> list[Cell]:
+    return [Cell(number(100 * ratio(items, depth.name, FRAMES.name)), "number") for depth in heights]
 
 
 def _by_recipe(runs: Sequence[Run]) -> list[list[Run]]:
     """Seeds of a recipe together: by language, then method in the order of `METHODS`, then layers."""
     found: dict[str, list[Run]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: run.result.seed):
-        found[run.result.recipe].append(run)
-    known = list(METHODS)
+        if is_recogniser(run):
+            found[run.result.recipe].append(run)
+    return sorted(found.values(), key=_rank)
 
-    def rank(recipe: str) -> tuple[str, int, str, int, int, int]:
-        name = parse(recipe)
-        place = known.index(name.method) if name.method in known else len(known)
-        return name.language, place, name.method, name.top or 0, name.layer or 0, name.width or 0
 
-    return [found[recipe] for recipe in sorted(found, key=rank)]
+def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int]:
+    what = variant(runs[0])
+    place = list(METHODS).index(what.method)
+    return what.language, place, what.top or 0, what.layer or 0, what.width or 0
 
 
 def _who(runs: Sequence[Run]) -> Cell:
-    name = parse(runs[0].result.recipe)
-    return Cell(runs[0].result.recipe, "code", f"{name.words}, {language_words(name.language)}")
+    what = variant(runs[0])
+    return Cell(runs[0].result.recipe, "code", f"{what.words}, {language_words(what.language)}")
 
 
 def _weights(run: Run) -> Cell:
     """The same for every seed."""
-    trained, at_base = parameters(run).get("trained", math.nan), trained_share(run, "_at_base")
+    trained, at_base = parameters(run).get(TRAINED.name, math.nan), trained_share(run, at_base=True)
     notes = [f"{trained:,.0f} weights"] * math.isfinite(trained)
     notes += [f"in BASE {number(at_base)} %"] * math.isfinite(at_base)
     return Cell(number(trained_share(run)), "number", "; ".join(notes))
 
 
 def _scores(chosen: Sequence[tuple[Run, Sequence[Item]]]) -> list[Cell]:
-    cells = [_over_seeds([measure.of(items) for _, items in chosen]) for measure in MEASURES]
+    cells = [_over_seeds([rate.of(items) for _, items in chosen]) for rate in RATES]
     blank = [
-        100 * statistics.fmean(item.scores.get("blank_share", math.nan) for item in items)
+        100 * statistics.fmean(item.scores.get(BLANK_SHARE.name, math.nan) for item in items)
         for _, items in chosen
     ]
     return [*cells, _over_seeds(blank)]

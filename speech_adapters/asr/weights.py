@@ -47,7 +47,7 @@ def of_adapters(
     """Adapters, layer norms and head, with vocabulary, normaliser and the hash of the backbone they fit."""
     model: Any = recipe.model()
     model.load_state_dict(tensors)
-    origin = state["origin"] | {"source": recipe.source}
+    origin = state["origin"] | {"source": recipe.source.name}
     made = AdapterSet.of(model, recipe.arm, recipe.language, by_name.sha256(recipe.backbone), origin)
     assert made.vocabulary == Vocabulary.of(recipe.language)
     return folder / f"{file}.safetensors", made.tensors, made.state()

@@ -16,8 +16,9 @@ from common import checkpoint
 from common.checkpoint import CheckpointError
 from speech_adapters.model.adapters import LoraLinear, insert_adapters
 from speech_adapters.model.architecture import NO_DROPOUT, Architecture, Dropout
-from speech_adapters.model.contrastive import ContrastiveModel, QuantiserSizes
+from speech_adapters.model.contrastive import ContrastiveModel
 from speech_adapters.model.ctc_model import CTCModel
+from speech_adapters.model.objective import QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 KINDS = ("encoder", "pretraining", "recogniser")

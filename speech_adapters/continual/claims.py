@@ -7,9 +7,7 @@ so time is asked in three ways: per update, to equal quality, in total.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,33 +15,52 @@ import numpy as np
 from common.bootstrap import Arms
 from common.claims import Claim
 from common.kinds import Equivalent, Exact, Superior
+from common.measures import Measure, Part
 from common.sample import Drawn, Sample, ratio
+from speech_adapters.continual.data import CORPORA, FOLDERS, TRANSCRIBED
+from speech_adapters.continual.measures import (
+    ADAPTED,
+    ADAPTED_TRAINED,
+    ADAPTERS,
+    ALL,
+    CONTRAST,
+    CONTRASTIVE,
+    FULL_CELL,
+    FULL_FROZEN,
+    LETTERS,
+    OFF,
+    ON,
+    SECONDS,
+    SWITCHED_OFF,
+    TRAIN_S,
+    TRAINING,
+    UPDATE_S,
+    at,
+    steps_of,
+)
+from speech_adapters.ctc.measures import CHARACTERS, CTC_NATS
+from speech_adapters.data.sources import AMAZON_QUEEN
 
 TITLE = "Adapters inside continued pre-training of wav2vec 2.0 (arXiv 2107.13530)"
 JUDGED = ("mini", "gpu", "paper")
 NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
-UNLABELLED = "labelled speech is not read at this scale"
 PRINTED = 32.0  # % less time
 BOUND_PERCENT, BOUND_NATS = 5.0, 0.05
 SET_ON = "2026-11-22, before the first run"
 GIVEN = "given this backbone"
-FULL_CELL, FULL_FROZEN = "full, extractor trained", "full, extractor frozen"
-ADAPTED, ADAPTED_TRAINED = "adapters, extractor frozen", "adapters, extractor trained"
-ENGLISH = ("contrast fotaq-en", "contrast folder:unlabelled/en")
-UPDATE, SECONDS, CONTRASTIVE = "update_s", "seconds", "contrastive"
-NATS, CHARACTERS = "ctc_nats", "characters"
-OFF, ON = "off", "on"  # largest differences of outputs to the source's
+ENGLISH = tuple(CONTRAST.on(source).name for source in (AMAZON_QUEEN, *FOLDERS["en"]))
+ENGLISH_LETTERS = tuple(LETTERS.on(source).name for source in (AMAZON_QUEEN, CORPORA["en"]))
 
 
 # ---- margins
 
 
-def saved(cell: str, than: str) -> Callable[[Arms], Drawn]:
+def saved(cell: Part, than: Part) -> Callable[[Arms], Drawn]:
     """Margin: % of an update's seconds that one cell saves over another."""
 
     def margin(arms: Arms) -> Drawn:
-        taken = {name: arms["COST"].part(name).mean(UPDATE) for name in (cell, than)}
+        taken = {one: arms["COST"].part(one.name).mean(UPDATE_S.name) for one in (cell, than)}
         return 100 * (1 - ratio(taken[cell], taken[than]))
 
     return margin
@@ -51,17 +68,17 @@ def saved(cell: str, than: str) -> Callable[[Arms], Drawn]:
 
 def saved_in_all(arm: str, than: str) -> Callable[[Arms], Drawn]:
     """Margin: % of the seconds of a whole training, with the same updates, that an arm saves."""
-    return lambda arms: 100 * (1 - ratio(arms[arm].sum(SECONDS), arms[than].sum(SECONDS)))
+    return lambda arms: 100 * (1 - ratio(arms[arm].sum(SECONDS.name), arms[than].sum(SECONDS.name)))
 
 
-def higher(arm: str, than: str, score: str = CONTRASTIVE) -> Callable[[Arms], Drawn]:
+def higher(arm: str, than: str, measure: Measure = CONTRASTIVE) -> Callable[[Arms], Drawn]:
     """Margin: how much higher the mean of a loss is in an arm."""
-    return lambda arms: arms[arm].mean(score) - arms[than].mean(score)
+    return lambda arms: arms[arm].mean(measure.name) - arms[than].mean(measure.name)
 
 
-def nats(sample: Sample, counted: str = NATS) -> Drawn:
+def nats(sample: Sample, counted: str = CTC_NATS.name) -> Drawn:
     """Nats a character, over all characters of a draw."""
-    return sample.rate(counted, CHARACTERS)
+    return sample.rate(counted, CHARACTERS.name)
 
 
 def lower(arm: str, than: str) -> Callable[[Arms], Drawn]:
@@ -71,9 +88,8 @@ def lower(arm: str, than: str) -> Callable[[Arms], Drawn]:
 
 def curve(sample: Sample) -> list[tuple[float, Drawn]]:
     """(seconds of training, nats a character) of the snapshots on the way, in order of time."""
-    keys = sample.items[0].scores
-    steps = sorted({int(found[1]) for key in keys if (found := re.fullmatch(rf"{NATS}@(\d+)", key))})
-    return [(float(sample[f"train_s@{step}"][0]), nats(sample, f"{NATS}@{step}")) for step in steps]
+    steps = steps_of(CTC_NATS, set(sample.items[0].scores))
+    return [(float(sample[at(TRAIN_S, step)][0]), nats(sample, at(CTC_NATS, step))) for step in steps]
 
 
 def seconds_to(points: Sequence[tuple[float, Drawn]], level: Drawn) -> Drawn:
@@ -103,7 +119,7 @@ def saved_to_equal_quality(arm: str, than: str) -> Callable[[Arms], Drawn]:
 
 def _off_is_source(arm: str) -> Callable[[Arms], bool]:
     """Whether the output with the set switched off is the source's to the bit, and the set does something."""
-    return lambda arms: bool((arms[arm][OFF] == 0).all() and (arms[arm][ON] > 0).all())
+    return lambda arms: bool((arms[arm][OFF.name] == 0).all() and (arms[arm][ON.name] > 0).all())
 
 
 # ---- claims
@@ -115,11 +131,16 @@ _question = partial(
 LANGUAGES = {"FR": "French", "ES": "Spanish"}
 
 
+def _letters(language: str) -> tuple[str, ...]:
+    """Letters of a language on the speech that each scale has of it."""
+    return tuple(LETTERS.on(speech[language]).name for speech in (TRANSCRIBED, CORPORA))
+
+
 def _costs() -> list[Claim]:
     per_update = partial(_paper, paper="32 % less", unit="%", reads=("COST",))
     near = Equivalent(BOUND_PERCENT, SET_ON)
 
-    def off(cell: str, than: str) -> Callable[[Arms], Drawn]:
+    def off(cell: Part, than: Part) -> Callable[[Arms], Drawn]:
         return lambda arms: saved(cell, than)(arms) - PRINTED
 
     return [
@@ -129,7 +150,7 @@ def _costs() -> list[Claim]:
             "adapters, norms, quantiser and projections over a frozen encoder).",
             kind=Superior(),
             margin=saved(ADAPTED, FULL_CELL),
-            parts=(ADAPTED, FULL_CELL),
+            parts=(ADAPTED.name, FULL_CELL.name),
             headline=True,
         ),
         per_update(
@@ -137,7 +158,7 @@ def _costs() -> list[Claim]:
             says="The cut of an update is the printed 32 %, to within 5 points (the extractor frozen with adapters).",
             kind=near,
             margin=off(ADAPTED, FULL_CELL),
-            parts=(ADAPTED, FULL_CELL),
+            parts=(ADAPTED.name, FULL_CELL.name),
             consistent_with=True,
         ),
         per_update(
@@ -145,7 +166,7 @@ def _costs() -> list[Claim]:
             says="The cut of an update is the printed 32 %, to within 5 points (the extractor trained in both).",
             kind=near,
             margin=off(ADAPTED_TRAINED, FULL_CELL),
-            parts=(ADAPTED_TRAINED, FULL_CELL),
+            parts=(ADAPTED_TRAINED.name, FULL_CELL.name),
             consistent_with=True,
         ),
         per_update(
@@ -154,7 +175,7 @@ def _costs() -> list[Claim]:
             paper="stated, no ablation read",
             kind=Superior(),
             margin=saved(ADAPTED, FULL_FROZEN),
-            parts=(ADAPTED, FULL_FROZEN),
+            parts=(ADAPTED.name, FULL_FROZEN.name),
         ),
     ]
 
@@ -162,7 +183,7 @@ def _costs() -> list[Claim]:
 def _of_language(code: str) -> list[Claim]:
     name, low = LANGUAGES[code], code.lower()
     full, adapters = f"FULL_{code}", f"ADAPTERS_{code}"
-    letters = (f"letters asterisk-{low}",)
+    letters = _letters(low)
     return [
         _paper(
             id=f"equal-quality-{low}",
@@ -183,7 +204,7 @@ def _of_language(code: str) -> list[Claim]:
             kind=Superior(),
             margin=saved_in_all(adapters, full),
             unit="%",
-            parts=("training",),
+            parts=(TRAINING.name,),
         ),
         _paper(
             id=f"kept-{low}",
@@ -194,7 +215,7 @@ def _of_language(code: str) -> list[Claim]:
             kind=Exact(),
             margin=_off_is_source(adapters),
             unit="share",
-            parts=("switched off",),
+            parts=(SWITCHED_OFF.name,),
             by_design=True,
         ),
         _question(
@@ -215,7 +236,7 @@ def _of_language(code: str) -> list[Claim]:
             kind=Superior(),
             margin=lower("SOURCE", full),
             unit="nats a character",
-            parts=("letters fotaq-en",),
+            parts=ENGLISH_LETTERS,
         ),
         _paper(
             id=f"useful-{low}",
@@ -250,14 +271,14 @@ def _recognition() -> list[Claim]:
             f"the source ({GIVEN}).",
             reads=("ADAPTERS_FR", "SOURCE"),
             margin=lower("ADAPTERS_FR", "SOURCE"),
-            parts=("recognition all",),
+            parts=(ALL.name,),
         ),
         recognised(
             id="recognition-stacked",
             says="French recognition by adapters is better on top of French adapters than on the source.",
             reads=("ADAPTERS_FR", "SOURCE"),
             margin=lower("ADAPTERS_FR", "SOURCE"),
-            parts=("recognition adapters",),
+            parts=(ADAPTERS.name,),
         ),
         _paper(
             id="forward",
@@ -269,13 +290,13 @@ def _recognition() -> list[Claim]:
             kind=Superior(),
             margin=lower("ADAPTERS_FR_THEN_ES", "ADAPTERS_ES"),
             unit="nats a character",
-            parts=("letters asterisk-es",),
+            parts=_letters("es"),
             scales=("gpu",),
             not_testable=NOT_AT_MINI,
         ),
         _question(
             id="replay",
-            says="A twentieth of English among the French pieces halves what full continued pre-training forgets.",
+            says="A twentieth of English among the French crops halves what full continued pre-training forgets.",
             reads=("REPLAY_FR", "FULL_FR", "SOURCE"),
             kind=Superior(),
             margin=lambda arms: 0.5 * higher("FULL_FR", "SOURCE")(arms) - higher("REPLAY_FR", "SOURCE")(arms),
@@ -287,15 +308,4 @@ def _recognition() -> list[Claim]:
     ]
 
 
-def _where_speech_is_labelled(claim: Claim) -> Claim:
-    """At `paper` pre-training reads folders of audio alone."""
-    if not any(part.startswith(("letters", "recognition")) for part in claim.parts):
-        return claim
-    scales = tuple(scale for scale in claim.scales if scale != "paper")
-    return replace(claim, scales=scales, not_testable={**claim.not_testable, "paper": UNLABELLED})
-
-
-CLAIMS = tuple(
-    _where_speech_is_labelled(claim)
-    for claim in (*_costs(), *(claim for code in LANGUAGES for claim in _of_language(code)), *_recognition())
-)
+CLAIMS = (*_costs(), *(claim for code in LANGUAGES for claim in _of_language(code)), *_recognition())

@@ -1,7 +1,7 @@
 """The recipe behind every arm: an encoder goes on learning by itself, on another language [Kessler22].
 
 Everything is trained, or adapters, layer norms, quantiser and projections of the new language are while the encoder
-rests. A second language may follow in the same run.
+is frozen. A second language may follow in the same run.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.schedule import InTurn
+from speech_adapters.continual.evaluation_settings import Evaluation
+from speech_adapters.data.source import Source
+from speech_adapters.data.sources import AMAZON_QUEEN, FESTVOX
 from speech_adapters.model.arm import Arm
 from speech_adapters.pretrain.recipe import Pretrain
 
@@ -24,38 +27,21 @@ if TYPE_CHECKING:
     from speech_adapters.data.crops import Crop
     from speech_adapters.model.contrastive import ContrastiveModel
 
-FULL, ADAPTERS, HEAD = Arm(kind="full"), Arm(kind="adapters", bottleneck=64), Arm(kind="head")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Continue(Pretrain):
     """Pre-trains on the sound of a new language, from the weights of a first one."""
 
     language: str = "fr"
-    arm: Arm = field(default=ADAPTERS)
+    arm: Arm = field(default=Arm(kind="adapters", bottleneck=64))
     extractor_trained: bool = False
-    source_model: str = "small-en"  # what was learned first, and is asked what became of it
+    first_model: str = "small-en"  # of the language learned before, which may be forgotten
     replay_share: float = 0.0  # of the crops, in 0..1, that are of the first language
-    replayed: tuple[str, ...] = ("fotaq-en",)
-    anchor_weight: float = 0.0  # of the squared distance to the source's weights, summed
-    then: tuple[str, ...] = ()  # sources that follow from `switch_step` on; empty goes on with the first
+    replayed: tuple[Source, ...] = (AMAZON_QUEEN,)
+    anchor_weight: float = 0.0  # of the squared distance to the first model's weights, summed
+    then: tuple[Source, ...] = ()  # that follow from `switch_step` on; empty goes on with the first ones
     switch_step: int = 0
-    matrix: tuple[str, ...] = (
-        "fotaq-en",
-        "drascula-en",
-        "asterisk-fr",
-        "asterisk-es",
-    )  # contrast is scored on
-    spelled: tuple[str, ...] = ("asterisk-fr",)  # letters of whose test part a linear probe learns to tell
-    remembered: str = "fotaq-en"  # the same, of the first language
-    recognised: str = (
-        ""  # source that a recogniser is trained on and tested on at last; empty leaves that out
-    )
-    probe_steps: int = 300
-    probe_lr: float = 1.25e-2
-    probe_train_s: float = 600.0
-    recognition_steps: int = 200
-    recognition_lr: float = 5e-3
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,12 +69,12 @@ class Continue(Pretrain):
             model.encoder.extractor.requires_grad_(True)
         return model
 
-    def source(self) -> ContrastiveModel:
-        """The model of the first language, as it was."""
+    def first_language_model(self) -> ContrastiveModel:
+        """The model that learned the first language, as it was."""
         from speech_adapters.checkpoints.by_name import load_pretraining
 
         model: Any = Pretrain.model(self)
-        load_pretraining(model, self.source_model)
+        load_pretraining(model, self.first_model)
         return model.eval().requires_grad_(False)
 
     # ---- training items
@@ -106,26 +92,20 @@ class Continue(Pretrain):
             drawn[-1] = crops.draw(self.replayed, "train", self.crop_samples, 1, (seed, step, 1))[0]
         return drawn
 
-    def prepare(self) -> None:
-        from speech_adapters.data import prepared
-        from speech_adapters.pretrain import linear_phone_probe
-
-        everything = (
-            *self.sources,
-            *self.then,
-            *self.matrix,
-            *self.spelled,
-            self.remembered,
-            self.recognised,
-        )
-        prepared.prepare(*dict.fromkeys(source for source in everything if source))
-        if self.phones:
-            prepared.prepare(linear_phone_probe.SOURCE)
+    @property
+    def read(self) -> tuple[Source, ...]:
+        """Every source of speech that is trained on or scored on, each once."""
+        replayed = self.replayed if self.replay_share else ()
+        return tuple(dict.fromkeys((*self.sources, *self.then, *replayed, *self.evaluation.sources)))
 
     @property
     def phones(self) -> bool:
         """Phones are labelled in Russian alone."""
-        return self.language == "ru"
+        return self.language == FESTVOX.language
+
+    def prepare(self) -> None:
+        for source in (*self.read, *((FESTVOX,) if self.phones else ())):
+            source.prepare()
 
     # ---- learning
 
@@ -135,7 +115,7 @@ class Continue(Pretrain):
             network: Any = getattr(model, "module", model)
             moved = sum(
                 (weight - was.to(weight)).square().sum()
-                for weight, was in zip(network.encoder.parameters(), _anchors(self.source_model), strict=True)
+                for weight, was in zip(network.encoder.parameters(), _anchors(self.first_model), strict=True)
             )
             losses["anchor"] = self.anchor_weight * moved
         return losses
@@ -143,24 +123,50 @@ class Continue(Pretrain):
     # ---- scoring
 
     def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
+        """Every item of a run; what depends on the training alone comes from its journal and snapshots."""
         from speech_adapters.continual import evaluation
+        from speech_adapters.pretrain import linear_phone_probe
 
-        yield from evaluation.items(self, model, seed=seed, split=split, folder=pictures.parent)
+        asked, folder = self.evaluation, pictures.parent
+        yield from self._forgetting(model, split)
+        yield from evaluation.seconds(folder / "journal.jsonl", self.steps)
+        first = [asked.first_letters_on] if asked.first_letters_on is not None else []
+        for source in dict.fromkeys((*asked.letters_on, *first)):
+            kept = source in asked.letters_on
+            on_the_way = evaluation.snapshots(folder, self.steps, self.model) if kept else {}
+            yield from evaluation.letters(model.encoder, on_the_way, source, split, seed, asked.probe)
+        if asked.recognition_on is not None:
+            yield from evaluation.recognition(
+                model.encoder, self.arm.bottleneck, asked.recognition_on, split, seed, asked.recognition
+            )
+        if self.phones:
+            yield from linear_phone_probe.score(model.encoder, split)
+
+    def _forgetting(self, model: Any, split: str) -> Iterator[Item]:
+        """The contrast on every source, then what switching the new set off leaves."""
+        from speech_adapters.checkpoints import by_name
+        from speech_adapters.checkpoints.adapter_sets import AdapterSet
+        from speech_adapters.continual import forgetting
+
+        first = self.first_language_model().to(next(model.parameters()).device)
+        on = self.evaluation.contrast_on
+        for source in on:
+            yield from forgetting.contrast_items(model, first, source, split, self.crop_samples)
+        if self.steps and self.arm.kind == "adapters":
+            learned = AdapterSet.of(model, self.arm, self.language, by_name.sha256(self.first_model), {})
+            yield from forgetting.switched_off_items(first.encoder, learned, on[0], split, self.crop_samples)
 
     def manifest_sha256(self) -> str:
         import hashlib
 
         from speech_adapters.checkpoints import by_name
-        from speech_adapters.data import prepared
+        from speech_adapters.data.prepared import manifest_sha256
 
-        read = {*self.sources, *self.then, *self.matrix, *self.spelled, self.remembered, self.recognised} - {
-            ""
-        }
-        parts = [prepared.manifest_sha256(*sorted(read)), by_name.sha256(self.source_model)]
+        parts = [manifest_sha256(self.read), by_name.sha256(self.first_model)]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
     def departures(self) -> tuple[str, ...]:
-        small = self.source_model.startswith("small")
+        small = self.first_model.startswith("small")
         told = {
             "The paper's recipe, hours and languages could not be read; they are ours, rates chosen on dev.": True,
             "A small encoder pre-trained on 2.6 hours of English game dialogue instead of BASE on LibriSpeech-960, "

@@ -9,75 +9,48 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.recipe import Recipe, Shard
+from common.recipe import Measurement
+from speech_adapters.continual.measures import BACKWARD_S, CELLS, UPDATE_S
 from speech_adapters.model.architecture import BASE, SAMPLE_RATE_HZ, Architecture, Masking
 from speech_adapters.model.arm import Arm
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from common.results import Item
-
-CELLS = {  # whether adapters are what is trained of the Transformer; whether the extractor is trained
-    "full, extractor trained": (False, True),
-    "full, extractor frozen": (False, False),
-    "adapters, extractor trained": (True, True),
-    "adapters, extractor frozen": (True, False),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost(Recipe):
-    """Times updates of self-supervised pre-training; nothing is learned and no data are read."""
+class Cost(Measurement):
+    """Times updates of self-supervised pre-training on made-up sound."""
 
     architecture: Architecture = field(default=BASE)
     bottleneck: int = 256
     utterances: int = 2
     seconds: float = 3.0  # of each
     repeats: int = 8  # after one that is not counted
+    bf16: bool = False  # mixed precision, only on a GPU
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps:
-            raise ValueError(f"updates are timed and nothing is trained: steps must be 0, got {self.steps}")
-
-    def model(self) -> nn.Module:
-        from torch import nn
-
-        return nn.Identity()
-
-    def batch(self, seed: int, step: int, shard: Shard) -> Any:
-        raise AssertionError("nothing is trained")
-
-    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
-        return []
-
-    def losses(self, model: nn.Module, batch: Any, step: int) -> dict[str, Any]:
-        raise AssertionError("nothing is trained")
-
-    def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
+    def measure(self, *, seed: int, split: str, device: str) -> Iterator[Item]:
         """Seconds of an update, with and without the optimiser's step, of every cell in every repeat."""
         from common.results import Item
-        from common.runtime import find_device, seed_all
+        from common.runtime import seed_all
 
         seed_all("cost", seed)
-        device = find_device().kind
         models = {adapted: self._build(adapted, device) for adapted in (False, True)}
         for repeat in range(self.repeats + 1):
             for cell, (adapted, extractor) in CELLS.items():
-                times = self._update(*models[adapted], adapted, extractor, device)
+                backward_s, update_s = self._update(*models[adapted], extractor, device)
                 if repeat:
-                    scores = {"update_s": round(times[1], 5), "backward_s": round(times[0], 5)}
-                    yield Item(f"{cell}/{repeat:02d}", f"repeat {repeat:02d}", cell, scores)
+                    scores = {UPDATE_S.name: round(update_s, 5), BACKWARD_S.name: round(backward_s, 5)}
+                    yield Item(f"{cell.name}/{repeat:02d}", f"repeat {repeat:02d}", cell.name, scores)
 
     def _build(self, adapted: bool, device: str) -> tuple[Any, Any]:
         import torch
 
         from speech_adapters.model.adapters import apply
-        from speech_adapters.model.contrastive import ContrastiveModel, QuantiserSizes
+        from speech_adapters.model.contrastive import ContrastiveModel
+        from speech_adapters.model.objective import QuantiserSizes
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         model = ContrastiveModel(Wav2Vec2(self.architecture), QuantiserSizes()).to(device)
@@ -87,9 +60,8 @@ class Cost(Recipe):
         trained = [weight for weight in model.parameters() if weight.requires_grad]
         return model, torch.optim.AdamW(trained, lr=1e-6)
 
-    def _update(
-        self, model: Any, optimiser: Any, adapted: bool, extractor: bool, device: str
-    ) -> tuple[float, float]:
+    def _update(self, model: Any, optimiser: Any, extractor: bool, device: str) -> tuple[float, float]:
+        """Seconds until the gradient is there, and until the weights are updated."""
         import torch
 
         from speech_adapters.model.wav2vec2 import span_mask

@@ -13,12 +13,13 @@ from common.report.tables import Table, number
 from common.results import Run
 from speech_adapters.continual import evidence, score_tables
 from speech_adapters.continual.claims import PRINTED
-from speech_adapters.continual.cost import CELLS
-from speech_adapters.continual.evidence import COST, KINDS, SOURCE, language_words, parse
+from speech_adapters.continual.evidence import KINDS, PAIR, SOURCE, Variant, is_timing, language_words
 from speech_adapters.continual.learning import journal_figure, letters_figure, read_journals, watched_sources
-from speech_adapters.continual.looks import STYLES, label
+from speech_adapters.continual.looks import STYLES, label, style_of
 from speech_adapters.continual.matrix import matrix_figure
-from speech_adapters.continual.score_tables import MEASURES, TIMES, shares
+from speech_adapters.continual.measures import CELLS, CONTRAST, RECOGNITION, UPDATE_S
+from speech_adapters.continual.score_tables import RATES, TIMES, shares
+from speech_adapters.ctc.measures import NATS
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -28,13 +29,13 @@ __all__ = ["STYLES", "details", "figures", "panels", "tables"]  # what the repor
 
 def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of what the runs can show: forgetting, costs, letters on the way, recognition."""
-    if evidence.every(runs, "contrast"):
+    if evidence.every(runs, CONTRAST):
         caption = (
-            "Contrastive loss on held-out pieces, the answers being the source model's codes: mean over seeds and the "
+            "Contrastive loss on held-out crops, the positives being the source model's: mean over seeds and the "
             "difference to the source; adapters are switched on; an outline marks an arm's own language"
         )
         yield caption, matrix_figure(runs)
-    if timed := [run for run in runs if run.result.recipe == COST and run.items]:
+    if timed := [run for run in runs if is_timing(run)]:
         caption = (
             "Seconds of an update at BASE's size in % of the first cell's; dots are seeds, the grey line is the "
             "paper's 32 % less"
@@ -46,7 +47,7 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
             "time and at equal updates; a line per seed, the dashed line is the source"
         )
         yield caption, letters_figure(runs, sources)
-    if evidence.every(runs, "recognition"):
+    if evidence.every(runs, RECOGNITION):
         caption = "Recognition of test prompts after a short fine-tuning from each arm; small dots are seeds"
         yield caption, _recognition_figure(runs)
 
@@ -62,20 +63,22 @@ def _cost_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
             values, place = shares(runs, cell, time), y + (-0.19, 0.19)[row]
             if not values:
                 continue
-            colour = STYLES["ADAPTERS" if adapted else "FULL"].colour
+            colour = style_of(Variant("adapters" if adapted else "full")).colour
             axes.barh(
                 place, statistics.fmean(values), 0.34, color=colour, alpha=(0.85, 0.4)[row], linewidth=0,
                 hatch=("", "///")[row], edgecolor="white",
             )  # fmt: skip
             axes.plot(values, [place] * len(values), ".", color=INK, markersize=4, linestyle="none")
-            seconds = evidence.average([evidence.mean(evidence.part(run, cell), time) for run in runs])
+            seconds = evidence.average(
+                [evidence.mean(evidence.of_part(run, cell), time.name) for run in runs]
+            )
             told = f"{statistics.fmean(values):.0f} %, {number(seconds)} s {words}"
             axes.text(max(values) + 1.5, place, told, va="center", fontsize=8.5, color=INK)
     axes.axvline(100 - PRINTED, color=FAINT, linewidth=1.6, zorder=0)
     axes.text(
         100 - PRINTED, -0.62, f" the paper: {PRINTED:.0f} % less", fontsize=8.5, color="#666666", va="bottom"
     )
-    axes.set_yticks(range(len(CELLS)), [cell.replace(", ", ",\n") for cell in CELLS])
+    axes.set_yticks(range(len(CELLS)), [cell.name.replace(", ", ",\n") for cell in CELLS])
     axes.set_ylim(len(CELLS) - 0.5, -0.65)
     axes.set_xlim(0, 150)
     axes.set_xticks(range(0, 101, 20))
@@ -88,7 +91,7 @@ def _cost_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
 def _cost_sentence(runs: Sequence[Run]) -> str:
     told = []
     for cell, (adapted, extractor) in CELLS.items():
-        if adapted and (values := shares(runs, cell, "update_s")):
+        if adapted and (values := shares(runs, cell, UPDATE_S)):
             where = "trained" if extractor else "frozen"
             told.append(f"{100 - statistics.fmean(values):.0f} % with the extractor {where}")
     if not told:
@@ -101,30 +104,30 @@ def _cost_sentence(runs: Sequence[Run]) -> str:
 
 def _recognition_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     by_speech = score_tables.recognised(runs)
-    rows = [max(1, len(evidence.by_recipe(found))) for found in by_speech.values()]
+    rows = [max(1, len(evidence.by_variant(found))) for found in by_speech.values()]
     figure = new_figure(9.5, 1.2 + sum(0.5 * count + 0.6 for count in rows))
-    panels = figure.subplots(len(by_speech), len(MEASURES), squeeze=False, sharey="row", height_ratios=rows)
+    panels = figure.subplots(len(by_speech), len(RATES), squeeze=False, sharey="row", height_ratios=rows)
     for row, (speech, found) in zip(panels, by_speech.items(), strict=True):
-        arms = evidence.by_recipe(found)
-        for axes, measure in zip(row, MEASURES, strict=True):
+        arms = evidence.by_variant(found)
+        for axes, rate in zip(row, RATES, strict=True):
             for y, (arm, seeds) in enumerate(arms.items()):
                 for kind in KINDS:
-                    _dots(axes, y, arm, kind, score_tables.measured(seeds, f"recognition {kind}", measure))
+                    _dots(axes, y, arm, kind, score_tables.measured(seeds, RECOGNITION.of(kind), rate))
             axes.margins(x=0.12)
             tidy(axes)
-            label(axes, x=MEASURES[measure][3])
-        row[0].set_yticks(range(len(arms)), [parse(arm).words for arm in arms])
+            label(axes, x=RATES[rate])
+        row[0].set_yticks(range(len(arms)), [arm.words for arm in arms])
         row[0].set_ylim(len(arms) - 0.5, -0.5)
-        label(row[0], x=MEASURES["nats"][3], title=evidence.speech_words(speech) if speech else "")
+        label(row[0], x=RATES[NATS], title=evidence.speech_words(speech) if speech else "")
     _kinds_legend(figure)
     headline(figure, _recognition_sentence(by_speech))
     return figure
 
 
-def _dots(axes: Any, y: int, arm: str, kind: str, values: Sequence[float]) -> None:
+def _dots(axes: Any, y: int, arm: Variant, kind: str, values: Sequence[float]) -> None:
     if not values:
         return
-    place, colour = y + (-0.14 if kind == "all" else 0.14), STYLES[arm].colour
+    place, colour = y + (-0.14 if kind == "all" else 0.14), style_of(arm).colour
     face = colour if kind == "all" else "white"
     mean = statistics.fmean(values)
     axes.plot(
@@ -148,16 +151,16 @@ def _kinds_legend(figure: Any) -> None:
 
 def _recognition_sentence(by_speech: Mapping[str, Sequence[Run]]) -> str:
     speech, runs = next(iter(by_speech.items()))
-    told, arms = [], evidence.by_recipe(runs)
+    told, arms = [], evidence.by_variant(runs)
     for kind, words in KINDS.items():
         levels = {
             arm: evidence.average(values)
             for arm, seeds in arms.items()
-            if parse(arm).method in (SOURCE, "FULL", "ADAPTERS")
-            and (values := score_tables.measured(seeds, f"recognition {kind}", "nats"))
+            if arm.method in (SOURCE, *PAIR)
+            and (values := score_tables.measured(seeds, RECOGNITION.of(kind), NATS))
         }
-        named = {SOURCE: "the source", "FULL": "full", "ADAPTERS": "adapters"}
-        parts = [f"{number(level)} from {named[parse(arm).method]}" for arm, level in levels.items()]
+        named = {SOURCE: "the source", "full": "full", "adapters": "adapters"}
+        parts = [f"{number(level)} from {named[arm.method]}" for arm, level in levels.items()]
         if parts:
             told.append(f"{words} {', '.join(parts)}")
     language = language_words(evidence.spoken(speech)) or "Held-out"

@@ -1,7 +1,8 @@
-"""What became of the language that was learned first: contrast on fixed crops, masks, negatives and codes.
+"""What became of the language that was learned first: contrast on fixed crops, masks, negatives and positives.
 
-A loss whose codes are trained too says little, since codes can become easier. So the answers are always those of the
-source model: its features, its quantiser, its projection. Only who predicts them changes.
+A loss whose codebook is trained too says little, since its entries can become easier to tell apart. So the positives
+and negatives are always those of the first language's model: its features, its quantiser, its projection. Only who
+predicts them changes.
 """
 
 from __future__ import annotations
@@ -16,21 +17,24 @@ from torch import Tensor
 from common.results import Item
 from common.runtime import seed_all
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
+from speech_adapters.continual.measures import ACCURACY, CONTRAST, CONTRASTIVE, OFF, ON, SWITCHED_OFF
 from speech_adapters.data import batches, crops
+from speech_adapters.data.source import Source
 from speech_adapters.model.architecture import Masking
 from speech_adapters.model.contrastive import ContrastiveModel, contrastive, draw_negatives
 from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 
 MASKING = Masking()  # BASE's, whatever a recipe trains with
 CROPS = 24  # of each source
+COMPARED = 8  # crops that outputs with a set switched off are compared on
 
 
 def contrast_items(
-    model: ContrastiveModel, source_model: ContrastiveModel, source: str, split: str, crop_samples: int
+    model: ContrastiveModel, first: ContrastiveModel, source: Source, split: str, crop_samples: int
 ) -> Iterator[Item]:
-    """Nats and share told apart of held-out crops of one source, the answers being the source model's codes."""
+    """Nats and accuracy on held-out crops of one source, by the quantiser of the first language's model."""
     device = next(model.parameters()).device
-    part = f"contrast {source}"
+    part = CONTRAST.on(source).name
     for crop in itertools.islice(crops.consecutive(source, split, crop_samples), CROPS):
         seed_all("forgetting", crop.id)
         waveform = batches.as_float(crop.waveform())[None].to(device)
@@ -38,24 +42,23 @@ def contrast_items(
         num_frames = model.encoder.architecture.num_frames(lengths)
         mask = span_mask(num_frames, int(num_frames), MASKING)
         with torch.inference_mode():
-            nats, right = _contrast(model, source_model, waveform, lengths, mask)
-        scores = {"contrastive": nats.item(), "accuracy": right.item()}
+            nats, accuracy = _contrast(model, first, waveform, lengths, mask)
+        scores = {CONTRASTIVE.name: nats.item(), ACCURACY.name: accuracy.item()}
         yield Item(f"{part}/{crop.id}", crop.track.group, part, scores)
 
 
 def _contrast(
-    model: ContrastiveModel, source_model: ContrastiveModel, waveform: Tensor, lengths: Tensor, mask: Tensor
+    model: ContrastiveModel, first: ContrastiveModel, waveform: Tensor, lengths: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    encoder, source_encoder = model.encoder, source_model.encoder
-    features, num_frames = encoder.extract(waveform, lengths)
-    x = encoder.contextualise(encoder.embed(features, num_frames, mask), num_frames)
-    own = source_encoder.feature_norm(source_encoder.extract(waveform, lengths)[0])
-    codes, entries, _ = source_model.quantiser(own[mask], 1.0)
+    features, num_frames = model.encoder.extract(waveform, lengths)
+    x = model.encoder.contextualise(model.encoder.embed(features, num_frames, mask), num_frames)
+    unmasked = first.encoder.feature_norm(first.encoder.extract(waveform, lengths)[0])[mask]
+    quantised, indices, _ = first.quantiser(unmasked, 1.0)
     counts = mask.sum(dim=1)
     return contrastive(
         model.context_projection(x[mask])[None],
-        source_model.code_projection(codes)[None],
-        entries[None],
+        first.code_projection(quantised)[None],
+        indices[None],
         counts,
         draw_negatives(counts, model.objective.num_negatives),
         model.objective.temperature,
@@ -63,21 +66,25 @@ def _contrast(
 
 
 def switched_off_items(
-    source_encoder: Wav2Vec2, adapters: AdapterSet, source: str, split: str, crop_samples: int
+    encoder: Wav2Vec2, adapters: AdapterSet, source: Source, split: str, crop_samples: int
 ) -> Iterator[Item]:
-    """Largest difference between the source encoder and itself with a set put in and switched off: 0 to the bit.
+    """Largest difference between an encoder and itself with a set put in and switched off: 0 to the bit.
 
     Beside it, how much switching the set on moves the output, so that the zero is not that of a set which does nothing.
     """
-    device = next(source_encoder.parameters()).device
-    drawn = list(itertools.islice(crops.consecutive(source, split, crop_samples), 8))
+    device = next(encoder.parameters()).device
+    drawn = list(itertools.islice(crops.consecutive(source, split, crop_samples), COMPARED))
     waveforms = [batches.as_float(crop.waveform())[None].to(device) for crop in drawn]
     with torch.inference_mode():
-        before = [source_encoder(waveform)[0] for waveform in waveforms]
-    bank: Any = AdapterBank(source_encoder)
+        before = [encoder(waveform)[0] for waveform in waveforms]
+    bank: Any = AdapterBank(encoder)
     bank.add("learned", adapters)
+    part = SWITCHED_OFF.name
     for crop, waveform, wanted in zip(drawn, waveforms, before, strict=True):
         lengths = torch.tensor([waveform.shape[1]], device=device)
         off, on = (bank.encode(waveform, lengths, [name])[0] for name in (None, "learned"))
-        differences = {"off": (off - wanted).abs().max().item(), "on": (on - wanted).abs().max().item()}
-        yield Item(f"switched off/{crop.id}", crop.track.group, "switched off", differences)
+        scores = {
+            OFF.name: (off - wanted).abs().max().item(),
+            ON.name: (on - wanted).abs().max().item(),
+        }
+        yield Item(f"{part}/{crop.id}", crop.track.group, part, scores)

@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import journal, results
+from common import journal
 from common.report.figures import FAINT, headline, new_figure, tidy, training_figure
 from common.report.tables import number
 from common.results import Run
 from speech_adapters.continual import evidence
-from speech_adapters.continual.evidence import METHODS, SOURCE, Point, language_words, parse
-from speech_adapters.continual.looks import STYLES, label, legend, look
+from speech_adapters.continual.evidence import METHODS, SOURCE, Point, Variant, language_words
+from speech_adapters.continual.looks import STYLES, VARIANTS, label, legend, look
+from speech_adapters.continual.measures import ACCURACY, CONTRASTIVE, LETTERS
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
     Journals = Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]]  # recipe -> seed -> rows
 
-PAIR = ("FULL", "ADAPTERS")  # the paper's own comparison, which titles tell of
 # What a journal tells of learning, with units: codes in use go from one in each group to all of them.
 WATCHED = {
-    "contrastive": "nats",
-    "accuracy": "share",
+    CONTRASTIVE.name: CONTRASTIVE.unit,
+    ACCURACY.name: ACCURACY.unit,
     "perplexity": "codes used",
     "soft_perplexity": "codes expected",
 }
@@ -40,19 +40,19 @@ LAST = 0.1  # of a run's rows, over which its end is averaged: single batches ar
 
 def source_nats(runs: Sequence[Run], source: str) -> float:
     """Letters of the model as it is, mean over seeds; nan where it was not run."""
-    return evidence.average(evidence.letters([run for run in runs if run.result.recipe == SOURCE], source))
+    return evidence.average(evidence.letters(evidence.by_variant(runs).get(Variant(SOURCE), []), source))
 
 
 def watched_sources(runs: Sequence[Run]) -> list[str]:
     """Those whose letters some run looked at on the way."""
-    return [source for source in evidence.every(runs, "letters") if curves(runs, source)]
+    return [source for source in evidence.every(runs, LETTERS) if curves(runs, source)]
 
 
-def curves(runs: Sequence[Run], source: str) -> dict[str, list[list[Point]]]:
+def curves(runs: Sequence[Run], source: str) -> dict[Variant, list[list[Point]]]:
     """By arm the curve of each seed that looked on the way."""
     start = source_nats(runs, source)
-    found: dict[str, list[list[Point]]] = defaultdict(list)
-    for arm, seeds in evidence.by_recipe(runs).items():
+    found: dict[Variant, list[list[Point]]] = defaultdict(list)
+    for arm, seeds in evidence.by_variant(runs).items():
         for run in seeds:
             if evidence.snapshots(run, source) and (points := evidence.curve(run, source, start)):
                 found[arm].append(points)
@@ -77,7 +77,7 @@ def letters_figure(runs: Sequence[Run], sources: Sequence[str]) -> matplotlib.fi
 
 
 def _draw_letters(
-    axes: Any, axis: str, learned: Mapping[str, Sequence[Sequence[Point]]], start: float
+    axes: Any, axis: str, learned: Mapping[Variant, Sequence[Sequence[Point]]], start: float
 ) -> None:
     on_the_way = None if len(learned) <= FEW else [-1]  # markers of many arms would hide the lines
     for arm, seeds in learned.items():
@@ -90,7 +90,7 @@ def _draw_letters(
     axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
 
 
-def _keep_scale(axes: Any, learned: Mapping[str, Sequence[Sequence[Point]]], start: float) -> float:
+def _keep_scale(axes: Any, learned: Mapping[Variant, Sequence[Sequence[Point]]], start: float) -> float:
     """Cuts the axis above arms that left from the source, so that none from nothing flattens them; its end."""
     left = [
         point.nats
@@ -106,10 +106,10 @@ def _keep_scale(axes: Any, learned: Mapping[str, Sequence[Sequence[Point]]], sta
     return max(left) + spare
 
 
-def _end_words(arm: str, seeds: Sequence[Sequence[Point]], top: float) -> str:
+def _end_words(arm: Variant, seeds: Sequence[Sequence[Point]], top: float) -> str:
     ends = [points[-1].nats for points in seeds]
     above = f" (above, ends at {number(statistics.fmean(ends))})" if min(ends) > top else ""
-    return parse(arm).words + above
+    return arm.words + above
 
 
 def _letters_sentence(runs: Sequence[Run], sources: Sequence[str]) -> str:
@@ -117,12 +117,12 @@ def _letters_sentence(runs: Sequence[Run], sources: Sequence[str]) -> str:
     for source in sources[:FEW]:
         ends = {}
         for arm, seeds in curves(runs, source).items():
-            if parse(arm).method in PAIR and not parse(arm).after:
+            if arm.in_pair:
                 last = [points[-1] for points in seeds]
                 nats, seconds = (
                     statistics.fmean(getattr(p, key) for p in last) for key in ("nats", "seconds")
                 )
-                ends[METHODS[parse(arm).method]] = f"{number(nats)} after {number(seconds)} s"
+                ends[METHODS[arm.method]] = f"{number(nats)} after {number(seconds)} s"
         words = [f"{method} {end}" for method, end in ends.items()]
         if math.isfinite(start := source_nats(runs, source)):
             words.append(f"source {number(start)}")
@@ -140,9 +140,9 @@ def read_journals(folder: Path) -> Journals:
     for path in sorted(folder.glob("*/seed*/journal.jsonl")):
         recipe, seed = path.parts[-3], path.parts[-2].removeprefix("seed")
         rows = [row for row in journal.read(path) if row["event"] == "train"]
-        if rows and results.RECIPE_NAME.fullmatch(recipe) and "-set-" not in recipe:
+        if rows and recipe in VARIANTS:
             found[recipe][int(seed)] = rows
-    return {recipe: found[recipe] for recipe in sorted(found, key=evidence.rank)}
+    return {recipe: found[recipe] for recipe in sorted(found, key=lambda recipe: VARIANTS[recipe].rank)}
 
 
 def journal_figure(journals: Journals) -> matplotlib.figure.Figure:
@@ -156,7 +156,7 @@ def journal_figure(journals: Journals) -> matplotlib.figure.Figure:
     chance = _end(journals, "chance")
     if math.isfinite(chance):
         for axes in figure.axes:
-            if axes.get_ylabel().startswith("contrastive"):
+            if axes.get_ylabel().startswith(CONTRASTIVE.name):
                 axes.axhline(chance, color=FAINT, linewidth=1.4, linestyle="--", zorder=0)
                 place = axes.get_yaxis_transform()
                 axes.text(0.01, chance, "chance", fontsize=8, color="#666666", va="top", transform=place)
@@ -164,7 +164,7 @@ def journal_figure(journals: Journals) -> matplotlib.figure.Figure:
 
 
 def _running(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Means over a row and those just before it: a batch of a few pieces is noisy."""
+    """Means over a row and those just before it: a batch of a few crops is noisy."""
     found = []
     for place, row in enumerate(rows):
         around = rows[max(0, place + 1 - RUNNING) : place + 1]
@@ -180,9 +180,9 @@ def _running(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
 def _journal_sentence(journals: Journals) -> str:
     told = []
     for recipe, seeds in journals.items():
-        if parse(recipe).method in PAIR and not parse(recipe).after:
-            nats, codes = (_end({recipe: seeds}, key) for key in ("contrastive", "soft_perplexity"))
-            told.append(f"{parse(recipe).words} {number(nats)} ({number(codes)} codes)")
+        if VARIANTS[recipe].in_pair:
+            nats, codes = (_end({recipe: seeds}, key) for key in (CONTRASTIVE.name, "soft_perplexity"))
+            told.append(f"{VARIANTS[recipe].words} {number(nats)} ({number(codes)} codes)")
     level = _end(journals, "chance")
     chance = f", chance {number(level)}" if math.isfinite(level) else ""
     return (

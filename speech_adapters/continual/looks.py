@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from common.report.figures import COLOURS, INK, MARKERS, Style
-from speech_adapters.continual.evidence import LANGUAGES, METHODS, SOURCE, parse
+from speech_adapters.continual.continuing import Continue
+from speech_adapters.continual.evidence import LANGUAGES, METHODS, Variant, variant_of
+from speech_adapters.continual.recipes import SCALES
 
 
-def _style(recipe: str) -> Style:
+def style_of(what: Variant) -> Style:
     """A method keeps its colour; languages and chains differ in the marker."""
-    name, methods, languages = parse(recipe), list(METHODS), list(LANGUAGES)
-    place = methods.index(name.method) if name.method in methods else zlib.crc32(name.method.encode())
-    turned = languages.index(name.language) if name.language in languages else 0
-    return Style(
-        COLOURS[place % len(COLOURS)], MARKERS[(place + turned + 5 * bool(name.after)) % len(MARKERS)]
-    )
+    place = list(METHODS).index(what.method)
+    turned = list(LANGUAGES).index(what.language) if what.language else 0
+    marker = MARKERS[(place + turned + 5 * bool(what.after)) % len(MARKERS)]
+    return Style(COLOURS[place % len(COLOURS)], marker)
 
 
-class _Styles(dict[str, Style]):
-    """The same in every figure of the page, whatever recipes a scale adds."""
+VARIANTS = {
+    name: variant_of(recipe)
+    for scale in SCALES.values()
+    for name, recipe in scale.recipes.items()
+    if isinstance(recipe, Continue)
+}
+STYLES = {name: style_of(what) for name, what in VARIANTS.items()}
 
-    def __missing__(self, recipe: str) -> Style:
-        return _style(recipe)
 
-
-STYLES = _Styles({SOURCE: _style(SOURCE)})  # never empty, which would read as not given
-
-
-def look(recipe: str, size: float) -> dict[str, Any]:
+def look(what: Variant, size: float) -> dict[str, Any]:
     """Colour and marker; white rims keep markers apart where arms meet."""
-    style, rim = STYLES[recipe], {"markeredgecolor": "white", "markeredgewidth": 0.7}
+    style, rim = style_of(what), {"markeredgecolor": "white", "markeredgewidth": 0.7}
     return {"color": style.colour, "marker": style.marker, "markersize": size, **rim}
 
 
-def legend(axes: Any, arms: Mapping[str, str]) -> None:
+def legend(axes: Any, arms: Mapping[Variant, str]) -> None:
     """Arms with their words, to the right."""
     from matplotlib.lines import Line2D
 

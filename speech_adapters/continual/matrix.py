@@ -10,7 +10,8 @@ from common.report.figures import COLOURS, INK, headline, new_figure
 from common.report.tables import number
 from common.results import Run
 from speech_adapters.continual import evidence
-from speech_adapters.continual.evidence import METHODS, SOURCE, language_words, parse
+from speech_adapters.continual.evidence import METHODS, PAIR, SOURCE, Variant, language_words
+from speech_adapters.continual.measures import CONTRAST
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -25,10 +26,10 @@ ROW, COLUMN = 0.66, 1.75  # inches
 
 def matrix_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     """Rows are arms, columns held-out speech; nats, the difference to the source, and the seeds' differences."""
-    arms = evidence.by_recipe(run for run in runs if evidence.parts(run, "contrast"))
-    sources = evidence.every(runs, "contrast")
+    arms = evidence.by_variant(run for run in runs if evidence.parts(run, CONTRAST))
+    sources = evidence.every(runs, CONTRAST)
     levels = {arm: [evidence.contrasts(seeds, source) for source in sources] for arm, seeds in arms.items()}
-    start = [evidence.average(values) for values in levels.get(SOURCE, [[] for _ in sources])]
+    start = [evidence.average(values) for values in levels.get(Variant(SOURCE), [[] for _ in sources])]
     higher = [
         [evidence.average(cell) - at for cell, at in zip(row, start, strict=True)] for row in levels.values()
     ]
@@ -38,11 +39,16 @@ def matrix_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     for y, (arm, row) in enumerate(levels.items()):
         for x, (values, at) in enumerate(zip(row, start, strict=True)):
             _tell(
-                axes, x, y, values, math.nan if arm == SOURCE else at, abs(higher[y][x]) > 0.7 * _span(higher)
+                axes,
+                x,
+                y,
+                values,
+                math.nan if arm.method == SOURCE else at,
+                abs(higher[y][x]) > 0.7 * _span(higher),
             )
-            if values and evidence.spoken(sources[x]) in _learned(arm):
+            if values and evidence.spoken(sources[x]) in {arm.language, arm.after} - {""}:
                 _outline(axes, x, y)
-    axes.set_yticks(range(len(arms)), [parse(arm).words for arm in arms])
+    axes.set_yticks(range(len(arms)), [arm.words for arm in arms])
     columns = [f"{source}\n{language_words(evidence.spoken(source))}".strip() for source in sources]
     axes.set_xticks(range(len(sources)), columns)
     axes.xaxis.tick_top()
@@ -50,11 +56,6 @@ def matrix_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
     axes.spines[:].set_visible(False)
     headline(figure, forgetting_sentence(arms, sources))
     return figure
-
-
-def _learned(recipe: str) -> set[str]:
-    name = parse(recipe)
-    return {name.language, name.after} - {""}
 
 
 def _span(higher: Sequence[Sequence[float]]) -> float:
@@ -106,18 +107,16 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-0.000", "+0.000").replace("-", "−")
 
 
-def forgetting_sentence(arms: Mapping[str, Sequence[Run]], sources: Sequence[str]) -> str:
+def forgetting_sentence(arms: Mapping[Variant, Sequence[Run]], sources: Sequence[str]) -> str:
     """What became of the language that was learned first, by full training and by adapters, switched on and off."""
     first = next(iter(sources), "")
-    start = evidence.average(evidence.contrasts(arms.get(SOURCE, []), first))
+    start = evidence.average(evidence.contrasts(arms.get(Variant(SOURCE), []), first))
     told = []
-    for method in ("FULL", "ADAPTERS"):
+    for method in PAIR:
         more = {
-            parse(arm).language: evidence.average(values) - start
+            arm.language: evidence.average(values) - start
             for arm, seeds in arms.items()
-            if parse(arm).method == method
-            and not parse(arm).after
-            and (values := evidence.contrasts(seeds, first))
+            if arm.method == method and arm.in_pair and (values := evidence.contrasts(seeds, first))
         }
         if more and math.isfinite(start):
             few = list(more.items())[:TOLD]

@@ -1,104 +1,170 @@
-"""What an encoder is good for: a recogniser put on it and trained for a little while, judged on held-out clips.
+"""What an encoder is good for: a recogniser put on it and trained for a little while, scored on held-out utterances.
 
-With the head alone trained this is a linear probe of letters, with everything trained or with adapters on top of a
-language's own it is the fine-tuning that follows pre-training. The same seeds, batches and steps for every encoder.
+With the output head alone trained this is a linear probe of letters, with everything trained or with adapters on top of
+a language's own it is the fine-tuning that follows pre-training. The same seeds, batches and steps for every encoder.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
-from common.runtime import seed_all
-from speech_adapters.ctc import scoring
-from speech_adapters.data import batches, prepared
-from speech_adapters.data.text import Vocabulary
-from speech_adapters.model.adapters import apply, frozen_depth
-from speech_adapters.model.architecture import SAMPLE_RATE_HZ
+from common.data.packages import data_root
+from common.schedule import Schedule
+from speech_adapters.continual.evaluation_settings import ShortTraining
+from speech_adapters.ctc.training import CTCTraining
+from speech_adapters.data.source import Source
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import Wav2Vec2
 
-BATCH_S = 16.0
-BETAS, WEIGHT_DECAY, CLIP_NORM = (0.9, 0.98), 0.01, 1.0
-WARM_UP, HOLD, FINAL = 0.1, 0.4, 0.05  # shares of the steps; of the peak rate
+if TYPE_CHECKING:
+    from torch import nn
+
+    from common.results import Item
+    from speech_adapters.ctc.scoring import ScoredUtterance
+    from speech_adapters.data.source import Utterance
+    from speech_adapters.model.ctc_model import CTCModel
+    from speech_adapters.model.wav2vec2 import Wav2Vec2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareTriStage(Schedule):
+    """fairseq's tri-stage in shares of the steps: warm up from a hundredth, hold, decay exponentially."""
+
+    warmup_share: float = 0.1
+    hold_share: float = 0.4
+    final_ratio: float = 0.05
+
+    def rate(self, peak_lr: float, step: int, steps: int) -> float:
+        done = step / steps
+        if done < self.warmup_share:
+            return peak_lr * ((done + 1e-3) / self.warmup_share)
+        left = 1 - self.warmup_share - self.hold_share
+        decayed = max(0.0, (done - self.warmup_share - self.hold_share) / left)
+        return peak_lr * float(self.final_ratio**decayed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognise(CTCTraining):
+    """A recogniser on an encoder in a file; adapters that the encoder has stay frozen below those of the arm."""
+
+    encoder: str  # path of a file of ours
+    head_seed: int  # of what is new: output head, adapters
+    train_s: float = 900.0  # seconds of the source's train part, at most
+    schedule: Schedule = ShareTriStage()
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+
+    def model(self) -> nn.Module:
+        from common.runtime import seed_all
+        from speech_adapters.checkpoints.model_files import load_encoder
+        from speech_adapters.data.text import Vocabulary
+        from speech_adapters.model.adapters import apply
+        from speech_adapters.model.ctc_model import CTCModel
+
+        encoder = load_encoder(Path(self.encoder))
+        seed_all("recognise", self.head_seed, self.source.name, self.arm.kind)
+        model = CTCModel(encoder, len(Vocabulary.of(self.language)))
+        apply(self.arm, model.encoder, model.head)
+        return model
+
+    def encoder_architecture(self) -> Architecture:
+        return _architecture(self.encoder)
+
+    def backbone_key(self) -> str:
+        return self.encoder
+
+    def activations_folder(self) -> Path:
+        """Beside the encoder, which they are gone with."""
+        return Path(self.encoder).parent
+
+    def utterances(self, part: str) -> tuple[Utterance, ...]:
+        if part != "train":
+            return super().utterances(part)
+        chosen = {utterance.id for utterance in _first(self.source, self.train_s, data_root())}
+        return tuple(utterance for utterance in super().utterances(part) if utterance.id in chosen)
+
+    def scored(self, model: CTCModel, part: str) -> Iterator[tuple[Utterance, ScoredUtterance]]:
+        """Utterances of a part in order, with loss and greedy errors."""
+        import torch
+
+        from speech_adapters.ctc.scoring import score_utterance
+
+        for utterance in self.utterances(part):
+            with torch.inference_mode():
+                yield utterance, score_utterance(self.log_probs(model, utterance), utterance)
+
+    def score(self, model: CTCModel, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
+        from common.results import Item
+
+        for one, found in self.scored(model, split):
+            yield Item(f"{one.source}/{one.id}", one.group, one.source, found.scores)
+
+    def manifest_sha256(self) -> str:
+        return self.source.content_sha256()
+
+
+@cache
+def _architecture(path: str) -> Architecture:
+    from speech_adapters.checkpoints.model_files import read
+
+    return read(Path(path)).architecture
+
+
+@cache
+def _first(source: Source, most_s: float, root: Path) -> tuple[Utterance, ...]:
+    """Utterances of the train part by id until they last that long."""
+    chosen, left = [], most_s * SAMPLE_RATE_HZ
+    for utterance in source.utterances("train"):
+        if (left := left - utterance.samples) < 0:
+            break
+        chosen.append(utterance)
+    return tuple(chosen)
+
+
+@contextmanager
+def _same_precision() -> Iterator[None]:
+    """A training on a GPU turns TF32 on; what is scored after it must not notice."""
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def recognise(
-    encoder: Wav2Vec2,
-    arm: Arm,
-    source: str,
-    split: str,
-    *,
-    seed: int,
-    steps: int,
-    peak_lr: float,
-    train_s: float = 900.0,
-) -> Iterator[tuple[Any, scoring.ScoredUtterance]]:
-    """Clips of a source's part and what was heard, after `steps` on at most `train_s` seconds of its train part.
+    encoder: Wav2Vec2, arm: Arm, source: Source, part: str, *, seed: int, training: ShortTraining
+) -> Iterator[tuple[Utterance, ScoredUtterance]]:
+    """Utterances of a source's part and their scores, after a short training on its train part.
 
-    The encoder given is not changed; adapters it has stay frozen below those of `arm`.
+    The encoder given is not changed. Nothing of the training is kept.
     """
-    seed_all("recognise", seed, source, arm.kind)
-    train, _ = scoring.feasible(_first(prepared.clips(source, "train"), train_s), encoder.architecture)
-    model = CTCModel(copy.deepcopy(encoder), len(Vocabulary.of(train[0].language)))
-    apply(arm, model.encoder, model.head)
-    model.to(next(encoder.parameters()).device)
-    depth = frozen_depth(model.encoder)
-    kept = {clip.id: _prefix(model, clip, depth) for clip in train}
-    _train(model, train, kept, depth, seed, steps, peak_lr)
-    model.eval()
-    for clip in scoring.feasible(prepared.clips(source, split), encoder.architecture)[0]:
-        with torch.inference_mode():
-            row = _prefix(model, clip, depth)
-            log_probs, _ = model(row[None], torch.tensor([len(row)], device=row.device), depth)
-            yield clip, scoring.score_utterance(log_probs[0], clip)
+    import torch
 
+    from common import checkpoint, trainer
+    from speech_adapters.checkpoints import model_files
 
-def _first(clips: tuple[Any, ...], most_s: float) -> list[Any]:
-    """Clips by id until they last that long."""
-    chosen, left = [], most_s * SAMPLE_RATE_HZ
-    for clip in clips:
-        if (left := left - clip.samples) < 0:
-            break
-        chosen.append(clip)
-    return chosen
-
-
-def _prefix(model: CTCModel, clip: Any, depth: int) -> Tensor:
-    device = model.head.weight.device
-    waveform = batches.as_float(clip.waveform()).to(device)
-    return model.prefix(waveform, depth) if depth >= 0 else waveform
-
-
-def _train(
-    model: CTCModel, clips: tuple[Any, ...], kept: dict[str, Tensor], depth: int, seed: int, steps: int,
-    peak_lr: float,
-) -> None:  # fmt: skip
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimiser = torch.optim.AdamW(weights, lr=peak_lr, betas=BETAS, weight_decay=WEIGHT_DECAY)
-    lengths, device = tuple(clip.samples for clip in clips), model.head.weight.device
-    model.train()
-    for step in range(steps):
-        optimiser.param_groups[0]["lr"] = peak_lr * _tri_stage(step / steps)
-        chosen = [clips[place] for place in batches.at(lengths, round(BATCH_S * SAMPLE_RATE_HZ), seed, step)]
-        rows = torch.nn.utils.rnn.pad_sequence([kept[clip.id] for clip in chosen], batch_first=True)
-        own = torch.tensor([len(kept[clip.id]) for clip in chosen], device=device)
-        texts = [scoring.labels(clip) for clip in chosen]
-        log_probs, num_frames = model(rows, own, depth)
-        loss = scoring.nats(log_probs, num_frames, texts).sum() / sum(map(len, texts))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, CLIP_NORM)
-        optimiser.step()
-        optimiser.zero_grad()
-
-
-def _tri_stage(done: float) -> float:
-    """fairseq's schedule: warm up, hold, decay exponentially."""
-    if done < WARM_UP:
-        return (done + 1e-3) / WARM_UP
-    return float(FINAL ** max(0.0, (done - WARM_UP - HOLD) / (1 - WARM_UP - HOLD)))
+    device = next(encoder.parameters()).device
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "encoder.safetensors"
+        model_files.save_encoder(path, encoder)
+        recipe = Recognise(
+            source=source, arm=arm, encoder=str(path), head_seed=seed, steps=training.steps,
+            peak_lr=training.peak_lr, train_s=training.train_s, threads=torch.get_num_threads(),
+        )  # fmt: skip
+        with _same_precision():
+            trained = trainer.train(
+                recipe, seed=seed, folder=Path(folder) / "run", device=device.type, alone=True
+            )
+        model: Any = recipe.model()
+        model.load_state_dict(checkpoint.load(trained.weights).tensors)
+        yield from recipe.scored(model.to(device).eval(), part)

@@ -6,21 +6,30 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
+from common.measures import Measure, Part
 from common.report.tables import Cell, Table, number
 from common.results import Item, Run
+from common.settings import decode
 from speech_adapters.continual import evidence
 from speech_adapters.continual.claims import PRINTED
-from speech_adapters.continual.cost import CELLS
-from speech_adapters.continual.evidence import COST, KINDS, SOURCE, parse
+from speech_adapters.continual.continuing import Continue
+from speech_adapters.continual.evidence import KINDS, SOURCE, Variant, is_timing
 from speech_adapters.continual.matrix import signed
+from speech_adapters.continual.measures import (
+    ACCURACY,
+    BACKWARD_S,
+    CELLS,
+    CONTRAST,
+    FULL_CELL,
+    LETTERS,
+    RECOGNITION,
+    UPDATE_S,
+)
+from speech_adapters.ctc.measures import BLANK_SHARE, CER, NATS, WER, Rate, ratio
+from speech_adapters.pretrain.measures import FRAMES, PHONES, depths
 
-FIRST = next(iter(CELLS))  # what the others' times are shares of
-TIMES = {"update_s": "whole update", "backward_s": "without the optimiser's step"}
-MEASURES = {  # of recognition: what is counted, of what, times what, and in words
-    "nats": ("ctc_nats", "characters", 1, "nats per character"),
-    "CER": ("character_errors", "characters", 100, "character errors (%)"),
-    "WER": ("word_errors", "words", 100, "word errors (%)"),
-}
+TIMES = {UPDATE_S: "whole update", BACKWARD_S: "without the optimiser's step"}
+RATES = {NATS: "nats per character", CER: "character errors (%)", WER: "word errors (%)"}  # of recognition
 MOST_UTTERANCES = 12  # of a language among the transcripts
 OVER_SEEDS = "Means over seeds, below them every seed."
 
@@ -31,8 +40,8 @@ def scores(runs: Sequence[Run]) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def _who(recipe: str) -> Cell:
-    return Cell(recipe, "code", parse(recipe).words)
+def _who(what: Variant, seeds: Sequence[Run]) -> Cell:
+    return Cell(seeds[0].result.recipe, "code", what.words)
 
 
 def _over_seeds(values: Sequence[float], note: str = "") -> Cell:
@@ -49,20 +58,23 @@ def _count(runs: Sequence[Run]) -> Cell:
 
 
 def _forgetting(runs: Sequence[Run]) -> Table:
-    arms = evidence.by_recipe(run for run in runs if evidence.parts(run, "contrast"))
-    sources = evidence.every(runs, "contrast")
-    start = {source: evidence.average(evidence.contrasts(arms.get(SOURCE, []), source)) for source in sources}
+    arms = evidence.by_variant(run for run in runs if evidence.parts(run, CONTRAST))
+    sources, first = evidence.every(runs, CONTRAST), arms.get(Variant(SOURCE), [])
+    start = {source: evidence.average(evidence.contrasts(first, source)) for source in sources}
     rows = []
     for arm, seeds in arms.items():
-        cells = [_contrast(seeds, source, math.nan if arm == SOURCE else start[source]) for source in sources]
-        rows.append([_who(arm), *cells, _off(seeds), _count(seeds)])
+        cells = [
+            _contrast(seeds, source, math.nan if arm.method == SOURCE else start[source])
+            for source in sources
+        ]
+        rows.append([_who(arm, seeds), *cells, _off(seeds), _count(seeds)])
     negatives = {
-        run.result.settings["num_negatives"] for run in runs if "num_negatives" in run.result.settings
+        decode(Continue, run.result.settings).objective.num_negatives for run in runs if not is_timing(run)
     }
     chance = "".join(f" Chance is {number(math.log(1 + count))} nats." for count in sorted(negatives))
     caption = (
-        "Contrastive loss in nats on held-out pieces with fixed masks and negatives, the answers being the source "
-        f"model's codes; below it the difference to the source, and the share of masked frames told apart.{chance} "
+        "Contrastive loss in nats on held-out crops with fixed masks and negatives, the positives being the source "
+        f"model's; below it the difference to the source, and the share of masked frames told apart.{chance} "
         "Adapters are switched on, but for the column before the last: the largest difference to the source's outputs "
         f"once they are switched off. {OVER_SEEDS}"
     )
@@ -73,9 +85,9 @@ def _forgetting(runs: Sequence[Run]) -> Table:
 def _contrast(seeds: Sequence[Run], source: str, start: float) -> Cell:
     values = evidence.contrasts(seeds, source)
     right = [
-        evidence.mean(items, "accuracy")
+        evidence.mean(items, ACCURACY.name)
         for run in seeds
-        if (items := evidence.parts(run, "contrast").get(source))
+        if (items := evidence.parts(run, CONTRAST).get(source))
     ]
     notes = [f"{signed(evidence.average(values) - start)} to the source"] * (
         bool(values) and math.isfinite(start)
@@ -95,17 +107,17 @@ def _off(seeds: Sequence[Run]) -> Cell:
 
 
 def _costs(runs: Sequence[Run]) -> Table:
-    timed = [run for run in runs if run.result.recipe == COST]
+    timed = [run for run in runs if is_timing(run)]
     rows = []
     for cell in CELLS:
-        cells = [Cell(cell)]
+        cells = [Cell(cell.name)]
         for time in TIMES:
             seconds = [
                 value
                 for run in timed
-                if math.isfinite(value := evidence.mean(evidence.part(run, cell), time))
+                if math.isfinite(value := evidence.mean(evidence.of_part(run, cell), time.name))
             ]
-            saved = [100 - share for share in shares(timed, cell, time)] if cell != FIRST else []
+            saved = [100 - share for share in shares(timed, cell, time)] if cell != FULL_CELL else []
             cells += [_over_seeds(seconds), _over_seeds(saved)]
         if any(cell.text != "–" for cell in cells[1:]):
             rows.append([*cells, _count(timed)])
@@ -119,36 +131,32 @@ def _costs(runs: Sequence[Run]) -> Table:
     return Table("What an update costs", (*columns, "seeds"), rows, caption)
 
 
-def shares(timed: Sequence[Run], cell: str, time: str) -> list[float]:
+def shares(timed: Sequence[Run], cell: Part, time: Measure) -> list[float]:
     """A cell's seconds in % of the first cell's, of each seed that has both."""
-    pairs = [[evidence.mean(evidence.part(run, one), time) for one in (cell, FIRST)] for run in timed]
+    pairs = [
+        [evidence.mean(evidence.of_part(run, one), time.name) for one in (cell, FULL_CELL)] for run in timed
+    ]
     return [100 * own / base for own, base in pairs if math.isfinite(own) and math.isfinite(base)]
 
 
 # ---- letters and recognition
 
 
-def measured(seeds: Sequence[Run], part: str, measure: str) -> list[float]:
+def measured(seeds: Sequence[Run], part: Part, rate: Rate) -> list[float]:
     """A rate over all items of a part, of each run that has it."""
-    counted, divided_by, factor, _ = MEASURES[measure]
-    return [
-        factor * evidence.rate(items, counted, divided_by)
-        for run in seeds
-        if (items := evidence.part(run, part))
-    ]
+    return [rate.of(items) for run in seeds if (items := evidence.of_part(run, part))]
 
 
 def _letters(runs: Sequence[Run]) -> Table:
     rows = []
-    for source in evidence.every(runs, "letters"):
-        for arm, seeds in evidence.by_recipe(runs).items():
-            asked = [run for run in seeds if source in evidence.parts(run, "letters")]
+    for source in evidence.every(runs, LETTERS):
+        for arm, seeds in evidence.by_variant(runs).items():
+            asked = [run for run in seeds if source in evidence.parts(run, LETTERS)]
             if asked:
-                part = f"letters {source}"
-                levels = [_over_seeds(measured(asked, part, measure)) for measure in ("nats", "CER")]
+                levels = [_over_seeds(evidence.letters(asked, source, rate)) for rate in (NATS, CER)]
                 taken = [value for run in asked if math.isfinite(value := evidence.training_s(run))]
                 cells = [*levels, Cell(_on_the_way(asked, source)), _over_seeds(taken)]
-                rows.append([Cell(evidence.speech_words(source)), _who(arm), *cells, _count(asked)])
+                rows.append([Cell(evidence.speech_words(source)), _who(arm, asked), *cells, _count(asked)])
     columns = ("speech", "recipe", "nats/character", "CER (%)", "on the way", "training (s)", "seeds")
     caption = (
         "A linear probe of letters on frozen outputs, trained the same way over every encoder; sums over all test "
@@ -160,9 +168,9 @@ def _letters(runs: Sequence[Run]) -> Table:
 def _on_the_way(seeds: Sequence[Run], source: str) -> str:
     found: dict[int, list[float]] = defaultdict(list)
     for run in seeds:
-        items = evidence.parts(run, "letters")[source]
+        items = evidence.parts(run, LETTERS)[source]
         for step in evidence.snapshots(run, source):
-            found[step].append(evidence.rate(items, f"ctc_nats@{step}"))
+            found[step].append(evidence.nats_at(items, step))
     return ", ".join(f"{step:,}: {number(evidence.average(nats))}" for step, nats in sorted(found.items()))
 
 
@@ -170,8 +178,8 @@ def recognised(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs by the speech that recognisers were trained on, as the settings name it."""
     found: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        if evidence.parts(run, "recognition"):
-            found[str(run.result.settings.get("recognised", ""))].append(run)
+        if evidence.parts(run, RECOGNITION):
+            found[evidence.recognised_on(run)].append(run)
     return dict(found)
 
 
@@ -179,13 +187,15 @@ def _recognition(runs: Sequence[Run]) -> Table:
     rows = []
     for speech, found in recognised(runs).items():
         for kind, words in KINDS.items():
-            part = f"recognition {kind}"
-            for arm, seeds in evidence.by_recipe(found).items():
-                asked = [run for run in seeds if evidence.part(run, part)]
+            part = RECOGNITION.of(kind)
+            for arm, seeds in evidence.by_variant(found).items():
+                asked = [run for run in seeds if evidence.of_part(run, part)]
                 if asked:
-                    rates = [_over_seeds(measured(asked, part, measure)) for measure in MEASURES]
-                    blank = [100 * evidence.mean(evidence.part(run, part), "blank_share") for run in asked]
-                    who = [Cell(evidence.speech_words(speech)), Cell(words), _who(arm)]
+                    rates = [_over_seeds(measured(asked, part, rate)) for rate in RATES]
+                    blank = [
+                        100 * evidence.mean(evidence.of_part(run, part), BLANK_SHARE.name) for run in asked
+                    ]
+                    who = [Cell(evidence.speech_words(speech)), Cell(words), _who(arm, asked)]
                     rows.append([*who, *rates, _over_seeds(blank), _count(asked)])
     columns = (
         "speech", "fine-tuned", "recipe", "nats/character", "CER (%)", "WER (%)", "blank (%)", "seeds"
@@ -198,23 +208,16 @@ def _recognition(runs: Sequence[Run]) -> Table:
 
 
 def _phones(runs: Sequence[Run]) -> Table:
-    part, rows = "phones (Russian)", []
-    depths = list(
-        dict.fromkeys(
-            key
-            for run in runs
-            for item in evidence.part(run, part)
-            for key in item.scores
-            if key.startswith("right/")
-        )
-    )
-    for arm, seeds in evidence.by_recipe(runs).items():
-        if asked := [items for run in seeds if (items := evidence.part(run, part))]:
+    rows = []
+    heights = depths(item for run in runs for item in evidence.of_part(run, PHONES))
+    for arm, seeds in evidence.by_variant(runs).items():
+        if asked := [items for run in seeds if (items := evidence.of_part(run, PHONES))]:
             cells = [
-                _over_seeds([100 * evidence.rate(items, key, "frames") for items in asked]) for key in depths
+                _over_seeds([100 * ratio(items, depth.name, FRAMES.name) for items in asked])
+                for depth in heights
             ]
-            rows.append([_who(arm), *cells, Cell(str(len(asked)), "number")])
-    columns = ("recipe", *(key.removeprefix("right/") for key in depths), "seeds")
+            rows.append([_who(arm, seeds), *cells, Cell(str(len(asked)), "number")])
+    columns = ("recipe", *(depth.heading for depth in heights), "seeds")
     caption = f"Frames named right by a linear classifier, in %. {OVER_SEEDS}"
     return Table("Phones (Russian) by depth of the encoder", columns, rows, caption)
 
@@ -227,8 +230,8 @@ def transcripts(runs: Sequence[Run]) -> list[Table]:
     tables = []
     for speech, found in recognised(runs).items():
         heard = {
-            arm: {kind: _texts(seeds[0], kind) for kind in KINDS}
-            for arm, seeds in evidence.by_recipe(found).items()
+            seeds[0].result.recipe: {kind: _texts(seeds[0], kind) for kind in KINDS}
+            for seeds in evidence.by_variant(found).values()
         }
         some = {
             name: text for kinds in heard.values() for items in kinds.values() for name, text in items.items()
@@ -236,11 +239,11 @@ def transcripts(runs: Sequence[Run]) -> list[Table]:
         rows = []
         for name in _spread({name: item.texts["reference"] for name, item in some.items()}):
             rows.append([Cell("said", "", name), Cell(some[name].texts["reference"]), Cell("")])
-            for arm, kinds in heard.items():
+            for recipe, kinds in heard.items():
                 told = [
                     Cell(items[name].texts["greedy"] if name in items else "–") for items in kinds.values()
                 ]
-                rows.append([Cell(arm, "code"), *told])
+                rows.append([Cell(recipe, "code"), *told])
         if rows:
             columns = ("recipe", *KINDS.values())
             caption = "Test clips at evenly spaced ranks of length; the first seed of each recipe, greedy."
@@ -250,10 +253,9 @@ def transcripts(runs: Sequence[Run]) -> list[Table]:
 
 def _texts(run: Run, kind: str) -> dict[str, Item]:
     """Items with transcripts, by what their ids share over kinds."""
-    part = f"recognition {kind}"
-    return {
-        item.id.removeprefix(f"{part}/"): item for item in evidence.part(run, part) if "greedy" in item.texts
-    }
+    part = RECOGNITION.of(kind)
+    said = (item for item in evidence.of_part(run, part) if "greedy" in item.texts)
+    return {item.id.removeprefix(f"{part.name}/"): item for item in said}
 
 
 def _spread(references: dict[str, str]) -> list[str]:

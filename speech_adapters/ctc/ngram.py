@@ -23,6 +23,17 @@ FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 # Nothing predicts <s>; ARPA files give its probability as this by custom.
 NEVER_LOG10 = -99.0
 
+
+@dataclass(frozen=True, kw_only=True)
+class NgramSearch:
+    """Settings of a beam search in which a word n-gram takes part, see `decoding.BeamSearch`."""
+
+    order: int = 3  # of the n-gram, estimated from the training texts
+    lm_weight: float = 2.0  # of log10 probabilities, as in fairseq's example
+    word_score: float = -1.0
+    beam: int = 50
+
+
 Ngram = tuple[str, ...]
 Discounts = tuple[float, float, float]
 

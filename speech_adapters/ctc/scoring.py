@@ -1,42 +1,61 @@
-"""How a recogniser is judged on one clip: loss and greedy errors, as counts that add."""
+"""Scores of a CTC model on one utterance: loss and greedy errors, as counts that add."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from common.data.packages import data_root
 from common.metrics.error_rate import char_errors, word_errors
 from speech_adapters.ctc import decoding
 from speech_adapters.ctc.loss import ctc_loss_per_item, feasible_frames
+from speech_adapters.ctc.measures import (
+    BLANK_SHARE,
+    CHARACTER_ERRORS,
+    CHARACTERS,
+    CTC_NATS,
+    WORD_ERRORS,
+    WORDS,
+)
+from speech_adapters.data.source import Source, Utterance
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.architecture import Architecture
 
 
 @cache
-def labels(clip: Any) -> tuple[int, ...]:
-    """Numbers of a clip's text."""
-    return tuple(Vocabulary.of(clip.language).encode(clip.text))
+def labels(utterance: Utterance) -> tuple[int, ...]:
+    """Symbol numbers of its text."""
+    return tuple(Vocabulary.of(utterance.language).encode(utterance.text))
 
 
-def feasible(clips: Iterable[Any], architecture: Architecture) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """Clips whose frames can spell their characters, and the others by name with both numbers."""
+def feasible(
+    source: Source, part: str, architecture: Architecture
+) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
+    """Utterances of a part whose frames can spell their characters, and the others by name with both numbers."""
+    return _feasible(source, part, architecture, data_root())
+
+
+@cache
+def _feasible(
+    source: Source, part: str, architecture: Architecture, root: Path
+) -> tuple[tuple[Utterance, ...], tuple[str, ...]]:
     kept, refused = [], []
-    for clip in clips:
-        frames, needed = architecture.num_frames(clip.samples), feasible_frames(labels(clip))
+    for one in source.utterances(part):
+        frames, needed = architecture.num_frames(one.samples), feasible_frames(labels(one))
         if frames >= max(1, needed):
-            kept.append(clip)
+            kept.append(one)
         else:
-            refused.append(f"{clip.id}: {needed} frames are needed to spell its text, it has {frames}")
+            refused.append(f"{one.id}: {needed} frames are needed to spell its text, it has {frames}")
     return tuple(kept), tuple(refused)
 
 
-def nats(
+def ctc_nats(
     log_probs: Float[Tensor, "batch frame symbol"],
     num_frames: Int[Tensor, " batch"],
     texts: Sequence[Sequence[int]],
@@ -49,23 +68,23 @@ def nats(
 
 @dataclass(frozen=True)
 class ScoredUtterance:
-    """What a model made of one clip, as counts that add."""
+    """Counts that add, and what the likeliest path spells."""
 
     scores: dict[str, float]
     hypothesis: str
 
 
-def score_utterance(log_probs: Float[Tensor, "frame symbol"], clip: Any) -> ScoredUtterance:
-    """Loss and greedy errors of one clip against its text."""
+def score_utterance(log_probs: Float[Tensor, "frame symbol"], utterance: Utterance) -> ScoredUtterance:
+    """Loss and greedy errors of one utterance against its text."""
     frames = torch.tensor([len(log_probs)], device=log_probs.device)
-    hypothesis = decoding.greedy(log_probs, Vocabulary.of(clip.language))
-    words, characters = word_errors(clip.text, hypothesis), char_errors(clip.text, hypothesis)
+    hypothesis = decoding.greedy(log_probs, Vocabulary.of(utterance.language))
+    words, characters = word_errors(utterance.text, hypothesis), char_errors(utterance.text, hypothesis)
     scores = {
-        "ctc_nats": nats(log_probs[None], frames, [labels(clip)]).item(),
-        "characters": characters.length,
-        "character_errors": characters.errors,
-        "words": words.length,
-        "word_errors": words.errors,
-        "blank_share": (log_probs.argmax(dim=1) == 0).float().mean().item(),
+        CTC_NATS.name: ctc_nats(log_probs[None], frames, [labels(utterance)]).item(),
+        CHARACTERS.name: characters.length,
+        CHARACTER_ERRORS.name: characters.errors,
+        WORDS.name: words.length,
+        WORD_ERRORS.name: words.errors,
+        BLANK_SHARE.name: (log_probs.argmax(dim=1) == 0).float().mean().item(),
     }
     return ScoredUtterance(scores, hypothesis)

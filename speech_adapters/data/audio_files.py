@@ -2,12 +2,12 @@
 
 Somebody's collection holds everything. What a file is found to be stands in the first word of what is said of it.
 
-    corrupt   cannot be decoded from its first sample to its last
-    short     lasts less than `LEAST_S`
-    silent    stays below `SILENT_PEAK`
-    clipped   has more than `MOST_CLIPPED` of its samples at full scale; from `CLIPPED` on that is told, no fault
-    long      lasts more than `LONG_S`; no fault
-    unsought  is of a format whose crops cost decoding all before them; no fault
+    corrupt     cannot be decoded from its first sample to its last
+    short       lasts less than `LEAST_S`
+    silent      stays below `SILENT_PEAK`
+    clipped     has more than `MOST_CLIPPED` of its samples at full scale; from `CLIPPED` on that is told, no fault
+    long        lasts more than `LONG_S`; no fault
+    unseekable  is of a format whose crops cost decoding all before them; no fault
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.data.audio import SAMPLE_RATE_HZ, AudioInfo, probe_audio, stream_audio
+from common.data.audio import AudioInfo, probe_audio, stream_audio
 from common.data.packages import file_sha256
 from speech_adapters.data.decoding import LEAST_S
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 SILENT_PEAK = 1e-3  # of full scale: -60 dB
 FULL_SCALE = 0.999
@@ -93,7 +94,7 @@ def _heard(path: Path, info: AudioInfo) -> dict[str, Any]:
     told = {
         clipped: share > CLIPPED,
         f"long: lasts {lasts_s / 3600:.2f} h": lasts_s > LONG_S,
-        f"unsought: {path.suffix} is decoded from its beginning for every crop; flac would not be": not info.can_seek,
+        f"unseekable: {path.suffix} is decoded from its beginning for every crop; flac would not be": not info.can_seek,
     }
     samples = length * SAMPLE_RATE_HZ // rate_hz
     said = [] if fault else [sentence for sentence, holds in told.items() if holds]

@@ -21,7 +21,7 @@ LENGTH_JITTER = 0.1  # relative; who meets whom in a batch changes from epoch to
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances padded to one length; `inputs` are waveforms, or what a frozen prefix made of them."""
+    """Utterances padded to one length; `inputs` are waveforms, or activations of frozen layers."""
 
     ids: tuple[str, ...]
     inputs: Float[Tensor, "batch sample"] | Float[Tensor, "batch frame channel"]

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float32, Int16
 from numpy import ndarray
 
-from common.data.audio import SAMPLE_RATE_HZ, AudioError, decode_audio
+from common.data.audio import AudioError, decode_audio
 from common.data.pcm import PEAK, levelled
-from speech_adapters.data.packages.utterances import Utterance
+from speech_adapters.data.raw import RawUtterance
 from speech_adapters.data.text import unspoken
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 MOST_S, LEAST_S = 16.0, 0.3  # after trimming
 MOST_LETTERS_PER_S = 25.0  # nobody speaks so fast: a text beyond it belongs to another recording
@@ -48,7 +49,7 @@ class Decoded:
     bad: str = ""  # a decoder's words
 
 
-def refusal(utterance: Utterance) -> str:
+def refusal(utterance: RawUtterance) -> str:
     """Why an utterance is left out before anything is decoded; "" if it is not."""
     if utterance.flaw:
         return utterance.flaw
@@ -59,14 +60,16 @@ def refusal(utterance: Utterance) -> str:
     return ""
 
 
-def content(root: Path, utterance: Utterance) -> bytes:
+def content(root: Path, utterance: RawUtterance) -> bytes:
     """The compressed bytes of an utterance, cut out of its file."""
     with (root / utterance.path).open("rb") as file:
         file.seek(utterance.offset)
         return file.read(utterance.bytes or -1)
 
 
-def decode_all(utterances: Sequence[Utterance], read: Callable[[Utterance], bytes]) -> Iterator[Decoded]:
+def decode_all(
+    utterances: Sequence[RawUtterance], read: Callable[[RawUtterance], bytes]
+) -> Iterator[Decoded]:
     """Decodes on every core, in order; `read` goes to other processes, so it must be one that can be pickled."""
     chunks = [utterances[i : i + CHUNK] for i in range(0, len(utterances), CHUNK)]
     if len(chunks) < 2:  # starting processes would take longer
@@ -83,11 +86,11 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _decode_chunk(read: Callable[[Utterance], bytes], chunk: Sequence[Utterance]) -> list[Decoded]:
+def _decode_chunk(read: Callable[[RawUtterance], bytes], chunk: Sequence[RawUtterance]) -> list[Decoded]:
     return [decode(utterance, read) for utterance in chunk]
 
 
-def decode(utterance: Utterance, read: Callable[[Utterance], bytes]) -> Decoded:
+def decode(utterance: RawUtterance, read: Callable[[RawUtterance], bytes]) -> Decoded:
     """One utterance as it will be kept."""
     nothing = np.zeros(0, np.int16)
     try:

@@ -33,8 +33,9 @@ from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 SPLIT: tuple[str, dict[str, float]] = ("unlabelled-0", {"train": 0.9, "dev": 0.05, "test": 0.05})
 LEAST_FOLDERS = 50  # so that hardly ever a part comes out empty
+DUPLICATE = "exact duplicate"  # the first words of that fault
 MOST_BAD = 0.1  # share of files that may be left out before preparation stops
-RULES = (1, SPLIT, LEAST_FOLDERS, audio_files.RULES)  # raise the first for new code
+RULES = (2, SPLIT, LEAST_FOLDERS, audio_files.RULES)  # raise the first for new code
 SLICE = 1024  # files handed to one pool of processes
 SHOWN = 20  # files that preparation names on the screen; all are named in the index
 CROPS_S = (2, 4, 8, 16)  # preparation says from how much of a folder they can be drawn
@@ -114,13 +115,14 @@ def _examine(folder: Path, names: Sequence[str], done: Path) -> None:
     with progress("decoding", len(names), "file") as bar, done.open("a", encoding="utf-8") as file:
         file.write("\n")  # a line that a power cut tore shall not spoil the next
         for begin in range(0, len(names), SLICE):
-            for line in _examined(folder, names[begin : begin + SLICE]):
+            for line in examined(folder, names[begin : begin + SLICE]):
                 file.write(json.dumps(line) + "\n")
                 file.flush()
                 bar.advance()
 
 
-def _examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What `audio_files.examine` says of each file, and its name; every core works."""
     look, num_done = partial(_look, folder), 0
     try:
         with ProcessPoolExecutor(min(len(names), len(os.sched_getaffinity(0)))) as pool:
@@ -166,14 +168,14 @@ def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _
 
 
 def _judged(names: Sequence[str], known: Mapping[str, _Known]) -> Iterator[dict[str, Any]]:
-    """Lines with what depends on other files too: group, part, and whether one is the twin of an earlier one."""
+    """Lines with what depends on other files too: group, part, and whether a file is an exact duplicate."""
     depth, first = _depth(names), dict[str, str]()
     for name in names:
         line = json.loads(known[name].line)
-        if line["fault"].startswith("twin:"):
+        if line["fault"].startswith(DUPLICATE):
             line["fault"] = ""
-        if not line["fault"] and (twin := first.setdefault(line["sha256"], name)) != name:
-            line["fault"] = f"twin: has the bytes of {twin}"
+        if not line["fault"] and (earlier := first.setdefault(line["sha256"], name)) != name:
+            line["fault"] = f"{DUPLICATE}: has the bytes of {earlier}"
         line["group"] = _group(name, depth)
         line["part"] = "" if line["fault"] else named_part(Component((line["group"],), ()), *SPLIT)
         yield line

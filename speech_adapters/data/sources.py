@@ -1,4 +1,4 @@
-"""The real speech that `mini` and `gpu` use: every source by name, with its packages and its utterances.
+"""Every source of speech that recipes name, as a value; how each is read stands with its class.
 
     fotaq-en      4,319 lines of a game, English, many actors, 3.0 h: the speech to pre-train on
     asterisk-*    477 to 579 prompts, one professional speaker a language, 0.4 h each, parallel: en, fr, es, it, ru
@@ -6,76 +6,44 @@
     tuxpaint-*    890 to 927 descriptions of pictures, three or four words by volunteers: fr, es
     festvox-ru    620 sentences read by one speaker, 1.7 h, with labels of phones
 
-None of it is LibriSpeech or Common Voice; results on it are never to be read as results on those.
+None of it is LibriSpeech or Common Voice; results on it are never to be read as results on those. Corpora of the
+papers are read where somebody placed them under DATA_ROOT.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from types import MappingProxyType
+from __future__ import annotations
 
-from common.data.packages import Package, fetch
-from speech_adapters.data.packages import asterisk, drascula, festvox, queen, tuxpaint
-from speech_adapters.data.packages.utterances import Utterance
+from speech_adapters.data.corpora.commonvoice import CommonVoice
+from speech_adapters.data.corpora.folders import LabelledFolder
+from speech_adapters.data.corpora.libri import LibriLight
+from speech_adapters.data.corpora.multilingual import MultilingualLibriSpeech
+from speech_adapters.data.packages.asterisk import VOICES, Asterisk
+from speech_adapters.data.packages.drascula import AUDIO, Drascula
+from speech_adapters.data.packages.festvox import FestvoxRussian
+from speech_adapters.data.packages.queen import AmazonQueen
+from speech_adapters.data.packages.tuxpaint import LANGUAGES, TuxPaint
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.source import Source
+from speech_adapters.data.synthetic import Tones
+from speech_adapters.data.unlabelled import AudioFolder
 
-__all__ = ["SOURCES", "Source", "Utterance", "source"]
+__all__ = [
+    "AMAZON_QUEEN", "ASTERISK", "DRASCULA", "FESTVOX", "LIBRI_LIGHT", "PACKAGED", "TONES", "TUXPAINT",
+    "AudioFolder", "CommonVoice", "LabelledFolder", "MultilingualLibriSpeech", "Source", "former",
+]  # fmt: skip
 
-
-@dataclass(frozen=True)
-class Source:
-    """Speech of one language from one family of packages."""
-
-    name: str
-    language: str
-    packages: tuple[Package, ...]
-    read: Callable[[Path], list[Utterance]]
-    edition: int = 1  # raise it when what is kept of the source changes
-
-    def fetch(self, root: Path) -> None:
-        """
-        Raises:
-            FetchError: a package that cannot be had; says which file to place where.
-        """
-        for package in self.packages:
-            fetch(package, root)
-
-    def utterances(self, root: Path) -> list[Utterance]:
-        """All that have text and audio, usable or not, sorted by id."""
-        return self.read(root)
+AMAZON_QUEEN = AmazonQueen()
+ASTERISK = {language: Asterisk(language) for language in VOICES}
+DRASCULA = {language: Drascula(language) for language in AUDIO}
+TUXPAINT = {language: TuxPaint(language) for language in LANGUAGES}
+FESTVOX = FestvoxRussian()
+TONES = Tones()
+LIBRI_LIGHT = LibriLight()
+PACKAGED: tuple[PackagedSpeech, ...] = (
+    AMAZON_QUEEN, *ASTERISK.values(), *DRASCULA.values(), *TUXPAINT.values(), FESTVOX
+)  # fmt: skip
 
 
-def _sources() -> list[Source]:
-    return [
-        Source(queen.SOURCE, "en", (queen.PACKAGE,), queen.utterances),
-        *(
-            Source(
-                f"asterisk-{one}", one, asterisk.packages(one), partial(asterisk.utterances, language=one), 2
-            )
-            for one in asterisk.VOICES
-        ),
-        *(
-            Source(
-                f"drascula-{one}", one, drascula.packages(one), partial(drascula.utterances, language=one), 2
-            )
-            for one in drascula.AUDIO
-        ),
-        *(
-            Source(f"tuxpaint-{one}", one, (tuxpaint.PACKAGE,), partial(tuxpaint.utterances, language=one), 2)
-            for one in tuxpaint.LANGUAGES
-        ),
-        Source(festvox.SOURCE, "ru", (festvox.PACKAGE,), festvox.utterances),
-    ]
-
-
-SOURCES: Mapping[str, Source] = MappingProxyType({one.name: one for one in _sources()})
-
-
-def source(name: str) -> Source:
-    """
-    Raises:
-        ValueError: no such source, with those there are.
-    """
-    if name not in SOURCES:
-        raise ValueError(f"sources are {', '.join(sorted(SOURCES))}; got {name!r}")
-    return SOURCES[name]
+def former(name: str) -> Source:
+    """The source that settings of results older than these values call so."""
+    known: dict[str, Source] = {source.name: source for source in (*PACKAGED, TONES)}
+    return known[name]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 NORMALISER = "letters-1"
@@ -60,9 +60,14 @@ def unspoken(text: str) -> str:
 
 def alphabet(language: str) -> str:
     """Letters that a normalised text of the language may hold."""
-    if language not in ALPHABETS:
-        raise ValueError(f"language must be among {', '.join(sorted(ALPHABETS))}, got {language!r}")
+    check_language(language, sorted(ALPHABETS))
     return ALPHABETS[language]
+
+
+def check_language(language: str, known: Iterable[str]) -> None:
+    """Raises ValueError for a language that is not among those known, with the list."""
+    if language not in known:
+        raise ValueError(f"language must be among {', '.join(known)}, got {language!r}")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Folders of audio without texts, of any size, as a source of speech: indexed once, then read crop by crop.
 
-    folder:PATH                                     a source; PATH is relative to DATA_ROOT
-    DATA_ROOT/speech/unlabelled/NAME-DIGEST.jsonl   its index, see `folder_index`
+    DATA_ROOT/speech/unlabelled/NAME-DIGEST.jsonl   the index, see `folder_index`
 
 Every file is decoded once, to find what is wrong with it (see `audio_files`). A file with a fault is left out, named
-and counted, and so is a twin: one with the very bytes of an earlier file, which may lie in another part. A folder of
+and counted, and so is an exact duplicate of an earlier file, which may lie in another part. A folder of
 which more than `folder_index.MOST_BAD` is left out is refused. What breaks later never ends a run: crops of it are
 replaced (see `crops.Crop`).
 """
@@ -17,7 +16,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -32,8 +31,7 @@ from common.files import only_writer
 from common.progress import say
 from speech_adapters.data import audio_files, folder_index
 from speech_adapters.data.corpora.folders import audio_folder
-
-PREFIX = "folder:"
+from speech_adapters.data.source import Source, Utterance, check_part
 
 
 class Unreadable(ValueError):
@@ -41,10 +39,84 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True)
+class AudioFolder(Source):
+    """Every audio file below a folder of DATA_ROOT, as a track of its own, without texts."""
+
+    path: str
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.path.strip("./"):
+            raise ValueError(
+                f"path must name a folder below DATA_ROOT, such as unlabelled/fr, got {self.path!r}"
+            )
+
+    @property
+    def name(self) -> str:
+        return f"folder:{self.path}"
+
+    def prepare(self) -> None:
+        """Examines every file that the index does not have as it now is; at once where nothing changed.
+
+        Raises:
+            ValueError: no such folder, no audio in it, or too much of it is left out, with the list.
+        """
+        path, asked_ns = self.index_path(), time.time_ns()
+        with only_writer(path.parent, wait=True):
+            if path.exists() and path.stat().st_mtime_ns >= asked_ns:
+                return  # another rank looked while this one waited
+            names = [u.id.partition("/")[2] for u in audio_folder(Path(self.path))]
+            folder_index.update(path, data_root() / self.path, names, _marked(path))
+            shutil.rmtree(_marks(path), ignore_errors=True)
+            os.utime(path)
+            _index.cache_clear()
+
+    def utterances(self, part: str) -> Sequence[Utterance]:
+        raise ValueError(f"{self.name} has no texts; name a source of transcribed speech")
+
+    def tracks(self, part: str, min_samples: int = 0) -> Recordings:
+        check_part(part)
+        return Recordings(self, part, min_samples)
+
+    def count(self, part: str) -> int:
+        return len(self.tracks(part))
+
+    def content_sha256(self) -> str:
+        """Over the rules and, of every file, its name, the hash of its bytes, its part or why it has none."""
+        return _index(self.index_path()).manifest_sha256
+
+    def bad(self) -> tuple[Bad, ...]:
+        """What was left out when the folder was prepared, and what broke since."""
+        path = self.index_path()
+        _index(path)
+        faults = folder_index.faults(path) | _marked(path)
+        return tuple(
+            Bad(f"{self.name}/{name}", f"{self.path}/{name}", fault) for name, fault in faults.items()
+        )
+
+    def verify(self) -> list[Bad]:
+        """Examines every file again."""
+        names = [u.id.partition("/")[2] for u in audio_folder(Path(self.path))]
+        known = folder_index.faults(self.index_path())
+        found = folder_index.examined(data_root() / self.path, names)
+        return [
+            Bad(f"{self.name}/{line['name']}", f"{self.path}/{line['name']}", line["fault"])
+            for line in found
+            if line["fault"] and line["name"] not in known
+        ]
+
+    def index_path(self) -> Path:
+        """The name says which folder, and by which rules."""
+        digest = hashlib.sha256(json.dumps([self.path, folder_index.RULES]).encode()).hexdigest()[:12]
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", self.path).strip("-")[-80:]
+        return data_root() / "speech" / "unlabelled" / f"{plain}-{digest}.jsonl"
+
+
+@dataclass(frozen=True)
 class Recording:
     """A file, as a track of its own."""
 
-    source: str
+    folder: AudioFolder
     name: str  # its path inside the folder
     group: str
     part: str
@@ -56,7 +128,7 @@ class Recording:
 
     @property
     def id(self) -> str:
-        return f"{self.source}/{self.name}"
+        return f"{self.folder.name}/{self.name}"
 
     def waveform(self, begin: int, end: int) -> Int16[ndarray, " sample"]:
         """Samples `begin` to before `end`; the whole recording has the peak that all sources are brought to.
@@ -64,7 +136,7 @@ class Recording:
         Raises:
             Unreadable: it is gone, changed or broken since it was indexed.
         """
-        path = _folder(self.source) / self.name
+        path = data_root() / self.folder.path / self.name
         try:
             if audio_files.identity(path) != (self.bytes, self.mtime_ns):
                 raise ValueError("is gone or was changed since it was indexed")
@@ -79,82 +151,20 @@ class Recording:
 class Recordings:
     """Those of one part, in the order of their paths; what is known of one is read when it is asked for."""
 
-    def __init__(self, source: str, part: str, least_samples: int):
-        self._source, self._index = source, _index(_index_path(source))
+    def __init__(self, folder: AudioFolder, part: str, min_samples: int):
+        self._folder, self._index = folder, _index(folder.index_path())
         starts, samples = self._index.places[part]
-        self._starts, self.samples = starts[samples >= least_samples], samples[samples >= least_samples]
+        self._starts, self.samples = starts[samples >= min_samples], samples[samples >= min_samples]
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, place: int) -> Recording:
-        line = self._index.line(int(self._starts[place])) | {"source": self._source}
+        line = self._index.line(int(self._starts[place])) | {"folder": self._folder}
         return Recording(**{field.name: line[field.name] for field in fields(Recording)})
 
     def __iter__(self) -> Iterator[Recording]:
         return (self[place] for place in range(len(self)))
-
-
-def is_folder(source: str) -> bool:
-    return source.startswith(PREFIX)
-
-
-def prepare(source: str) -> None:
-    """Examines every file that the index does not have as it now is; at once where nothing changed.
-
-    Raises:
-        ValueError: no such folder, no audio in it, or too much of it is left out, with the list.
-    """
-    path, asked_ns = _index_path(source), time.time_ns()
-    with only_writer(path.parent, wait=True):
-        if path.exists() and path.stat().st_mtime_ns >= asked_ns:
-            return  # another rank looked while this one waited
-        names = [u.id.partition("/")[2] for u in audio_folder(Path(source.removeprefix(PREFIX)))]
-        folder_index.update(path, _folder(source), names, _marked(path))
-        shutil.rmtree(_marks(path), ignore_errors=True)
-        os.utime(path)
-        _index.cache_clear()
-
-
-def recordings(source: str, split: str, least_samples: int = 0) -> Recordings:
-    """Of "train", "dev" or "test", all that have `least_samples` at 16 kHz.
-
-    Raises:
-        ValueError: an unknown split, or a folder that was not prepared.
-    """
-    if split not in (parts := folder_index.SPLIT[1]):
-        raise ValueError(f"split must be {', '.join(parts)}, got {split!r}")
-    return Recordings(source, split, least_samples)
-
-
-def manifest_sha256(source: str) -> str:
-    """Hash over the rules and, of every file, its name, the hash of its bytes, its part or why it has none."""
-    return _index(_index_path(source)).manifest_sha256
-
-
-def bad(source: str) -> tuple[Bad, ...]:
-    """What was left out when the folder was prepared, and what broke since."""
-    path = _index_path(source)
-    _index(path)
-    faults = folder_index.faults(path) | _marked(path)
-    folder = source.removeprefix(PREFIX)
-    return tuple(Bad(f"{source}/{name}", f"{folder}/{name}", fault) for name, fault in faults.items())
-
-
-def _folder(source: str) -> Path:
-    return data_root() / source.removeprefix(PREFIX)
-
-
-def _index_path(source: str) -> Path:
-    """The name says which folder, and by which rules."""
-    folder = source.removeprefix(PREFIX)
-    if not folder.strip("./"):
-        raise ValueError(
-            f"a folder below DATA_ROOT must be named, as in folder:unlabelled/fr, got {source!r}"
-        )
-    digest = hashlib.sha256(json.dumps([folder, folder_index.RULES]).encode()).hexdigest()[:12]
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", folder).strip("-")[-80:]
-    return data_root() / "speech" / "unlabelled" / f"{plain}-{digest}.jsonl"
 
 
 @cache
@@ -172,7 +182,7 @@ def _marks(index_path: Path) -> Path:
 
 
 def _mark(recording: Recording, fault: str) -> None:
-    marks = _marks(_index_path(recording.source))
+    marks = _marks(recording.folder.index_path())
     try:
         marks.mkdir(exist_ok=True)
         with (marks / hashlib.sha256(recording.name.encode()).hexdigest()).open(

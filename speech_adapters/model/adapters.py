@@ -137,13 +137,13 @@ def share(*modules: nn.Module) -> Share:
     return Share(sum(w.numel() for w in weights if w.requires_grad), sum(w.numel() for w in weights))
 
 
-# ---- what is frozen below
+# ---- how much of the encoder is frozen
 
 WAVEFORM, FEATURES, EMBEDDED = -1, 0, 1  # depth d above 1: what layer d - 1 (from 0) reads
 
 
 def frozen_depth(encoder: Wav2Vec2) -> int:
-    """How deep no weight is trained: from there on a step must compute, what is below it may keep.
+    """Depth up to which nothing is trained, so that its activations can be computed once and kept.
 
     `WAVEFORM` (the extractor is trained), `FEATURES` (something before the first layer is), `EMBEDDED + n` (the first n
     layers are frozen too).

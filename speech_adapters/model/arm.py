@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from speech_adapters.model.architecture import Architecture
+
 ARMS = ("full", "adapters", "finetune", "single-adapter", "single-finetune", "head", "lora", "bitfit")
 NORMS = ("all", "adapted")
 PLACES = ("both", "attention", "feed-forward")
@@ -42,3 +44,8 @@ class Arm:
         if single:
             return [self.layers - 1]
         return list(range(num_layers - (self.layers or num_layers), num_layers))
+
+
+def usual_bottleneck(architecture: Architecture) -> int:
+    """The paper's 256; a third of the width, as that is of BASE, where the network is not as wide."""
+    return 256 if architecture.width > 256 else architecture.width // 3

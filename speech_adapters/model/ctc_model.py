@@ -1,4 +1,4 @@
-"""Encoder and CTC head, run from the waveform or from where its frozen part ends."""
+"""wav2vec 2.0 for recognition: encoder and output head, run from the waveform or from where the frozen layers end."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class CTCModel(nn.Module):
         """Log-probabilities, and how many frames are each utterance's own.
 
         Args:
-            inputs: waveforms, or what `prefix` made of them at `depth`.
-            time_mask: frames to hide; only where `depth` is before the embedding.
+            inputs: waveforms, or what `frozen_activations` made of them at `depth`.
+            time_mask: frames to mask; only where `depth` is before the embedding.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_only):
             x, num_frames = self._encode(inputs, lengths, depth, time_mask, channel_mask)
@@ -55,7 +55,9 @@ class CTCModel(nn.Module):
         return x, num_frames
 
     @torch.no_grad()
-    def prefix(self, waveform: Float[Tensor, " sample"], depth: int) -> Float[Tensor, "frame channel"]:
+    def frozen_activations(
+        self, waveform: Float[Tensor, " sample"], depth: int
+    ) -> Float[Tensor, "frame channel"]:
         """What one utterance has become at `depth`, without dropout: the same alone and in any batch."""
         was_training = self.training
         self.eval()

@@ -36,11 +36,6 @@ def every_arm(architecture: Architecture, arm: Arm) -> list[Arm]:
     return [replace(arm, kind=kind, layers=number) for kind, number in rows]
 
 
-def default_bottleneck(architecture: Architecture) -> int:
-    """The paper's 256; a third of the width, as that is of BASE, where the network is not as wide."""
-    return 256 if architecture.width > 256 else architecture.width // 3
-
-
 def records(architecture: Architecture, arms: Sequence[Arm], num_symbols: int) -> list[dict[str, Any]]:
     """Settings and counts of each arm."""
     counted = [(arm, count(architecture, arm, num_symbols)) for arm in arms]

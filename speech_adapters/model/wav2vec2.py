@@ -41,7 +41,7 @@ class PaddingAwareGroupNorm(nn.GroupNorm):
         length = x.shape[2]
         if bool((num_frames == length).all()):
             return super().forward(x)
-        # Utterance by utterance is exact, needs no masked copies and is the same sum as for one alone.
+        # RawUtterance by utterance is exact, needs no masked copies and is the same sum as for one alone.
         rows = [
             F.pad(super(PaddingAwareGroupNorm, self).forward(row[None, :, :n]), (0, length - n))
             for row, n in zip(x, num_frames.tolist(), strict=True)
@@ -208,7 +208,7 @@ class TransformerLayer(nn.Module):
 
 
 class Wav2Vec2(nn.Module):
-    """Waveforms to one vector a frame, in three steps that a frozen prefix can be cached between:
+    """Waveforms to one vector a frame, in three steps between which frozen activations can be cached:
     `extract` (convolutions), `embed` (projection, masking, positions), `contextualise` (Transformer layers).
     """
 

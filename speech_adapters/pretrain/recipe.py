@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import statistics
@@ -16,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from common.data.pcm import as_floats
 from common.recipe import Recipe, Shard
+from speech_adapters.data.source import PARTS, Source
+from speech_adapters.data.sources import AMAZON_QUEEN, FESTVOX
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture, Dropout, Masking
+from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
 
 if TYPE_CHECKING:
     import torch
@@ -44,8 +46,8 @@ SCORED_CROPS = 32  # of each part
 class Unlabelled(Recipe):
     """What every stage shares: crops of one voice each, drawn anew at every step, some frames of them masked."""
 
-    sources: tuple[str, ...] = ("fotaq-en",)
-    probed: tuple[str, ...] = ("fotaq-en",)  # what is scored
+    sources: tuple[Source, ...] = (AMAZON_QUEEN,)
+    scored_on: tuple[Source, ...] = (AMAZON_QUEEN,)
     architecture: Architecture = field(default_factory=Architecture)
     dropout: Dropout = field(default_factory=Dropout)
     masking: Masking = field(default_factory=Masking)
@@ -57,12 +59,10 @@ class Unlabelled(Recipe):
     # ---- training items
 
     def prepare(self) -> None:
-        from speech_adapters.data import prepared
-        from speech_adapters.pretrain import linear_phone_probe
-
-        # What is asked of an encoder afterwards does not fit a pack.
-        scored = () if prepared.packed(*self.sources) else (*self.probed, linear_phone_probe.SOURCE)
-        prepared.prepare(*self.sources, *scored)
+        # What an encoder is scored on does not fit a pack.
+        packed = all(source.from_pack() for source in self.sources)
+        for source in (*self.sources, *(() if packed else (*self.scored_on, FESTVOX))):
+            source.prepare()
 
     def _crops(self, seed: int, step: int) -> list[Crop]:
         """Of the whole batch, over all shards."""
@@ -123,7 +123,7 @@ class Unlabelled(Recipe):
         from speech_adapters.pretrain import linear_phone_probe
 
         device = next(model.parameters()).device
-        for source in self.probed:
+        for source in self.scored_on:
             for crop in itertools.islice(crops.consecutive(source, split, self.crop_samples), SCORED_CROPS):
                 seed_all("probe", crop.id)
                 waveform = torch.from_numpy(as_floats(crop.waveform()))[None].to(device)
@@ -132,7 +132,7 @@ class Unlabelled(Recipe):
                 mask = span_mask(num_frames, int(num_frames), Masking())
                 with torch.inference_mode():
                     losses = self._judged(model, waveform, lengths, mask)
-                yield Item(f"{source}/{crop.id}", crop.track.group, source, losses)
+                yield Item(f"{source.name}/{crop.id}", crop.track.group, source.name, losses)
         yield from linear_phone_probe.score(model.encoder, split)
 
     @abstractmethod
@@ -162,21 +162,18 @@ class Unlabelled(Recipe):
             return None
         return (
             f"nothing is learned: {usual[loss]:.3f} nats, where chance is {usual['chance']:.3f}, though it should "
-            f"have been left by step {LEFT_CHANCE_BY_STEP}; lower penalty_weight, batch_s or peak_lr, or begin "
-            "with a first stage (start_from)"
+            f"have been left by step {LEFT_CHANCE_BY_STEP}; lower objective.penalty_weight, batch_s or peak_lr, "
+            "or begin with a first stage (start_from)"
         )
 
     def manifest_sha256(self) -> str:
-        from speech_adapters.data import prepared
+        from speech_adapters.data.prepared import manifest_sha256
 
-        return prepared.manifest_sha256(*self.sources)
+        return manifest_sha256(self.sources)
 
     def bad_items(self) -> tuple[tuple[str, ...], float]:
-        from speech_adapters.data import prepared
-
-        bad = tuple(str(fault) for fault in prepared.bad(*self.sources))
-        splits = ("train", "dev", "test")
-        kept = sum(len(prepared.clips(source, split)) for source in self.sources for split in splits)
+        bad = tuple(str(fault) for source in self.sources for fault in source.bad())
+        kept = sum(source.count(part) for source in self.sources for part in PARTS)
         return bad, len(bad) / max(1, kept + len(bad))
 
 
@@ -186,14 +183,14 @@ class FirstStage(Unlabelled):
 
     codebooks: int = 4
     codes: int = 128  # entries of each
-    visible_weight: float = 0.5  # of the loss at frames that are not masked
+    unmasked_weight: float = 0.5  # of the loss at frames that are not masked
 
     def model(self) -> nn.Module:
         from speech_adapters.model.best_rq import BestRQModel
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         encoder = Wav2Vec2(self.architecture, self.dropout)
-        return BestRQModel(encoder, self.codebooks, self.codes, self.visible_weight)
+        return BestRQModel(encoder, self.codebooks, self.codes, self.unmasked_weight)
 
     def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         with self._precision(batch.inputs.device):
@@ -220,28 +217,15 @@ class FirstStage(Unlabelled):
 class Pretrain(Unlabelled):
     """Trains wav2vec 2.0 by its self-supervised objective."""
 
-    groups: int = 2
-    codes: int = 320
-    code_width: int = 256
-    target_width: int = 256
-    num_negatives: int = 100
-    temperature: float = 0.1
-    diversity_weight: float = 0.1
-    penalty_weight: float = 10.0
-    gumbel_start: float = 2.0
-    gumbel_end: float = 0.5
-    gumbel_factor: float = 0.999995
+    quantiser: QuantiserSizes = field(default_factory=QuantiserSizes)
+    objective: ContrastiveObjective = field(default_factory=ContrastiveObjective)
 
     def model(self) -> nn.Module:
-        from speech_adapters.model.contrastive import ContrastiveModel, ContrastiveObjective, QuantiserSizes
+        from speech_adapters.model.contrastive import ContrastiveModel
         from speech_adapters.model.wav2vec2 import Wav2Vec2
 
-        targets = QuantiserSizes(
-            groups=self.groups, codes=self.codes, code_width=self.code_width, width=self.target_width
-        )
-        names = [setting.name for setting in dataclasses.fields(ContrastiveObjective)]
-        contrast = ContrastiveObjective(**{name: getattr(self, name) for name in names})
-        model = ContrastiveModel(Wav2Vec2(self.architecture, self.dropout), targets, contrast)
+        encoder = Wav2Vec2(self.architecture, self.dropout)
+        model = ContrastiveModel(encoder, self.quantiser, self.objective)
         if self.start_from:
             from speech_adapters.checkpoints.by_name import load_pretraining
 
@@ -266,17 +250,18 @@ class Pretrain(Unlabelled):
     def monitor(self, model: ContrastiveModel) -> dict[str, Tensor]:  # type: ignore[override]
         import torch
 
-        return {**model.metrics, "chance": torch.tensor(math.log(1 + self.num_negatives))}
+        return {**model.metrics, "chance": torch.tensor(math.log(1 + self.objective.num_negatives))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Codes that all became one, a task that solved itself, a sudden drop, or chance that is never left."""
         usual = self._usual(values, step)
         if step < min(GUARD_FROM_STEP, self.steps // 2):
             return None
-        if (used := values["soft_perplexity"]) < (floor := 1.5 * self.groups):
+        if (used := values["soft_perplexity"]) < (floor := 1.5 * self.quantiser.groups):
+            most = self.quantiser.groups * self.quantiser.codes
             return (
-                f"the codebook collapsed: perplexity {used:.2f} of {self.groups * self.codes} is below {floor:.1f}; "
-                "raise diversity_weight or lower peak_lr"
+                f"the codebook collapsed: perplexity {used:.2f} of {most} is below {floor:.1f}; "
+                "raise objective.diversity_weight or lower peak_lr"
             )
         if values["contrastive"] < SOLVED_NATS:
             return (
@@ -287,7 +272,8 @@ class Pretrain(Unlabelled):
             if usual and values[name] < SUDDEN * usual[name]:
                 return (
                     f"a sudden drop: the {meant} was {usual[name]:.2f} over the last {LATELY} logs and is "
-                    f"{values[name]:.2f}; such a run collapses, lower peak_lr or clip_norm, or raise diversity_weight"
+                    f"{values[name]:.2f}; such a run collapses, lower peak_lr or clip_norm, or raise "
+                    "objective.diversity_weight"
                 )
         return self._still_at_chance(usual, "contrastive", step)
 

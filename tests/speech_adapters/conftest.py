@@ -3,8 +3,6 @@
 import pytest
 from radio_files import SOURCE, forget, record
 
-from speech_adapters.data import unlabelled
-
 
 @pytest.fixture
 def radio(tmp_path, monkeypatch):
@@ -21,5 +19,5 @@ def recorded(radio):
     for i in range(20):
         record(radio / f"all/{i:02d}.wav", 3.0 if i == 4 else 1.0)
     (radio / "none").mkdir()
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     return radio

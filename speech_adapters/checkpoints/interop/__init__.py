@@ -18,7 +18,7 @@ from torch import Tensor
 from speech_adapters.checkpoints.model_files import StoredModel, shapes
 from speech_adapters.data.text import BLANK, BOUNDARY
 from speech_adapters.model.architecture import Architecture
-from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.objective import QuantiserSizes
 
 Rules = tuple[tuple[str, str], ...]  # patterns at the start of our names, and what they are in theirs
 # Symbols of dictionaries that no recogniser is taught to write; they stand last in ours.

@@ -36,7 +36,7 @@ from speech_adapters.checkpoints.interop.pickles import allowed as allowed
 from speech_adapters.checkpoints.interop.pickles import plain
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "fairseq"
 BLANK_NAME, FIXED = "<s>", ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with these

@@ -29,7 +29,7 @@ from speech_adapters.checkpoints.interop import (
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.data.text import BOUNDARY
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import QuantiserSizes
+from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "huggingface"
 ONLY = {

@@ -1,6 +1,7 @@
 """Public speech corpora in their own layouts, read from a folder or an archive that somebody placed there.
 
-Nothing is fetched: releases vanish from hubs, so a corpus is what lies on the disk, named by version and hash.
+Nothing is fetched: releases vanish from hubs, so a corpus is what lies on the disk, named by version and hash. Recipes
+hold them as sources (`public.PublicCorpus`), which these functions read.
 
     libri.librispeech(path, "train-clean-100")      libri.libri_light(path, "10h")
     commonvoice.common_voice(path, "fr", "train")   multilingual.mls(path, "fr", "train", "10h")

@@ -10,15 +10,35 @@ adds sentence_id and sentence_domain. Quotation marks are letters of a sentence 
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from speech_adapters.data.corpora.corpus import Corpus, Reading, opened, within
+from speech_adapters.data.corpora.hours import draw_hours
+from speech_adapters.data.corpora.public import PublicCorpus
 
 SPLITS = ("train", "dev", "test", "validated")
 NEEDED = ("client_id", "path", "sentence")
 # Newest first: the column that a release brought, and which releases have it and none of those above.
 BROUGHT = (("sentence_id", "17.0 and later"), ("variant", "13.0 to 16.1"), ("locale", "5.0 to 12.0"))
 RELEASE = re.compile(r"cv-corpus-\d+(\.\d+)?(-delta)?(-\d{4}-\d{2}-\d{2}|-singleword)?")
+
+
+@dataclass(frozen=True)
+class CommonVoice(PublicCorpus):
+    """Hours of one language to train on, drawn by seed, with its whole dev and test parts."""
+
+    language: str
+    hours: float = 10.0
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"common-voice-{self.language}-{self.hours:g}h"
+
+    def read(self, part: str) -> tuple[Corpus, ...]:
+        whole = common_voice(Path("CommonVoice"), self.language, part)
+        return (draw_hours(whole, self.hours, self.seed).of(whole) if part == "train" else whole,)
 
 
 def common_voice(

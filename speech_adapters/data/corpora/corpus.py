@@ -14,7 +14,7 @@ from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root, file_sha256
 from common.data.splits import SplitLeak
 from common.files import new_folder, only_writer, write_atomically
-from speech_adapters.data.packages.utterances import Utterance, text_key
+from speech_adapters.data.raw import RawUtterance, text_key
 from speech_adapters.data.text import alphabet, normalise, unspoken
 
 STAMP = ".unpacked.json"
@@ -38,7 +38,7 @@ class Corpus:
 
     name: str
     version: str
-    utterances: tuple[Utterance, ...]  # sorted by id
+    utterances: tuple[RawUtterance, ...]  # sorted by id
     bad: tuple[Bad, ...]
 
     @property
@@ -167,7 +167,7 @@ class Reading:
         alphabet(language)  # an unknown language is an error before anything is read
         self.name, self.language = name, language
         self._root = data_root()
-        self._found: dict[str, Utterance] = {}
+        self._found: dict[str, RawUtterance] = {}
         self._bad: list[Bad] = []
 
     def lines(self, file: Path) -> Iterator[tuple[str, str]]:
@@ -190,7 +190,7 @@ class Reading:
             self.reject(id, audio, f"{where}: {reason}")
             return
         spoken_by = (f"speaker:{speaker}",) if speaker else ()
-        self._found[id] = Utterance(
+        self._found[id] = RawUtterance(
             id=id,
             source=self.name,
             language=self.language,

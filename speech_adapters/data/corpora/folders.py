@@ -6,15 +6,17 @@ FOLDER/manifest.tsv                         labelled_folder: PATH<TAB>TEXT, path
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.data.media import SOUND_SUFFIXES
 from common.data.packages import data_root
 from speech_adapters.data.corpora.corpus import Corpus, Reading, opened, relative, within
-from speech_adapters.data.packages.utterances import Utterance
+from speech_adapters.data.corpora.public import PublicCorpus
+from speech_adapters.data.raw import RawUtterance
 
 
-def audio_folder(path: Path, language: str = "") -> Iterator[Utterance]:
+def audio_folder(path: Path, language: str = "") -> Iterator[RawUtterance]:
     """Every audio file under `path`, without a text, in the order of their paths; the same on every machine.
 
     Holds one folder's names at a time, so millions of files stream. Links to files are followed, links to folders
@@ -29,7 +31,7 @@ def audio_folder(path: Path, language: str = "") -> Iterator[Utterance]:
     return _stream(root, language)
 
 
-def _stream(root: Path, language: str) -> Iterator[Utterance]:
+def _stream(root: Path, language: str) -> Iterator[RawUtterance]:
     data, found = data_root(), False
     for file in _files(str(root)):
         name = Path(file).relative_to(root).as_posix()
@@ -38,7 +40,7 @@ def _stream(root: Path, language: str) -> Iterator[Utterance]:
         except UnicodeEncodeError as error:
             raise ValueError(f"file names must be UTF-8, got {name!r} in {root}; rename it") from error
         found = True
-        yield Utterance(
+        yield RawUtterance(
             id=f"{root.name}/{name}",
             source=root.name,
             language=language,
@@ -63,6 +65,22 @@ def _files(folder: str) -> Iterator[str]:
             yield from _files(os.path.join(folder, name))
         elif is_file and name.lower().endswith(SOUND_SUFFIXES):
             yield os.path.join(folder, name)
+
+
+@dataclass(frozen=True)
+class LabelledFolder(PublicCorpus):
+    """Folders `train`, `dev` and `test` of anybody's audio, each with a table of texts."""
+
+    path: str  # below DATA_ROOT
+    language: str
+
+    @property
+    def name(self) -> str:
+        return f"labelled-{self.path.replace('/', '-')}"
+
+    def read(self, part: str) -> tuple[Corpus, ...]:
+        corpus = labelled_folder(Path(self.path) / part, self.language)
+        return (replace(corpus, name=f"{self.name}-{part}"),)
 
 
 def labelled_folder(path: Path, language: str, *, sha256: str | None = None) -> Corpus:

@@ -7,9 +7,11 @@ librispeech_finetuning/9h/{clean,other}/SPEAKER/...             10 h is 1h and 9
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from speech_adapters.data.corpora.corpus import Corpus, Reading, inside, opened
+from speech_adapters.data.corpora.public import PublicCorpus
 
 PARTS = (
     "train-clean-100",
@@ -22,6 +24,24 @@ PARTS = (
 )
 _HOUR = tuple(f"1h/{fold}" for fold in range(6))
 LIMITED = {"10min": _HOUR[:1], "1h": _HOUR, "10h": (*_HOUR, "9h")}
+
+
+@dataclass(frozen=True)
+class LibriLight(PublicCorpus):
+    """The labelled hours of Libri-Light to train on, with dev-other and both test sets of LibriSpeech."""
+
+    hours: str = "10h"  # of LIMITED
+    language = "en"
+
+    @property
+    def name(self) -> str:
+        return f"libri-light-{self.hours}"
+
+    def read(self, part: str) -> tuple[Corpus, ...]:
+        if part == "train":
+            return (libri_light(Path("librispeech_finetuning"), self.hours),)
+        parts = {"dev": ("dev-other",), "test": ("test-clean", "test-other")}[part]
+        return tuple(librispeech(Path("LibriSpeech"), one) for one in parts)
 
 
 def librispeech(path: Path, part: str, *, sha256: str | None = None) -> Corpus:

@@ -9,9 +9,12 @@ mls_french/train/limited_supervision/9hr/handles.txt            10 h is 1hr and 
 import os
 import re
 from collections.abc import Set
+from dataclasses import dataclass
 from pathlib import Path
 
 from speech_adapters.data.corpora.corpus import Corpus, Reading, inside, opened
+from speech_adapters.data.corpora.public import PublicCorpus
+from speech_adapters.data.text import check_language
 
 LANGUAGES = {
     "en": "english",
@@ -28,6 +31,22 @@ _HOUR = tuple(f"1hr/{fold}" for fold in range(6))
 LIMITED = {"10min": _HOUR[:1], "1h": _HOUR, "10h": (*_HOUR, "9hr")}
 
 
+@dataclass(frozen=True)
+class MultilingualLibriSpeech(PublicCorpus):
+    """Published hours of one language to train on, with its dev and test parts."""
+
+    language: str
+    hours: str = "10h"  # of LIMITED
+
+    @property
+    def name(self) -> str:
+        return f"mls-{self.language}-{self.hours}"
+
+    def read(self, part: str) -> tuple[Corpus, ...]:
+        folder = Path(f"mls_{LANGUAGES[self.language]}")
+        return (mls(folder, self.language, part, self.hours if part == "train" else None),)
+
+
 def mls(
     path: Path, language: str, split: str, hours: str | None = None, *, sha256: str | None = None
 ) -> Corpus:
@@ -40,8 +59,7 @@ def mls(
     Raises:
         ValueError: an unknown language, split or number of hours, or nothing of that layout.
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"language must be one of {', '.join(LANGUAGES)}, got {language!r}")
+    check_language(language, LANGUAGES)
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     if hours not in (None, *LIMITED) or (hours and split != "train"):

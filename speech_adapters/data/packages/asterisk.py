@@ -8,12 +8,14 @@ language is read: prompts that share a text in any language stay together, so th
 import gzip
 import re
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from common.data.packages import Package
-from speech_adapters.data.packages.utterances import Utterance, group_names, text_key
-from speech_adapters.data.text import normalise
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.raw import RawUtterance, group_names, text_key
+from speech_adapters.data.text import check_language, normalise
 
 VERSION = "1.6.1-1"
 VOICES = {
@@ -85,11 +87,29 @@ TRANSCRIPTS = {language: _package(language, audio=False) for language in VOICES}
 AUDIO = {language: _package(language, audio=True) for language in VOICES}
 
 
-def packages(language: str) -> tuple[Package, ...]:
-    return (*TRANSCRIPTS.values(), AUDIO[language])
+@dataclass(frozen=True)
+class Asterisk(PackagedSpeech):
+    """477 to 579 prompts, 0.4 h, by one professional speaker."""
+
+    language: str
+    EDITION = 2
+
+    def __post_init__(self) -> None:
+        check_language(self.language, VOICES)
+
+    @property
+    def name(self) -> str:
+        return f"asterisk-{self.language}"
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return (*TRANSCRIPTS.values(), AUDIO[self.language])
+
+    def read(self, root: Path) -> list[RawUtterance]:
+        return utterances(root, self.language)
 
 
-def utterances(root: Path, language: str) -> list[Utterance]:
+def utterances(root: Path, language: str) -> list[RawUtterance]:
     """Every prompt with both text and audio, sorted by id."""
     groups = _groups(root)
     folder = f"{AUDIO[language].folder}/usr/share/asterisk/sounds/{VOICES[language]}"
@@ -100,7 +120,7 @@ def utterances(root: Path, language: str) -> list[Utterance]:
             continue
         text = normalise(texts[0], language)
         found.append(
-            Utterance(
+            RawUtterance(
                 id=prompt,
                 source=f"asterisk-{language}",
                 language=language,

@@ -8,12 +8,14 @@ differs by a word from what is said here and there. The Italian package carries 
 
 import struct
 from collections import defaultdict
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from common.data.packages import Package
-from speech_adapters.data.packages.utterances import Utterance, group_names, text_key
-from speech_adapters.data.text import normalise
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.raw import RawUtterance, group_names, text_key
+from speech_adapters.data.text import check_language, normalise
 
 _LICENCE = "own, as BSD: free to distribute and modify with its notice, modified versions marked, no fee"
 ENGLISH = Package(
@@ -43,12 +45,30 @@ TEXTS_AT, NUM_TEXTS = 7257, 501
 FORMAT = "u8:11025"
 
 
-def packages(language: str) -> tuple[Package, ...]:
-    """English for its texts too, which hold every language."""
-    return tuple(dict.fromkeys((ENGLISH, AUDIO[language])))
+@dataclass(frozen=True)
+class Drascula(PackagedSpeech):
+    """443 to 446 lines of the hero."""
+
+    language: str
+    EDITION = 2
+
+    def __post_init__(self) -> None:
+        check_language(self.language, AUDIO)
+
+    @property
+    def name(self) -> str:
+        return f"drascula-{self.language}"
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """English for its texts too, which hold every language."""
+        return tuple(dict.fromkeys((ENGLISH, AUDIO[self.language])))
+
+    def read(self, root: Path) -> list[RawUtterance]:
+        return utterances(root, self.language)
 
 
-def utterances(root: Path, language: str) -> list[Utterance]:
+def utterances(root: Path, language: str) -> list[RawUtterance]:
     """Every numbered line with both text and clip, sorted by id."""
     raw, groups = _texts(root)[language], _groups(root)
     found = []
@@ -58,7 +78,7 @@ def utterances(root: Path, language: str) -> list[Utterance]:
             continue
         text = normalise(raw_text, language)
         found.append(
-            Utterance(
+            RawUtterance(
                 id=f"{number:03d}",
                 source=f"drascula-{language}",
                 language=language,

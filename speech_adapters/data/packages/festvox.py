@@ -5,14 +5,15 @@
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from common.data.packages import Package
-from speech_adapters.data.packages.utterances import Utterance, group_names, text_key
+from common.data.packages import Package, data_root
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.raw import RawUtterance, group_names, text_key
 from speech_adapters.data.text import normalise
 
-SOURCE = "festvox-ru"
 VOICE = "usr/share/festival/voices/russian/msu_ru_nsh_clunits"
 PACKAGE = Package(
     manager="apt",
@@ -39,16 +40,36 @@ class Phone(NamedTuple):
     phone: str
 
 
-def utterances(root: Path) -> list[Utterance]:
+@dataclass(frozen=True)
+class FestvoxRussian(PackagedSpeech):
+    """620 sentences, 1.7 h, by one speaker, with labels of phones."""
+
+    language = "ru"
+    name = "festvox-ru"
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return (PACKAGE,)
+
+    def read(self, root: Path) -> list[RawUtterance]:
+        return utterances(root)
+
+    def phones(self) -> dict[str, list[Phone]]:
+        """Labels of every utterance by its id."""
+        root = data_root()
+        return {utterance.id: phones(root, utterance) for utterance in self.read(root)}
+
+
+def utterances(root: Path) -> list[RawUtterance]:
     """Every sentence with both text and recording, sorted by id."""
     folder = f"{PACKAGE.folder}/{VOICE}"
     listed = (root / folder / "etc/txt.done.data").read_text("utf-8").splitlines()
     texts = {match[1]: match[2].replace("+", "") for line in listed if (match := _LINE.match(line))}
     groups = group_names({id_: [normalise(raw, "ru")] for id_, raw in texts.items()})
     return [
-        Utterance(
+        RawUtterance(
             id=id_,
-            source=SOURCE,
+            source=FestvoxRussian.name,
             language="ru",
             text=(text := normalise(raw, "ru")),
             raw_text=raw,
@@ -61,7 +82,7 @@ def utterances(root: Path) -> list[Utterance]:
     ]
 
 
-def phones(root: Path, utterance: Utterance) -> list[Phone]:
+def phones(root: Path, utterance: RawUtterance) -> list[Phone]:
     """Labels of an utterance, one after the other, pauses included.
 
     Raises:

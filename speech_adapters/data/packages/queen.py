@@ -11,14 +11,16 @@ A dialogue (.DOG) lists what others say and what Joe, the hero, says. A line is 
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from common.data.packages import Package
-from speech_adapters.data.packages.utterances import Utterance, text_key
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.raw import RawUtterance, text_key
+from speech_adapters.data.splits import PRETRAINING_SPLIT
 from speech_adapters.data.text import normalise
 
-SOURCE = "fotaq-en"
 PACKAGE = Package(
     manager="apt",
     name="flight-of-the-amazon-queen",
@@ -50,14 +52,30 @@ class Line(NamedTuple):
     text: str
 
 
-def utterances(root: Path) -> list[Utterance]:
+@dataclass(frozen=True)
+class AmazonQueen(PackagedSpeech):
+    """4,319 lines by many actors, 3.0 h: the speech to pre-train on."""
+
+    language = "en"
+    name = "fotaq-en"
+    SPLIT = PRETRAINING_SPLIT
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return (PACKAGE,)
+
+    def read(self, root: Path) -> list[RawUtterance]:
+        return utterances(root)
+
+
+def utterances(root: Path) -> list[RawUtterance]:
     """Every line of the scripts that has a clip, sorted by id."""
     content = (root / ARCHIVE).read_bytes()
     entries = read_entries(content)
     found = [
-        Utterance(
+        RawUtterance(
             id=line.entry.removesuffix(".SB"),
-            source=SOURCE,
+            source=AmazonQueen.name,
             language="en",
             text=(text := normalise(line.text, "en")),
             raw_text=line.text,

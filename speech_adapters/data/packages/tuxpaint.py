@@ -4,17 +4,42 @@
 Who speaks is not recorded; a language has several speakers and accents.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from common.data.packages import Package
 from common.data.pinned import STAMPS, stamps
-from speech_adapters.data.packages.utterances import Utterance, group_names, text_key
-from speech_adapters.data.text import normalise
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.raw import RawUtterance, group_names, text_key
+from speech_adapters.data.text import check_language, normalise
 
 LANGUAGES = ("fr", "es")  # whose sounds are kept of the package
 PACKAGE = stamps("*.txt", *(f"*_desc_{language}.ogg" for language in LANGUAGES))
 
 
-def utterances(root: Path, language: str) -> list[Utterance]:
+@dataclass(frozen=True)
+class TuxPaint(PackagedSpeech):
+    """890 to 927 descriptions of pictures by volunteers."""
+
+    language: str
+    EDITION = 2
+
+    def __post_init__(self) -> None:
+        check_language(self.language, LANGUAGES)
+
+    @property
+    def name(self) -> str:
+        return f"tuxpaint-{self.language}"
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return (PACKAGE,)
+
+    def read(self, root: Path) -> list[RawUtterance]:
+        return utterances(root, self.language)
+
+
+def utterances(root: Path, language: str) -> list[RawUtterance]:
     """Every description with both text and sound, sorted by id."""
     folder = root / PACKAGE.folder / STAMPS
     ending = f"_desc_{language}.ogg"
@@ -25,7 +50,7 @@ def utterances(root: Path, language: str) -> list[Utterance]:
             texts[sound.relative_to(folder).as_posix().removesuffix(ending)] = raw
     groups = group_names({stamp: [normalise(raw, language)] for stamp, raw in texts.items()})
     return [
-        Utterance(
+        RawUtterance(
             id=stamp,
             source=f"tuxpaint-{language}",
             language=language,

@@ -9,25 +9,27 @@ from made_runs import check_that_draws_repeat_groups, holds, one_seed
 from common.results import Item
 from common.sample import Sample
 from speech_adapters.asr import claims
+from speech_adapters.asr.measures import TOTAL_AT_BASE, TRAINED_AT_BASE
 from speech_adapters.asr.recipes import SCALES
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
 JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
 TRAINED_AND_TOTAL = {"ADAPTERS_EN": (9_560_096, 103_894_944), "FULL_EN": (90_195_872, 94_396_320)}
 
 
-def said(level, part, counted=claims.NATS):
+def said(level, part, counted=CTC_NATS.name):
     """Two utterances a speaker, with a level of nats or errors a character that differs alike in every arm."""
     items = []
     for n, characters in enumerate(range(10, 16)):
-        scores = {claims.NATS: 0.0, claims.CHARACTER_ERRORS: 0.0, claims.CHARACTERS: characters}
+        scores = {CTC_NATS.name: 0.0, CHARACTER_ERRORS.name: 0.0, CHARACTERS.name: characters}
         scores[counted] = (level + n) * characters
         items.append(Item(f"{part}/{n}", f"speaker {n // 2}", part, scores))
     return items
 
 
 def counted(trained, total):
-    return [Item("p", "p", "parameters", {claims.TRAINED: trained, claims.TOTAL: total})]
+    return [Item("p", "p", "parameters", {TRAINED_AT_BASE.name: trained, TOTAL_AT_BASE.name: total})]
 
 
 def two(arm, than):
@@ -81,8 +83,8 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
 def made(claim, levels):
     if claim.id == "shares":
         return {arm: counted(*found) for arm, found in levels.items()}
-    measure = claims.CHARACTER_ERRORS if claim.unit == "CER" else claims.NATS
-    elsewhere = [Item("other", "other", "another part", {claims.NATS: 1e6, claims.CHARACTERS: 1})]
+    measure = CHARACTER_ERRORS.name if claim.unit == "CER" else CTC_NATS.name
+    elsewhere = [Item("other", "other", "another part", {CTC_NATS.name: 1e6, CHARACTERS.name: 1})]
     return {arm: [*said(level, claim.parts[0], measure), *elsewhere] for arm, level in levels.items()}
 
 
@@ -100,8 +102,8 @@ def test_draws_repeat_groups(claim):
 
 def test_rates_are_of_the_corpus():
     items = [
-        Item("a", "a", "p", {claims.NATS: 10, claims.CHARACTERS: 5}),
-        Item("b", "b", "p", {claims.NATS: 3, claims.CHARACTERS: 15}),
+        Item("a", "a", "p", {CTC_NATS.name: 10, CHARACTERS.name: 5}),
+        Item("b", "b", "p", {CTC_NATS.name: 3, CHARACTERS.name: 15}),
     ]
     assert claims.nats(Sample.of(items)).tolist() == [13 / 20]
 

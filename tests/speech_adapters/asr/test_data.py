@@ -1,52 +1,19 @@
-"""Corpora of a person's own become clips; a recording that cannot be read is named and never ends a run."""
+"""What a machine that got its data from a pack can do, and a corpus of a person's own in the recipe of the paper."""
 
 import json
 import lzma
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import soundfile
 
 from common.recipe import Shard
-from speech_adapters.asr import data, evaluation, recipes
+from speech_adapters.asr import data, recipes
 from speech_adapters.data import prepared
-
-SPOKEN = {"train": "HE SAID YES", "dev": "SHE SAID NO", "test": "WE SAY SO"}
-
-
-def _chapter(folder, speaker, texts, broken=()):
-    chapter = folder / str(speaker) / "1"
-    chapter.mkdir(parents=True)
-    lines = []
-    for number, text in enumerate(texts):
-        name = f"{speaker}-1-{number:04d}"
-        lines.append(f"{name} {text}\n")
-        path = chapter / f"{name}.flac"
-        soundfile.write(path, np.random.default_rng(number).normal(size=16_000) * 0.1, 16_000)
-        if number in broken:
-            path.write_bytes(path.read_bytes()[:200])
-    (chapter / f"{speaker}-1.trans.txt").write_text("".join(lines))
-
-
-@pytest.fixture
-def corpora(tmp_path, monkeypatch):
-    """Libri-Light with 40 recordings, one of them cut short, and LibriSpeech's dev and test sets."""
-    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    light = tmp_path / "librispeech_finetuning"
-    for fold in ("9h", *(f"1h/{number}" for number in range(6))):
-        for sound in ("clean", "other"):
-            (light / fold / sound).mkdir(parents=True)
-    _chapter(light / "1h" / "0" / "clean", 11, [SPOKEN["train"]] * 20)
-    _chapter(light / "9h" / "clean", 12, [SPOKEN["train"]] * 20, broken=(3,))
-    for part, speaker in (("dev-other", 21), ("test-clean", 31), ("test-other", 32)):
-        split = "dev" if part.startswith("dev") else "test"
-        _chapter(tmp_path / "LibriSpeech" / part, speaker, [SPOKEN[split]] * 2)
-    for cached in (data._recordings, data._corpora, data.manifest_sha256, evaluation.feasible):
-        cached.cache_clear()
-    yield tmp_path
-    for cached in (data._recordings, data._corpora, data.manifest_sha256, evaluation.feasible):
-        cached.cache_clear()
+from speech_adapters.data.corpora.corpus import Corpus, Reading
+from speech_adapters.data.corpora.public import PublicCorpus
+from speech_adapters.data.prepared import PackagedSpeech
 
 
 @pytest.mark.parametrize(
@@ -54,7 +21,7 @@ def corpora(tmp_path, monkeypatch):
     [
         ((), True),
         (data.PACKED, False),
-        ((*data.PACKED, "drascula-en"), False),
+        ((*data.PACKED, data.SCORED[0]), False),
         ((*data.PACKED, *data.SCORED), True),
     ],
 )
@@ -63,56 +30,63 @@ def test_a_packed_machine_scores_once_it_has_the_second_archive_too(tmp_path, mo
     (tmp_path / "speech" / "packed").mkdir(parents=True)
     for source in packed:
         listed = lzma.compress(json.dumps({"utterances": [], "left_out": [], "bad": []}).encode())
-        (tmp_path / "speech" / "packed" / f"{source}.json.xz").write_bytes(listed)
+        (tmp_path / "speech" / "packed" / f"{source.name}.json.xz").write_bytes(listed)
     fetched = []
-    monkeypatch.setattr(prepared, "prepare", lambda *names: fetched.extend(names))
-    data.prepare(data.PROMPTS["fr"], (data.OTHER_VOICES["fr"],))
+    monkeypatch.setattr(PackagedSpeech, "prepare", lambda source: fetched.append(source))
+    recipes.SCALES["mini"].recipes["FULL_EN"].prepare()
     assert data.scorable() is scorable
-    assert fetched == ["asterisk-fr", "tuxpaint-fr"] if scorable else ["asterisk-fr"]
+    other = data.OTHER_VOICES["en"]
+    assert set(fetched) == {data.PROMPTS["en"], *([other] if not packed or other in packed else [])}
 
 
 def test_packing_writes_what_is_scored_into_an_archive_of_its_own(tmp_path, monkeypatch):
     written = {}
     monkeypatch.setattr(
-        prepared, "pack", lambda path, *names: written.update({path.name: names}) or path.name
+        prepared, "pack", lambda path, sources: written.update({path.name: sources}) or path.name
     )
-    assert data.pack(tmp_path / "pack.tar", "gpu") == "pack.tar"
+    assert data.pack(tmp_path / "pack.tar", "mini") == "pack.tar"
     assert written == {"pack.tar": data.PACKED, "pack-voices.tar": data.SCORED}
+    with pytest.raises(ValueError, match="at scale paper trains on nothing that a pack could hold"):
+        data.pack(tmp_path / "pack.tar", "paper")
 
 
-def test_a_published_corpus_becomes_clips_with_their_test_sets_told_apart(corpora):
-    source = data.CORPORA["en"]
-    assert {clip.source for clip in data.clips(source, "test")} == {
-        "librispeech-test-clean",
-        "librispeech-test-other",
-    }
-    assert {clip.text for clip in data.clips(source, "dev")} == {"she said no"}
-    clip = data.clips(source, "train")[0]
-    assert clip.samples == len(clip.waveform()) == 16_000
+# ---- a corpus of a person's own
 
 
-def test_a_recording_that_cannot_be_read_is_left_out_and_named(corpora):
-    source = data.CORPORA["en"]
-    assert len(data.clips(source, "train")) == 39
-    (told,) = data.bad(source)
-    assert "12-1-0003" in told
+@dataclass(frozen=True)
+class ToyCorpus(PublicCorpus):
+    """A corpus that nothing else knows of."""
+
+    language = "en"
+    name = "toy-corpus"
+
+    def read(self, part: str) -> tuple[Corpus, ...]:
+        reading = Reading(f"toy-{part}", "en")
+        folder = prepared.data_root() / "toy" / part
+        for file in sorted(folder.glob("*.wav")):
+            reading.add(file.stem, file.name, "he said yes", file, "ann")
+        return (reading.corpus("1"),)
 
 
-def test_too_many_broken_recordings_stop_with_the_list(corpora):
-    for path in sorted((corpora / "librispeech_finetuning" / "1h").rglob("*.flac"))[:3]:
-        path.write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match=r"at most 5 % .* got 4 of 40(.|\n)*11-1-0002"):
-        data.clips(data.CORPORA["en"], "train")
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    for part in ("train", "dev", "test"):
+        (tmp_path / "toy" / part).mkdir(parents=True)
+        for number in range(3):
+            sound = np.random.default_rng(number).normal(size=16_000) * 0.1
+            soundfile.write(tmp_path / "toy" / part / f"{part}{number}.wav", sound, 16_000)
+    return ToyCorpus()
 
 
-def test_the_recipe_of_the_paper_trains_on_them(corpora):
-    recipe = replace(
-        recipes.SCALES["smoke"].recipes["ADAPTERS_EN"],
-        source=data.CORPORA["en"],
-        batch_s=4.0,
-        time_masking=recipes.FULL.time_masking,
-    )
+def test_a_recipe_trains_on_a_corpus_that_nothing_else_knows_of(toy):
+    adapters = recipes.SCALES["smoke"].recipes["ADAPTERS_EN"]
+    recipe = replace(adapters, source=toy, time_masking=recipes.FULL.time_masking)
+    recipe.prepare()
     batch = recipe.batch(0, 0, Shard())
     assert batch.inputs.shape[1] == 16_000
     losses = recipe.losses(recipe.model(), batch, 0)
     assert float(losses["ctc_nats_per_character"].detach()) > 0
+    assert recipe.settings()["source"] == {"kind": "ToyCorpus"}
+    assert recipe.bad_items() == ((), 0.0)
+    assert recipe.manifest_sha256() != adapters.manifest_sha256()

@@ -10,13 +10,18 @@ import pytest
 from common import results
 from common.report.page import Section, render
 from common.results import Item, Result, Run
-from speech_adapters.asr import curves, figures
-from speech_adapters.asr.evidence import CER, NATS, WER, Name, own_utterances, parse
+from speech_adapters.asr import figures
+from speech_adapters.asr.evidence import Variant, own_utterances, variant, variant_of
+from speech_adapters.asr.measures import DEV_CURVE
+from speech_adapters.asr.recipes import SCALES
+from speech_adapters.ctc.measures import CER, NATS, WER
 
+RECIPES = SCALES["gpu"].recipes
 RESULT = Result(
-    paper="asr-adapters", recipe="FULL_EN", scale="mini", seed=0, split="test", settings={"source": "asterisk-en"},
-    settings_hash="a", totals={}, wall_s={"train": 300.0}, peak_memory_bytes=800_000_000, items_per_s=1.0, commit="c",
-    dirty=False, lock_sha256="l", manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1,
+    paper="asr-adapters", recipe="FULL_EN", scale="gpu", seed=0, split="test", settings=RECIPES["FULL_EN"].settings(),
+    settings_hash="a", settings_layout=results.SETTINGS_LAYOUT, totals={},
+    wall_s={"train": 300.0}, peak_memory_bytes=800_000_000, items_per_s=1.0, commit="c", dirty=False,
+    lock_sha256="l", manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1,
     finished_at="2026-11-22T00:00:00",
 )  # fmt: skip
 TRAINED = {"FULL": 950, "ADAPTERS": 80, "HEAD": 4, "RANDOM": 1000}
@@ -32,9 +37,9 @@ def utterance(id, part="asterisk-en", nats=10.0, characters=10, errors=1, **text
 
 
 def run(recipe, seed=0, nats=10.0, **texts):
-    language = parse(recipe).language.lower()
-    own, other = f"asterisk-{language}", {"en": "drascula-en", "fr": "tuxpaint-fr"}[language]
-    trained = TRAINED.get(parse(recipe).method, 50)
+    made = RECIPES[recipe]
+    own, other = made.source.name, made.other_voices[0].name
+    trained = TRAINED.get(recipe.rpartition("_")[0], 50)
     items = [
         utterance("a", own, nats, **texts),
         utterance("b", own, 4 * nats, characters=90, errors=81),
@@ -44,9 +49,15 @@ def run(recipe, seed=0, nats=10.0, **texts):
     columns = {"columns": ["step", "wall_s", "dev_ctc_nats_per_character", "dev_cer"]}
     rows = [[50, 10.0, 3.0, 1.0], [100, 20.0, 2.0 + seed, 0.9], [150, 30.0, 1.0 + seed, 0.8]]
     items.append(
-        Item(curves.PART, curves.PART, curves.PART, {}, {"curve": json.dumps(columns | {"rows": rows})})
+        Item(
+            DEV_CURVE.name,
+            DEV_CURVE.name,
+            DEV_CURVE.name,
+            {},
+            {"curve": json.dumps(columns | {"rows": rows})},
+        )
     )
-    return Run(replace(RESULT, recipe=recipe, seed=seed, settings={"source": own}), items)
+    return Run(replace(RESULT, recipe=recipe, seed=seed, settings=made.settings()), items)
 
 
 @pytest.fixture
@@ -65,18 +76,31 @@ def title(figure):
     return " ".join(figure.get_suptitle().split())
 
 
-def test_names_say_method_layers_and_language():
-    assert parse("ADAPTERS_TOP6_FR") == Name("ADAPTERS", "FR", top=6)
-    assert parse("FINETUNE_LAYER12_EN") == Name("FULL", "EN", layer=12)
-    assert parse("ADAPTER_LAYER1_EN") == Name("ADAPTERS", "EN", layer=1)
-    assert parse("ONE_ADAPTER_EN") == Name("ONE_ADAPTER", "EN")
-    assert parse("ADAPTERS_WIDTH16_EN") == Name("ADAPTERS", "EN", width=16)
-    assert [parse(name).whole for name in ("LORA_FR", "ADAPTERS_WIDTH16_EN", "FINETUNE_TOP2_EN")] == [
+def test_settings_say_method_layers_and_language():
+    told = {
+        "ADAPTERS_FR": Variant("adapters", "fr"),
+        "ADAPTERS_TOP6_EN": Variant("adapters", "en", top=6),
+        "FINETUNE_TOP2_EN": Variant("full", "en", top=2),
+        "FINETUNE_LAYER12_EN": Variant("full", "en", layer=12),
+        "ADAPTER_LAYER1_EN": Variant("adapters", "en", layer=1),
+        "ONE_ADAPTER_EN": Variant("one-adapter", "en"),
+        "ADAPTERS_WIDTH24_EN": Variant("adapters", "en", width=24),
+        "RANDOM_EN": Variant("random", "en"),
+        "LORA_EN": Variant("lora", "en"),
+    }
+    assert {name: variant_of(RECIPES[name]) for name in told} == told
+    assert variant(run("HEAD_FR")) == Variant("head", "fr")
+    assert [told[name].whole for name in ("LORA_EN", "ADAPTERS_WIDTH24_EN", "FINETUNE_TOP2_EN")] == [
         True,
         False,
         False,
     ]
-    assert parse("elsewhere") == Name("elsewhere")
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_two_recipes_of_a_scale_are_of_one_variant(scale):
+    variants = [variant_of(recipe) for recipe in SCALES[scale].recipes.values()]
+    assert len(set(variants)) == len(variants)
 
 
 def test_a_rate_of_a_corpus_is_sum_over_sum_and_not_a_mean_of_rates():
@@ -94,12 +118,12 @@ def test_a_corpus_without_characters_or_counts_has_no_rate():
 def test_a_method_keeps_its_colour_in_every_language_and_depth():
     colours = {
         figures.STYLES[name].colour
-        for name in ("FULL_EN", "FULL_FR", "FINETUNE_TOP4_FR", "FINETUNE_LAYER2_EN")
+        for name in ("FULL_EN", "FULL_FR", "FINETUNE_TOP4_EN", "FINETUNE_LAYER2_EN")
     }
     assert len(colours) == 1
-    assert len({figures.STYLES[f"{method}_EN"].colour for method in figures.METHODS}) == len(figures.METHODS)
+    methods = [figures.style_of(Variant(method, "en")) for method in figures.METHODS]
+    assert len({style.colour for style in methods}) == len(methods)
     assert figures.STYLES["FULL_EN"].marker != figures.STYLES["FULL_FR"].marker
-    assert figures.STYLES["NEW_EN"] == figures.STYLES["NEW_EN"]
 
 
 def test_every_seed_is_a_dot_at_the_share_that_it_trained(runs):
@@ -144,13 +168,17 @@ def test_equal_time_reads_the_last_look_before_it():
     rows = [[50, 21.0, 2.5, 1.0], [100, 42.0, 0.5, 0.9]]
     columns = ["step", "wall_s", "dev_ctc_nats_per_character", "dev_cer"]
     curve = Item(
-        curves.PART, curves.PART, curves.PART, {}, {"curve": json.dumps({"columns": columns, "rows": rows})}
+        DEV_CURVE.name,
+        DEV_CURVE.name,
+        DEV_CURVE.name,
+        {},
+        {"curve": json.dumps({"columns": columns, "rows": rows})},
     )
     *_, (_, figure) = figures.figures([early, Run(late.result, [*late.items[:-1], curve])])
     assert title(figure) == "Adapters against fine-tuning on dev: 1.00 against 2.50 after 30.0 s (English)"
 
 
-@pytest.mark.parametrize("present", ["HEAD_EN", "FULL_FR", "ADAPTERS_TOP2_EN", "NEW_FR"])
+@pytest.mark.parametrize("present", ["HEAD_EN", "FULL_FR", "ADAPTERS_TOP2_EN", "LORA_EN"])
 def test_missing_arms_leave_a_report_of_the_others(present):
     chosen = [run(present)]
     assert list(figures.figures(chosen))

@@ -11,9 +11,13 @@ import torch
 from common import trainer
 from common.recipe import Shard
 from common.schedule import TriStage
-from speech_adapters.asr import evaluation, finetune, recipes
+from speech_adapters.asr import evaluation, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
+from speech_adapters.asr.measures import DEV_NATS
+from speech_adapters.ctc.scoring import feasible
 from speech_adapters.data import synthetic
+from speech_adapters.data.sources import TONES
+from speech_adapters.data.synthetic import Tones, ToneUtterance
 from speech_adapters.model.architecture import TINY, Masking
 from speech_adapters.model.arm import Arm
 
@@ -59,24 +63,24 @@ def test_what_is_frozen_is_bit_equal_after_training_and_the_rest_has_moved(arm, 
 
 @pytest.mark.parametrize("arm", ARMS[:4], ids=lambda arm: f"{arm.kind}-{arm.layers}")
 @pytest.mark.parametrize("masking", [NO_MASKING, Masking(start=0.1, span=3)], ids=["plain", "masked"])
-def test_a_kept_prefix_trains_to_the_same_bits(arm, masking, tmp_path):
+def test_kept_activations_train_to_the_same_bits(arm, masking, tmp_path):
     recipe = replace(ADAPTERS, arm=arm, time_masking=masking, peak_lr=1e-2)
-    computed = _trained(replace(recipe, cache_prefix=False), tmp_path / "computed")
-    kept = _trained(replace(recipe, cache_prefix=True), tmp_path / "kept")
+    computed = _trained(replace(recipe, cache_frozen=False), tmp_path / "computed")
+    kept = _trained(replace(recipe, cache_frozen=True), tmp_path / "kept")
     assert all(torch.equal(kept[name], computed[name]) for name in computed)
 
 
-def test_the_prefix_ends_where_something_is_trained_or_masked():
+def test_the_frozen_depth_ends_where_something_is_trained_or_masked():
     depths = {
-        f"{arm.kind}-{arm.layers}": replace(ADAPTERS, arm=arm, time_masking=NO_MASKING)._depth()
+        f"{arm.kind}-{arm.layers}": replace(ADAPTERS, arm=arm, time_masking=NO_MASKING).frozen_depth()
         for arm in ARMS
     }
     assert depths["full-0"] == 0
     assert depths["adapters-0"] == 1
     assert depths["adapters-1"] == TINY.layers
     assert depths["head-0"] == TINY.layers + 1
-    assert replace(ADAPTERS, arm=ARMS[3], time_masking=Masking(start=0.1, span=3))._depth() == 0
-    assert recipes.SCALES["smoke"].recipes["RANDOM_EN"]._depth() == -1
+    assert replace(ADAPTERS, arm=ARMS[3], time_masking=Masking(start=0.1, span=3)).frozen_depth() == 0
+    assert recipes.SCALES["smoke"].recipes["RANDOM_EN"].frozen_depth() == -1
 
 
 def test_everything_is_trained_from_nothing():
@@ -84,7 +88,7 @@ def test_everything_is_trained_from_nothing():
     assert all(weight.requires_grad for weight in model.parameters())
 
 
-def test_the_head_alone_moves_while_the_encoder_rests(tmp_path):
+def test_the_head_alone_moves_while_the_encoder_is_frozen(tmp_path):
     recipe = replace(ADAPTERS, arm=Arm(kind="full"), head_only_steps=4, weight_decay=0.0)
     before = dict(recipe.model().named_parameters())
     after = _trained(recipe, tmp_path)
@@ -137,20 +141,14 @@ def test_the_search_knows_training_texts_alone(tmp_path, monkeypatch):
 
     monkeypatch.setattr(evaluation.ngram, "estimate", spy)
     _scored(tmp_path)
-    assert sorted(seen) == sorted(clip.text for clip in synthetic.clips("train"))
+    assert sorted(seen) == sorted(clip.text for clip in TONES.utterances("train"))
 
 
 def test_what_frames_cannot_spell_is_named_with_both_numbers(monkeypatch):
-    hasty = replace(synthetic.clips("train")[0], id="hasty", text="aa" * 20)
-    monkeypatch.setattr(
-        synthetic.Tones, "samples", property(lambda self: 16_000 if self.id == "hasty" else 32_000)
-    )
-    monkeypatch.setattr(synthetic, "clips", lambda split: (hasty,))
-    evaluation.feasible.cache_clear()
-    try:
-        kept, refused = evaluation.feasible("tones", "train", TINY)
-    finally:
-        evaluation.feasible.cache_clear()
+    hasty = replace(TONES.utterances("train")[0], id="hasty", text="aa" * 20)
+    monkeypatch.setattr(ToneUtterance, "samples", property(lambda self: 16_000))
+    monkeypatch.setattr(Tones, "utterances", lambda self, part: (hasty,))
+    kept, refused = feasible(TONES, "train", TINY)  # of a data root of its own, so nothing is remembered
     assert kept == ()
     assert refused == ("hasty: 79 frames are needed to spell its text, it has 49",)
 
@@ -166,5 +164,5 @@ def test_dev_is_looked_at_every_so_often_and_at_the_end(tmp_path):
     recipe = replace(ADAPTERS, steps=5, dev_every=2)
     trainer.train(recipe, seed=0, folder=tmp_path, device="cpu")
     rows = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    looked = [row["step"] for row in rows if f"dev_{finetune.LOSS}" in row]
+    looked = [row["step"] for row in rows if DEV_NATS.name in row]
     assert looked == [2, 4, 5]

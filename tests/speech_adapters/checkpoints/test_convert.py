@@ -24,8 +24,8 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import BASE, LARGE, XLSR
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.contrastive import QuantiserSizes
 from speech_adapters.model.ctc_model import CTCModel
+from speech_adapters.model.objective import QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2, normalise_waveform
 
 

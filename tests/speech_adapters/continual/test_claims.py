@@ -8,7 +8,25 @@ from made_runs import check_that_draws_repeat_groups, holds, one_seed
 
 from common.results import Item
 from speech_adapters.continual import claims
-from speech_adapters.continual.claims import ADAPTED, ADAPTED_TRAINED, CLAIMS, FULL_CELL, FULL_FROZEN
+from speech_adapters.continual.claims import CLAIMS
+from speech_adapters.continual.measures import (
+    ADAPTED,
+    ADAPTED_TRAINED,
+    ADAPTERS,
+    ALL,
+    CONTRASTIVE,
+    FULL_CELL,
+    FULL_FROZEN,
+    OFF,
+    ON,
+    SECONDS,
+    SWITCHED_OFF,
+    TRAIN_S,
+    TRAINING,
+    UPDATE_S,
+    at,
+)
+from speech_adapters.ctc.measures import CHARACTERS, CTC_NATS
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -18,7 +36,7 @@ def cost(**seconds):
     cells = {"full": FULL_CELL, "frozen": FULL_FROZEN, "adapted": ADAPTED, "adapted_trained": ADAPTED_TRAINED}
     return {
         "COST": [
-            Item(f"{cell}/{n}", f"block {n}", cells[cell], {claims.UPDATE: taken * (1 + n / 10)})
+            Item(f"{cell}/{n}", f"block {n}", cells[cell].name, {UPDATE_S.name: taken * (1 + n / 10)})
             for cell, taken in seconds.items()
             for n in range(4)
         ]
@@ -36,28 +54,28 @@ def _letters(part, level, curve):
     ]
 
 
-def _at(level, n, name=claims.NATS):
-    return {name: (level + n / 10) * (10 + n), claims.CHARACTERS: 10 + n}
+def _at(level, n, name=CTC_NATS.name):
+    return {name: (level + n / 10) * (10 + n), CHARACTERS.name: 10 + n}
 
 
 def _snapshots(curve, n):
     found = {}
     for step, (seconds, nats) in enumerate(curve.items(), 1):
-        found |= _at(nats, n, f"{claims.NATS}@{step}") | {f"train_s@{step}": seconds}
+        found |= _at(nats, n, at(CTC_NATS, step)) | {at(TRAIN_S, step): seconds}
     return found
 
 
 def contrast(**levels):
     part = claims.ENGLISH[0]
     return {
-        arm: [Item(f"{n}", f"speaker {n // 2}", part, {claims.CONTRASTIVE: level + n / 10}) for n in range(6)]
+        arm: [Item(f"{n}", f"speaker {n // 2}", part, {CONTRASTIVE.name: level + n / 10}) for n in range(6)]
         for arm, level in levels.items()
     }
 
 
 def trained(**seconds):
     return {
-        arm: [Item(str(n), str(n), "training", {claims.SECONDS: taken + n}) for n in range(4)]
+        arm: [Item(str(n), str(n), TRAINING.name, {SECONDS.name: taken + n}) for n in range(4)]
         for arm, taken in seconds.items()
     }
 
@@ -65,8 +83,7 @@ def trained(**seconds):
 def switched(arm, off, on):
     return {
         arm: [
-            Item(str(n), str(n), "switched off", {claims.OFF: off * (n == 2), claims.ON: on})
-            for n in range(4)
+            Item(str(n), str(n), SWITCHED_OFF.name, {OFF.name: off * (n == 2), ON.name: on}) for n in range(4)
         ]
     }
 
@@ -94,8 +111,8 @@ def _of_language(code):
         ),
         f"forgetting-{low}": ([contrast(**{full: 4.0, "SOURCE": 3.5})], [contrast(**{full: 3.5, "SOURCE": 4.0})]),
         f"forgetting-letters-{low}": (
-            [letters("letters fotaq-en", **{full: 2.5, "SOURCE": 2.0})],
-            [letters("letters fotaq-en", **{full: 2.0, "SOURCE": 2.5})],
+            [letters(claims.ENGLISH_LETTERS[0], **{full: 2.5, "SOURCE": 2.0})],
+            [letters(claims.ENGLISH_LETTERS[0], **{full: 2.0, "SOURCE": 2.5})],
         ),
         f"useful-{low}": (
             [letters(part, **{adapters: 2.0, "SOURCE": 2.5})],
@@ -122,12 +139,12 @@ CASES = {  # claim: arms for which it is true, and for which it is not
     **_of_language("FR"),
     **_of_language("ES"),
     "recognition": (
-        [letters("recognition all", ADAPTERS_FR=1.0, SOURCE=1.5)],
-        [letters("recognition all", ADAPTERS_FR=1.5, SOURCE=1.0)],
+        [letters(ALL.name, ADAPTERS_FR=1.0, SOURCE=1.5)],
+        [letters(ALL.name, ADAPTERS_FR=1.5, SOURCE=1.0)],
     ),
     "recognition-stacked": (
-        [letters("recognition adapters", ADAPTERS_FR=1.0, SOURCE=1.5)],
-        [letters("recognition adapters", ADAPTERS_FR=1.5, SOURCE=1.0)],
+        [letters(ADAPTERS.name, ADAPTERS_FR=1.0, SOURCE=1.5)],
+        [letters(ADAPTERS.name, ADAPTERS_FR=1.5, SOURCE=1.0)],
     ),
     "forward": (
         [letters("letters asterisk-es", ADAPTERS_FR_THEN_ES=1.0, ADAPTERS_ES=1.5)],

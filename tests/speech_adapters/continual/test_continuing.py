@@ -19,6 +19,7 @@ from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet
 from speech_adapters.continual import forgetting
 from speech_adapters.continual.recipes import SCALES
 from speech_adapters.data import crops
+from speech_adapters.data.sources import AMAZON_QUEEN, ASTERISK, TONES, TUXPAINT
 from speech_adapters.model.arm import Arm
 
 # In full precision and of four short crops, so that shards are of different numbers of masked frames.
@@ -34,7 +35,7 @@ ARMS = {
     "quantiser and projections": replace(ADAPTERS, arm=Arm(kind="head")),
 }
 MANY = 200  # updates
-PIECE = 16_000
+CROP = 16_000
 
 
 def _trained(recipe, folder, seed=0):
@@ -67,10 +68,10 @@ def learned(tmp_path_factory):
 
 
 def _set(recipe, model, language="fr"):
-    return AdapterSet.of(model, recipe.arm, language, by_name.sha256(recipe.source_model), {})
+    return AdapterSet.of(model, recipe.arm, language, by_name.sha256(recipe.first_model), {})
 
 
-def _waveform(seed=0, samples=PIECE):
+def _waveform(seed=0, samples=CROP):
     return 0.1 * torch.randn(2, samples, generator=torch.Generator().manual_seed(seed))
 
 
@@ -86,7 +87,7 @@ def test_what_is_frozen_is_bit_equal_after_training_and_the_rest_has_moved(name,
     mine = {name.removeprefix("encoder."): weight for name, weight in after.items()}
     moved = {
         name
-        for name, weight in by_name.load(recipe.source_model).named_parameters()
+        for name, weight in by_name.load(recipe.first_model).named_parameters()
         if name in mine and not torch.equal(mine[name], weight)
     }
     trained = {name.removeprefix("encoder.") for name in set(after) - kept}
@@ -109,7 +110,7 @@ def test_the_optimiser_has_state_of_what_is_trained_and_of_nothing_else(name, tm
 
 def test_an_anchor_pulls_back_to_the_source(tmp_path):
     free, anchored = (replace(FULL, peak_lr=1e-2, steps=8, anchor_weight=weight) for weight in (0.0, 100.0))
-    source = by_name.load(FULL.source_model).state_dict()
+    source = by_name.load(FULL.first_model).state_dict()
 
     def moved(recipe):
         after = _trained(recipe, tmp_path / str(recipe.anchor_weight)).encoder.state_dict()
@@ -126,16 +127,16 @@ def test_an_anchor_pulls_back_to_the_source(tmp_path):
 
 def test_switched_off_after_hundreds_of_updates_the_encoder_is_the_source_to_the_bit(learned):
     recipe, model, _ = learned
-    source = recipe.source().encoder
+    source = recipe.first_language_model().encoder
     before, frames = source(_waveform())
     bank = AdapterBank(copy.deepcopy(source))
     bank.add("fr", _set(recipe, model))
-    lengths = torch.full((2,), PIECE)
+    lengths = torch.full((2,), CROP)
     off, same_frames = bank.encode(_waveform(), lengths, [None, None])
     assert torch.equal(off, before)
     assert torch.equal(same_frames, frames)
     assert not torch.allclose(bank.encode(_waveform(), lengths, ["fr", "fr"])[0], before, atol=0.1)
-    items = list(forgetting.switched_off_items(source, _set(recipe, model), "tones", "test", PIECE))
+    items = list(forgetting.switched_off_items(source, _set(recipe, model), TONES, "test", CROP))
     assert items
     assert all(item.scores["off"] == 0 and item.scores["on"] > 0.1 for item in items)
 
@@ -143,7 +144,7 @@ def test_switched_off_after_hundreds_of_updates_the_encoder_is_the_source_to_the
 def test_a_set_saved_alone_gives_the_trained_model_back_to_the_bit(learned, tmp_path):
     recipe, model, _ = learned
     _set(recipe, model).save(tmp_path / "fr.safetensors")
-    again = recipe.source()
+    again = recipe.first_language_model()
     AdapterSet.load(tmp_path / "fr.safetensors").put_into(again)
     state = again.eval().state_dict()
     assert state.keys() == model.state_dict().keys()
@@ -170,7 +171,7 @@ def test_a_set_holds_what_was_trained_and_no_matrix_of_the_encoder(learned):
 def test_one_languages_set_never_touches_anothers(learned, tmp_path):
     recipe, model, _ = learned
     spanish = _trained(replace(recipe, language="es", steps=3), tmp_path, seed=5)
-    bank, lengths = AdapterBank(recipe.source().encoder), torch.full((2,), PIECE)
+    bank, lengths = AdapterBank(recipe.first_language_model().encoder), torch.full((2,), CROP)
     bank.add("fr", _set(recipe, model))
     alone, _ = bank.encode(_waveform(), lengths, ["fr", "fr"])
     bank.add("es", _set(recipe, spanish, "es"))
@@ -190,7 +191,9 @@ def named_crops(monkeypatch):
     """Crops that are names of their sources."""
 
     def draw(sources, split, samples, count, key):
-        return [SimpleNamespace(id=f"{'+'.join(sources)} {split}") for _ in range(count)]
+        return [
+            SimpleNamespace(id=f"{'+'.join(source.name for source in sources)} {split}") for _ in range(count)
+        ]
 
     monkeypatch.setattr(crops, "draw", draw)
 
@@ -202,41 +205,41 @@ def _drawn(recipe, steps):
 @pytest.mark.usefixtures("named_crops")
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.125, 0.25])
 def test_the_share_of_replay_comes_out(share):
-    recipe = replace(FULL, sources=("fr",), replayed=("en",), replay_share=share)
+    recipe = replace(FULL, sources=(ASTERISK["fr"],), replayed=(AMAZON_QUEEN,), replay_share=share)
     counts = Counter(_drawn(recipe, range(400)))
-    assert counts["en train"] == share * 1600
+    assert counts["fotaq-en train"] == share * 1600
     assert sum(counts.values()) == 1600
     half = Counter(_drawn(recipe, range(200)))  # spread over the training
-    assert half["en train"] == pytest.approx(share * 800, abs=1)
+    assert half["fotaq-en train"] == pytest.approx(share * 800, abs=1)
 
 
 @pytest.mark.usefixtures("named_crops")
 def test_a_chain_switches_sources_and_begins_its_rate_anew():
-    first = replace(FULL, sources=("fr",), steps=50, schedule=Cosine(warmup_steps=5), peak_lr=1.0)
+    first = replace(FULL, sources=(ASTERISK["fr"],), steps=50, schedule=Cosine(warmup_steps=5), peak_lr=1.0)
     chain = replace(
         first,
-        then=("es", "es2"),
+        then=(ASTERISK["es"], TUXPAINT["es"]),
         steps=100,
         switch_step=50,
         schedule=InTurn(first_steps=50, schedule=first.schedule),
     )
-    assert set(_drawn(chain, range(50))) == {"fr train"}
-    assert set(_drawn(chain, range(50, 100))) == {"es+es2 train"}
+    assert set(_drawn(chain, range(50))) == {"asterisk-fr train"}
+    assert set(_drawn(chain, range(50, 100))) == {"asterisk-es+tuxpaint-es train"}
     assert [chain.lr(step) for step in range(100)] == 2 * [first.lr(step) for step in range(50)]
 
 
 def test_the_rate_of_a_chain_begins_anew_where_its_sources_switch():
     with pytest.raises(ValueError, match=r"InTurn.*must switch at step 3 as the sources do"):
-        replace(ADAPTERS, then=("tones",), switch_step=3)
+        replace(ADAPTERS, then=(TONES,), switch_step=3)
     with pytest.raises(ValueError, match="must switch at step 3"):
-        replace(ADAPTERS, then=("tones",), switch_step=3, schedule=InTurn(first_steps=2))
+        replace(ADAPTERS, then=(TONES,), switch_step=3, schedule=InTurn(first_steps=2))
 
 
 def test_a_chain_goes_on_from_what_the_first_language_left(tmp_path):
     """Its first half is the run of the first language alone."""
     first = replace(ADAPTERS, steps=3, keep_every=3)
     in_turn = InTurn(first_steps=3, schedule=first.schedule)
-    chain = replace(first, then=("tones",), steps=5, switch_step=3, schedule=in_turn)
+    chain = replace(first, then=(TONES,), steps=5, switch_step=3, schedule=in_turn)
     alone = _trained(first, tmp_path / "first").state_dict()
     _trained(chain, tmp_path / "chain")
     kept = checkpoint.load(tmp_path / "chain" / "snapshots" / "step-00000003.safetensors").tensors
@@ -294,10 +297,11 @@ def _call(monkeypatch, folder, *settings):
 
 
 def test_a_run_made_to_collapse_is_stopped_with_its_own_code_and_told_what_to_do(tmp_path, monkeypatch):
-    code, said = _call(monkeypatch, tmp_path, "diversity_weight=0.0", "peak_lr=1.0")
+    code, said = _call(monkeypatch, tmp_path, "objective.diversity_weight=0.0", "peak_lr=1.0")
     assert code == Diverged.exit_code
     assert (
-        "step 20: the codebook collapsed: perplexity 2.00 of 16 is below 3.0; raise diversity_weight" in said
+        "step 20: the codebook collapsed: perplexity 2.00 of 16 is below 3.0; raise objective.diversity_weight"
+        in said
     )
 
 
@@ -308,4 +312,4 @@ def test_a_run_that_learns_is_left_alone(learned, tmp_path, monkeypatch):
     rows = _rows(folder)
     assert rows[-1]["step"] == MANY
     assert sum(row["contrastive"] for row in rows[-5:]) / 5 < rows[0]["contrastive"]
-    assert rows[-1]["soft_perplexity"] > 1.5 * recipe.groups
+    assert rows[-1]["soft_perplexity"] > 1.5 * recipe.quantiser.groups

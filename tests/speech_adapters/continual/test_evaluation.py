@@ -12,9 +12,10 @@ from common import checkpoint, trainer
 from speech_adapters.continual import evaluation, forgetting
 from speech_adapters.continual.recipes import SCALES
 from speech_adapters.data import synthetic
+from speech_adapters.data.sources import TONES
 
 SMOKE = {name: SCALES["smoke"].recipes[name] for name in ("FULL_FR", "ADAPTERS_FR", "SOURCE")}
-PIECE = 16_000
+CROP = 16_000
 
 
 def _scored(recipe, folder):
@@ -63,7 +64,7 @@ def test_letters_have_a_curve_over_steps_and_seconds(scored):
         }
         for item in letters:
             assert item.scores["characters"] == len(next(
-                clip.text for clip in synthetic.clips("test") if item.id.endswith(clip.id)))  # fmt: skip
+                clip.text for clip in TONES.utterances("test") if item.id.endswith(clip.id)))  # fmt: skip
             if marks:
                 assert 0 < item.scores["train_s@2"] <= item.scores["train_s@4"]
                 assert item.scores["ctc_nats@4"] == item.scores["ctc_nats"]  # the last snapshot is the model
@@ -87,17 +88,17 @@ def test_a_set_switched_off_is_the_source_to_the_bit_and_the_set_does_something(
 def _contrast(model, source):
     return [
         (item.id, *item.scores.values())
-        for item in forgetting.contrast_items(model, source, "tones", "test", PIECE)
+        for item in forgetting.contrast_items(model, source, TONES, "test", CROP)
     ]
 
 
 @pytest.fixture
 def source():
     torch.manual_seed(0)
-    return SMOKE["FULL_FR"].source()
+    return SMOKE["FULL_FR"].first_language_model()
 
 
-def test_forgetting_is_asked_on_fixed_pieces_masks_and_negatives(source):
+def test_forgetting_is_asked_on_fixed_crops_masks_and_negatives(source):
     torch.manual_seed(1)
     first = _contrast(source, source)
     torch.manual_seed(2)

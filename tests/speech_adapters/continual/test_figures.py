@@ -8,16 +8,23 @@ from dataclasses import replace
 
 import pytest
 
+from common import results
 from common.report.page import Section, render
 from common.results import Item, Result, Run
 from speech_adapters.continual import evidence, figures, learning
-from speech_adapters.continual.cost import CELLS
-from speech_adapters.continual.evidence import Name, Point, parse
+from speech_adapters.continual.continuing import Continue
+from speech_adapters.continual.evidence import Point, Variant, variant_of
 from speech_adapters.continual.matrix import matrix_figure
+from speech_adapters.continual.measures import ADAPTED, CELLS, LETTERS
+from speech_adapters.continual.recipes import SCALES
+from speech_adapters.ctc.measures import NATS, WER
+from speech_adapters.data.sources import ASTERISK
 
+RECIPES = SCALES["gpu"].recipes
 RESULT = Result(
-    paper="continual-pretraining", recipe="SOURCE", scale="mini", seed=0, split="test", settings={}, settings_hash="a",
-    totals={}, wall_s={"train": 40.0}, peak_memory_bytes=800_000_000, items_per_s=1.0, commit="c", dirty=False,
+    paper="continual-pretraining", recipe="SOURCE", scale="gpu", seed=0, split="test", settings={}, settings_hash="a",
+    settings_layout=results.SETTINGS_LAYOUT, totals={}, wall_s={"train": 40.0},
+    peak_memory_bytes=800_000_000, items_per_s=1.0, commit="c", dirty=False,
     lock_sha256="l", manifest_sha256="m", hardware={}, threads=1, versions={}, test_opened=1,
     finished_at="2026-11-22T00:00:00",
 )  # fmt: skip
@@ -49,39 +56,43 @@ def recognition(nats, said="pressez un", heard="pressez deux"):
         yield Item(f"recognition {kind}/a", "a", f"recognition {kind}", scores, texts)
 
 
-def made(recipe, seed, items, **settings):
-    usual = {"steps": 400, "start_from": "small-en", "num_negatives": 100, "recognised": FRENCH}
-    return Run(replace(RESULT, recipe=recipe, seed=seed, settings=usual | settings), list(items))
+def made(recipe, seed, items):
+    """Of 400 steps; recognisers are of French, whatever was learned."""
+    of = RECIPES[recipe]
+    if isinstance(of, Continue):
+        asked = replace(of.evaluation, recognition_on=ASTERISK["fr"])
+        of = replace(of, steps=400 if of.steps else 0, evaluation=asked)
+    return Run(replace(RESULT, recipe=recipe, seed=seed, settings=of.settings()), list(items))
 
 
-def arm(recipe, seed=0, english=3.0, french=3.0, probe=2.0, off=0.0, steps=(100, 200), **settings):
-    name = parse(recipe)
-    own = {"ES": SPANISH}.get(name.language, FRENCH)
+def arm(recipe, seed=0, english=3.0, french=3.0, probe=2.0, off=0.0, steps=(100, 200)):
+    what = variant_of(RECIPES[recipe])
+    own = {"es": SPANISH}.get(what.language, FRENCH)
     items = [*contrast(ENGLISH, english + seed / 100), *contrast(FRENCH, french), *recognition(2.0 + seed)]
     items += [*letters(own, probe + seed / 100, steps), *letters(ENGLISH, 2.5)]
-    if name.method == "ADAPTERS":
+    if what.method == "adapters":
         items.append(Item("switched off/a", "a", "switched off", {"off": off, "on": 1.5}))
-    return made(recipe, seed, items, **settings)
+    return made(recipe, seed, items)
 
 
 def source(seed=0):
     items = [*contrast(ENGLISH, 3.0), *contrast(FRENCH, 3.2), *recognition(2.2)]
     items += [*letters(FRENCH, 2.6), *letters(SPANISH, 2.7), *letters(ENGLISH, 2.4)]
-    return made("SOURCE", seed, items, steps=0)
+    return made("SOURCE", seed, items)
 
 
 def cost(seed=0, cells=tuple(CELLS)):
     items = [
         Item(
-            f"{cell}/{n}",
+            f"{cell.name}/{n}",
             f"repeat {n}",
-            cell,
+            cell.name,
             {"update_s": SECONDS[cell] + n, "backward_s": SECONDS[cell] / 2 + n},
         )
         for cell in cells
         for n in (-1, 0, 1)
     ]
-    return made("COST", seed, items, steps=0)
+    return made("COST", seed, items)
 
 
 @pytest.fixture(scope="module")
@@ -111,31 +122,36 @@ def shown(runs):
 # ---- names and numbers
 
 
-def test_names_say_method_language_and_what_came_before():
-    assert parse("ADAPTERS_FR_THEN_ES") == Name("ADAPTERS", "ES", after="FR")
-    assert parse("FULL_FROZEN_FR") == Name("FULL_FROZEN", "FR")
-    assert parse("SOURCE") == Name("SOURCE")
-    assert [parse(name).words for name in ("LORA_FR", "FULL_FR_THEN_ES", "elsewhere")] == [
+def test_settings_say_method_language_and_what_came_before():
+    told = {
+        "SOURCE": Variant("source"),
+        "FULL_FR": Variant("full", "fr"),
+        "ADAPTERS_IT": Variant("adapters", "it"),
+        "FULL_FROZEN_FR": Variant("full-frozen", "fr"),
+        "SCRATCH_FR": Variant("scratch", "fr"),
+        "JOINT_FR": Variant("joint", "fr"),
+        "REPLAY_FR": Variant("replay", "fr"),
+        "ANCHORED_FR": Variant("anchored", "fr"),
+        "LORA_FR": Variant("lora", "fr"),
+        "ADAPTERS_FR_THEN_ES": Variant("adapters", "es", after="fr"),
+    }
+    assert {name: variant_of(RECIPES[name]) for name in told} == told
+    assert [told[name].words for name in ("LORA_FR", "ADAPTERS_FR_THEN_ES", "SOURCE")] == [
         "French: LoRA",
-        "French then Spanish: full continued pre-training",
-        "elsewhere",
+        "French then Spanish: adapters",
+        "source model as it is",
     ]
 
 
-def test_every_recipe_of_every_scale_has_a_name_in_words():
-    from speech_adapters.continual.recipes import SCALES
-
-    names = {parse(name) for scale in SCALES.values() for name in scale.recipes} - {Name("COST")}
-    assert {name.method for name in names} <= set(evidence.METHODS)
-    assert {name.language for name in names} <= {*evidence.LANGUAGES, ""}
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_two_arms_of_a_scale_are_of_one_variant(scale):
+    arms = [recipe for recipe in SCALES[scale].recipes.values() if isinstance(recipe, Continue)]
+    assert len({variant_of(recipe) for recipe in arms}) == len(arms)
 
 
-def test_a_source_tells_its_language_by_its_end():
-    assert [evidence.spoken(name) for name in ("asterisk-fr", "folder:unlabelled/es", "tones")] == [
-        "FR",
-        "ES",
-        "",
-    ]
+def test_the_language_of_what_a_scale_reads_is_known():
+    names = ("asterisk-fr", "folder:unlabelled/es", "libri-light-10h", "tones")
+    assert [evidence.spoken(name) for name in names] == ["fr", "es", "en", ""]
     assert evidence.speech_words("fotaq-en") == "English (fotaq-en)"
 
 
@@ -144,9 +160,9 @@ def test_letters_are_sum_over_sum_and_not_a_mean_of_rates():
         Item("a", "a", "p", {"ctc_nats": 10, "characters": 2}),
         Item("b", "b", "p", {"ctc_nats": 8, "characters": 8}),
     ]
-    assert evidence.rate(items) == pytest.approx(1.8)  # the mean of rates is 3
-    assert math.isnan(evidence.rate([]))
-    assert math.isnan(evidence.rate(items, "words"))
+    assert NATS.of(items) == pytest.approx(1.8)  # the mean of rates is 3
+    assert math.isnan(NATS.of([]))
+    assert math.isnan(WER.of(items))
 
 
 def test_a_curve_goes_from_the_source_over_snapshots_to_the_end():
@@ -155,7 +171,7 @@ def test_a_curve_goes_from_the_source_over_snapshots_to_the_end():
 
 
 def test_a_last_snapshot_is_the_end_and_what_starts_from_nothing_has_no_start():
-    points = evidence.curve(arm("SCRATCH_FR", steps=(200, 400), start_from=""), FRENCH, 2.6)
+    points = evidence.curve(arm("SCRATCH_FR", steps=(200, 400)), FRENCH, 2.6)
     assert [point.step for point in points] == [200, 400]
 
 
@@ -216,7 +232,7 @@ def test_bars_are_shares_of_everything_trained_with_and_without_the_optimiser(sh
 
 
 def test_a_cell_without_the_first_one_has_no_share():
-    ((_, figure),) = figures.figures([cost(cells=("adapters, extractor frozen",))])
+    ((_, figure),) = figures.figures([cost(cells=(ADAPTED,))])
     assert not figure.axes[0].patches
     assert title(figure) == "Time of an update"
 
@@ -238,11 +254,11 @@ def test_letters_start_at_the_source_a_line_per_seed_at_equal_time_and_updates(s
 
 def test_the_language_remembered_has_a_table_and_no_curve(runs):
     assert learning.watched_sources(runs) == [FRENCH, SPANISH]
-    assert ENGLISH in evidence.every(runs, "letters")
+    assert ENGLISH in evidence.every(runs, LETTERS)
 
 
 def test_an_arm_from_nothing_is_named_above_the_axis(runs):
-    chosen = [*runs, arm("SCRATCH_FR", probe=5.0, start_from="")]
+    chosen = [*runs, arm("SCRATCH_FR", probe=5.0)]
     axes = learning.letters_figure(chosen, [FRENCH]).axes[1]
     assert axes.get_ylim()[1] < 3
     words = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -259,7 +275,7 @@ def test_recognition_has_a_dot_for_every_seed_and_way_of_fine_tuning(shown):
 # ---- what is not there
 
 
-SOME = ["SOURCE", "FULL_FR", "ADAPTERS_ES", "SCRATCH_FR", "ADAPTERS_FR_THEN_ES", "NEW_RU", "elsewhere"]
+SOME = ["SOURCE", "FULL_FR", "ADAPTERS_ES", "SCRATCH_FR", "ADAPTERS_FR_THEN_ES", "FULL_RU", "JOINT_FR"]
 
 
 @pytest.mark.parametrize("present", SOME)
@@ -376,8 +392,6 @@ def test_a_method_keeps_its_colour_in_every_language_and_chain():
     names = ("ADAPTERS_FR", "ADAPTERS_ES", "ADAPTERS_FR_THEN_ES")
     assert len({figures.STYLES[name].colour for name in names}) == 1
     assert len({figures.STYLES[name].marker for name in names}) == 3
-    assert figures.STYLES["NEW_FR"] == figures.STYLES["NEW_FR"]
-    assert figures.STYLES, "an empty mapping would be taken for none"
 
 
 def test_judging_needs_no_torch():

@@ -1,21 +1,30 @@
 """Recognition as a test of encoders: it changes none, gives each the same, and stacks adapters on a language's."""
 
 import copy
-from dataclasses import replace
+import json
+import os
+from pathlib import Path
 
+import golden
 import pytest
 import torch
 
+from common import checkpoint, trainer
 from speech_adapters.continual import recognition
-from speech_adapters.continual.continuing import ADAPTERS, FULL, HEAD
-from speech_adapters.data import prepared, synthetic
+from speech_adapters.continual.evaluation_settings import ShortTraining
+from speech_adapters.continual.recognition import Recognise, ShareTriStage
+from speech_adapters.data.sources import TONES
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.arm import Arm
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
-SMALL = replace(ADAPTERS, bottleneck=6)
-ARMS = {"all": FULL, "adapters": SMALL, "head": HEAD}
+HEAD, SMALL = Arm(kind="head"), Arm(kind="adapters", bottleneck=6)
+ARMS = {"all": Arm(kind="full"), "adapters": SMALL, "head": HEAD}
+# Scores as they were when recognisers were trained by a loop of their own.
+# Equal to the bit on the CPU that made them.
+TOLERANCE = golden.SAME_CPU if torch.backends.cpu.get_cpu_capability() == "AVX512" else golden.OTHER_CPU
+BEFORE = json.loads(Path(__file__).with_name("recognition_before.json").read_text())
 
 
 def _encoder(adapted=False):
@@ -30,25 +39,25 @@ def _encoder(adapted=False):
     return encoder
 
 
-def _heard(encoder, arm, seed=0, steps=3, **more):
-    return list(
-        recognition.recognise(encoder, arm, "tones", "test", seed=seed, steps=steps, peak_lr=1e-2, **more)
-    )
+def _heard(encoder, arm, seed=0, steps=3, train_s=900.0):
+    short = ShortTraining(steps=steps, peak_lr=1e-2, train_s=train_s)
+    return list(recognition.recognise(encoder, arm, TONES, "test", seed=seed, training=short))
 
 
 @pytest.fixture
 def kept(monkeypatch):
-    """Recognisers that were made, and copies of them before they were trained."""
-    models, before = [], []
-    train = recognition._train
+    """Tensors of recognisers after their training, and before."""
+    after, before = [], []
+    train = trainer.train
 
-    def spy(model, *rest):
-        models.append(model)
-        before.append(copy.deepcopy(model.state_dict()))
-        train(model, *rest)
+    def spy(recipe, **more):
+        before.append(copy.deepcopy(recipe.model().state_dict()))
+        trained = train(recipe, **more)
+        after.append(checkpoint.load(trained.weights).tensors)
+        return trained
 
-    monkeypatch.setattr(recognition, "_train", spy)
-    return models, before
+    monkeypatch.setattr(trainer, "train", spy)
+    return after, before
 
 
 @pytest.mark.parametrize("name", ARMS)
@@ -67,13 +76,13 @@ def test_the_encoder_given_is_not_changed(name, adapted):
 def test_stacked_adapters_leave_the_languages_own_frozen(kept):
     language = _encoder(adapted=True)
     _heard(language, SMALL)
-    ((model,), (before,)) = kept
-    moved = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
-    for number, layer in enumerate(model.encoder.layers):
-        lower, upper = layer.after_attention
-        own = language.layers[number].after_attention
-        assert all(torch.equal(weight, own.state_dict()[key]) for key, weight in lower.state_dict().items())
-        assert upper.down.out_features == SMALL.bottleneck
+    ((after,), (before,)) = kept
+    moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    for number, layer in enumerate(language.layers):
+        place = f"encoder.layers.{number}.after_attention"
+        own = layer.after_attention.state_dict()
+        assert all(torch.equal(weight, after[f"{place}.0.{key}"]) for key, weight in own.items())
+        assert len(after[f"{place}.1.down.weight"]) == SMALL.bottleneck
     allowed = ("after_attention.1.", "after_feed_forward.1.", "_norm.", "head.")
     assert {name for name in moved if not any(part in name for part in allowed)} == set()
     assert any("after_attention.1.up" in name for name in moved)
@@ -81,8 +90,8 @@ def test_stacked_adapters_leave_the_languages_own_frozen(kept):
 
 def test_the_head_alone_is_a_linear_probe(kept):
     _heard(_encoder(), HEAD)
-    ((model,), (before,)) = kept
-    moved = {name for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    ((after,), (before,)) = kept
+    moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
     assert moved == {"head.weight", "head.bias"}
 
 
@@ -100,9 +109,9 @@ def test_every_encoder_begins_with_the_same_head_and_batches(kept):
     assert torch.equal(one["head.weight"], two["head.weight"])
 
 
-def test_every_clip_of_the_part_is_heard_once_and_training_teaches():
+def test_every_utterance_of_the_part_is_heard_once_and_training_teaches():
     heard = _heard(_encoder(), HEAD, steps=1)
-    assert [clip.id for clip, _ in heard] == [clip.id for clip in synthetic.clips("test")]
+    assert [one.id for one, _ in heard] == [one.id for one in TONES.utterances("test")]
 
     def nats(heard):
         return sum(found.scores["ctc_nats"] for _, found in heard) / sum(
@@ -113,17 +122,61 @@ def test_every_clip_of_the_part_is_heard_once_and_training_teaches():
 
 
 def test_only_so_many_seconds_are_trained_on():
-    clips = prepared.clips("tones", "train")
+    utterances = TONES.utterances("train")
     for most_s in (1.0, 5.0, 1e6):
-        chosen = recognition._first(clips, most_s)
-        assert chosen == list(clips[: len(chosen)])
-        assert sum(clip.samples for clip in chosen) <= most_s * 16_000
-    assert len(chosen) == len(clips)
+        chosen = recognition._first(TONES, most_s, Path())
+        assert chosen == utterances[: len(chosen)]
+        assert sum(one.samples for one in chosen) <= most_s * 16_000
+    assert len(chosen) == len(utterances)
 
 
 def test_rates_warm_up_hold_and_decay():
-    rates = [recognition._tri_stage(step / 100) for step in range(101)]
+    schedule = ShareTriStage()
+    rates = [schedule.rate(1.0, step, 100) for step in range(101)]
     assert rates[0] == pytest.approx(0.01)
     assert rates[10:50] == [1.0] * 40
-    assert rates[100] == pytest.approx(recognition.FINAL)
+    assert rates[100] == pytest.approx(schedule.final_ratio)
     assert rates == sorted(rates[:11]) + sorted(rates[11:], reverse=True)
+
+
+@pytest.mark.parametrize("case", BEFORE)
+def test_numbers_are_those_of_the_loop_that_was_before(case):
+    adapted, name, seed, steps = case.split()
+    train_s = 8.0 if steps == "12" else 900.0
+    heard = _heard(_encoder(adapted == "adapted"), ARMS[name], int(seed), int(steps), train_s)
+    for (_, found), (hypothesis, scores) in zip(heard, BEFORE[case], strict=True):
+        assert found.hypothesis == hypothesis
+        assert found.scores == pytest.approx(scores, rel=TOLERANCE)
+
+
+def test_a_recogniser_in_a_process_of_torchrun_trains_alone(monkeypatch):
+    """Scoring is done by the first rank, while the others are gone."""
+    expected = [found.scores for _, found in _heard(_encoder(), HEAD)]
+    for key, value in {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setitem(os.environ, key, value)
+    assert [found.scores for _, found in _heard(_encoder(), HEAD)] == expected
+
+
+def test_nothing_of_a_training_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    _heard(_encoder(), SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_recipe_can_be_trained_by_itself(tmp_path):
+    from speech_adapters.checkpoints.model_files import save_encoder
+
+    save_encoder(tmp_path / "encoder.safetensors", _encoder())
+    recipe = Recognise(
+        source=TONES,
+        arm=HEAD,
+        encoder=str(tmp_path / "encoder.safetensors"),
+        head_seed=0,
+        steps=3,
+        peak_lr=1e-2,
+    )
+    trained = trainer.train(recipe, seed=0, folder=tmp_path / "run", device="cpu")
+    model = recipe.model()
+    model.load_state_dict(checkpoint.load(trained.weights).tensors)
+    items = list(recipe.score(model.eval(), seed=0, split="test", pictures=tmp_path))
+    assert [item.scores for item in items] == [found.scores for _, found in _heard(_encoder(), HEAD)]

@@ -10,7 +10,7 @@ import torchaudio
 from radio_files import RATE, SOURCE, as_m4a, everything, noise, record
 
 from common.data.audio import read_audio
-from speech_adapters.data import audio_files, crops, unlabelled
+from speech_adapters.data import audio_files, crops
 
 # ---- crops
 
@@ -36,7 +36,7 @@ def test_a_crop_is_that_slice_of_the_whole_recording(radio, name, rate_hz, chann
         as_m4a(radio / name, 24.0, rate_hz)
     else:
         record(radio / name, 24.0, rate_hz, channels)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     recording, whole = everything()[name], at_once(radio / name)
     assert 0 <= len(whole) - recording.samples <= 1
     level = 0.9 * 32767 / recording.peak
@@ -100,7 +100,7 @@ def test_a_recording_is_brought_to_the_peak_of_all_sources(radio):
     radio.mkdir()
     for name, loud in (("quiet.wav", 0.005), ("loud.wav", 0.2)):
         soundfile.write(radio / name, noise(0.5, loud=loud), RATE, subtype="FLOAT")
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     for recording in everything().values():
         assert np.abs(recording.waveform(0, recording.samples)).max() == pytest.approx(0.9 * 32767, abs=1)
 
@@ -124,7 +124,7 @@ def test_an_hour_is_never_in_memory(radio):
 
 def test_a_long_recording_is_cut_in_crops_that_cover_it_once(radio):
     record(radio / "a.flac", 10.0, 44_100)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     (recording,) = everything().values()
     drawn = list(crops.consecutive(SOURCE, recording.part, 3 * RATE))
     assert [crop.end - crop.begin for crop in drawn] == [3 * RATE] * 3 + [RATE]

@@ -13,7 +13,7 @@ import soundfile
 from patience import HANG_S
 from radio_files import RATE, SOURCE, everything, examined, faults, forget, noise, record
 
-from speech_adapters.data import audio_files, folder_index, unlabelled
+from speech_adapters.data import audio_files, folder_index
 
 # ---- faults
 
@@ -30,7 +30,7 @@ def test_every_fault_is_named_and_counted(radio, capsys):
     soundfile.write(radio / "bad/still.wav", noise(0.5, loud=1e-4), RATE, subtype="FLOAT")
     soundfile.write(radio / "bad/square.wav", np.clip(9 * noise(0.5), -1, 1), RATE)
     soundfile.write(radio / "good/loud.wav", np.clip(4.5 * noise(0.5), -1, 1), RATE)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert faults() == {
         "bad/blink.wav": "short", "bad/empty.ogg": "corrupt", "bad/noise.mp3": "corrupt", "bad/square.wav": "clipped",
         "bad/still.wav": "silent", "bad/torn.wav": "corrupt",
@@ -51,12 +51,12 @@ def test_too_many_faults_stop_with_the_list_and_what_was_examined_stays_known(ra
     with pytest.raises(
         ValueError, match=r"(?s)at most 10 % of items may be bad, got 2 of 19:.*x\.wav.*y\.wav"
     ):
-        unlabelled.prepare(SOURCE)
+        SOURCE.prepare()
     with pytest.raises(ValueError, match="must be the index of a folder and is not there"):
-        unlabelled.bad(SOURCE)
+        SOURCE.bad()
     (radio / "x.wav").unlink()
     seen = examined(monkeypatch)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert (seen, len(everything()), faults()) == ([], 17, {"y.wav": "corrupt"})
 
 
@@ -67,24 +67,24 @@ def test_a_file_that_crashes_its_decoder_is_named(radio, monkeypatch):
     monkeypatch.setattr(
         audio_files, "examine", lambda path: os._exit(9) if path.stem == "07" else examine(path)
     )
-    unlabelled.prepare(SOURCE)
-    assert [str(bad) for bad in unlabelled.bad(SOURCE)] == [
+    SOURCE.prepare()
+    assert [str(bad) for bad in SOURCE.bad()] == [
         "folder:radio/07.wav (radio/07.wav): corrupt: crashes its decoder"
     ]
     assert len(everything()) == 23
 
 
-def test_twins_are_used_once(radio):
+def test_exact_duplicates_are_used_once(radio):
     for i in range(12):
         record(radio / f"{i:02d}.wav")
     shutil.copy(radio / "03.wav", radio / "zz.wav")
-    unlabelled.prepare(SOURCE)
-    unlabelled.prepare(SOURCE)
-    assert [str(bad) for bad in unlabelled.bad(SOURCE)] == [
-        "folder:radio/zz.wav (radio/zz.wav): twin: has the bytes of 03.wav"
+    SOURCE.prepare()
+    SOURCE.prepare()
+    assert [str(bad) for bad in SOURCE.bad()] == [
+        "folder:radio/zz.wav (radio/zz.wav): exact duplicate: has the bytes of 03.wav"
     ]
     (radio / "03.wav").unlink()
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert (faults(), "zz.wav" in everything()) == ({}, True)
 
 
@@ -94,15 +94,15 @@ def test_twins_are_used_once(radio):
 def test_what_did_not_change_is_not_examined_again(radio, monkeypatch):
     for i in range(8):
         record(radio / f"{i}.wav")
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     (index,) = (radio.parent / "speech/unlabelled").glob("*.jsonl")
     before, seen = index.read_bytes(), examined(monkeypatch)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert (seen, index.read_bytes() == before) == ([], True)
     record(radio / "3.wav", 0.7)
     record(radio / "new.wav")
     (radio / "5.wav").unlink()
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert seen == ["3.wav", "new.wav"]
     assert sorted(everything()) == ["0.wav", "1.wav", "2.wav", "3.wav", "4.wav", "6.wav", "7.wav", "new.wav"]
     assert everything()["3.wav"].samples == round(0.7 * RATE)
@@ -117,12 +117,12 @@ def test_a_stopped_preparation_goes_on(radio, monkeypatch):
         folder_index, "_look", lambda folder, name: 1 / 0 if name == "5.wav" else look(folder, name)
     )
     with pytest.raises(ZeroDivisionError):
-        unlabelled.prepare(SOURCE)
+        SOURCE.prepare()
     monkeypatch.setattr(folder_index, "_look", look)
     (progress,) = (radio.parent / "speech/unlabelled").glob("*.progress")
     progress.write_bytes(progress.read_bytes()[:-20])  # the last line torn
     seen.clear()
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert seen == ["4.wav", "5.wav", "6.wav", "7.wav"]
     assert len(everything()) == 8
     assert not progress.exists()
@@ -151,18 +151,18 @@ def prepare_and_log(log):
         return examine(path)
 
     audio_files.examine = told
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
 
 
 def test_an_open_index_is_the_one_it_was(radio):
     for i in range(40):
         record(radio / f"{i:02d}.wav")
-    unlabelled.prepare(SOURCE)
-    held = unlabelled.recordings(SOURCE, "train")
+    SOURCE.prepare()
+    held = SOURCE.tracks("train")
     names = [recording.name for recording in held]
     shutil.rmtree(radio)
     record(radio / "quite/another.wav")
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert [recording.name for recording in held] == names
     assert list(everything()) == ["quite/another.wav"]
 
@@ -170,7 +170,7 @@ def test_an_open_index_is_the_one_it_was(radio):
 def test_a_thousand_recordings_are_held_as_numbers(radio):
     """Lines of a big index are parsed when a recording is asked for."""
     record(radio / "a.wav")
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     (path,) = (radio.parent / "speech/unlabelled").glob("*.jsonl")
     first, last = path.read_bytes().splitlines()
     line = json.loads(first) | {"part": "train"}
@@ -178,7 +178,7 @@ def test_a_thousand_recordings_are_held_as_numbers(radio):
     path.write_text("\n".join([*many, last.decode(), ""]))
     forget()
     tracemalloc.start()
-    found = unlabelled.recordings(SOURCE, "train", 6000)
+    found = SOURCE.tracks("train", 6000)
     held_bytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (len(found), found[0].name, found[-1].name) == (18_800, "001200.wav", "019999.wav")
@@ -211,7 +211,7 @@ def test_no_folder_is_in_two_parts_and_a_new_one_moves_none(radio):
     for speaker in range(60):
         for book in "ab":
             record(radio / f"s{speaker}/{book}/1.wav", 0.3)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     before = {name: recording.part for name, recording in everything().items()}
     parts = {}
     for name, part in before.items():
@@ -219,11 +219,11 @@ def test_no_folder_is_in_two_parts_and_a_new_one_moves_none(radio):
     assert set(parts.values()) == {"train", "dev", "test"}
     assert Counter(parts.values())["train"] > 40
     record(radio / "new/a/1.wav", 0.3)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert {name: everything()[name].part for name in before} == before
 
 
 def test_an_empty_part_is_told(radio, capsys):
     record(radio / "a.wav")
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     assert capsys.readouterr().err.count("no recording fell to") == 2

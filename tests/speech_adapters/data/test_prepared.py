@@ -1,7 +1,7 @@
 """Prepared speech: nothing crosses a split, nothing bad slips through, and preparing again changes nothing."""
 
 import tarfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -9,14 +9,38 @@ import pytest
 import soundfile
 from patience import HANG_S
 
+from common.data import packs as common_packs
 from common.data.packages import data_root
+from common.data.pcm import levelled
 from speech_adapters.data import packs, prepared
-from speech_adapters.data.decoding import levelled, speech_range
-from speech_adapters.data.packages.utterances import Utterance, text_key
-from speech_adapters.data.sources import SOURCES, Source
+from speech_adapters.data.decoding import speech_range
+from speech_adapters.data.prepared import PackagedSpeech
+from speech_adapters.data.raw import RawUtterance, text_key
+from speech_adapters.data.source import PARTS
+from speech_adapters.data.sources import ASTERISK, PACKAGED
+from speech_adapters.data.splits import PRETRAINING_SPLIT, SPLIT, split_parts
 from speech_adapters.data.text import normalise
 
 RATE = 16_000
+LISTED: list[RawUtterance] = []
+
+
+@dataclass(frozen=True)
+class ToyPackage(PackagedSpeech):
+    """A source whose recordings are files of the data root."""
+
+    language = "en"
+    name = "toy"
+
+    @property
+    def packages(self):
+        return ()
+
+    def read(self, root):
+        return list(LISTED)
+
+
+TOY = ToyPackage()
 
 
 def speech(seed, duration_s=0.8, rate_hz=RATE):
@@ -34,7 +58,7 @@ def spelled(number):
 def utterance(name, text="some words", **changes):
     text_keys = (f"words:{text}", text_key("en", normalise(text, "en")))
     return replace(
-        Utterance(
+        RawUtterance(
             id=name, source="toy", language="en", text=normalise(text, "en"), raw_text=text, keys=text_keys,
             speaker="nobody", path=f"toy/{name}.wav",
         ),
@@ -47,10 +71,8 @@ def toy(tmp_path, monkeypatch):
     """A source whose recordings are files of a temporary data root; tests put utterances into its list."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
     (tmp_path / "toy").mkdir()
-    listed = []
-    one = Source("toy", "en", (), lambda root: list(listed))
-    monkeypatch.setattr(prepared, "source", lambda name: one)
-    return listed
+    LISTED.clear()
+    return LISTED
 
 
 def recorded(root, listed, number):
@@ -59,13 +81,13 @@ def recorded(root, listed, number):
         soundfile.write(root / listed[-1].path, speech(i), RATE)
 
 
-def everything(name="toy"):
-    return [clip for split in prepared.PARTS for clip in prepared.clips(name, split)]
+def everything(source=TOY):
+    return [found for part in PARTS for found in source.utterances(part)]
 
 
 def test_prepared_samples_are_those_of_the_recording(tmp_path, toy):
     recorded(tmp_path, toy, 12)
-    prepared.prepare("toy")
+    TOY.prepare()
     assert sorted(clip.id for clip in everything()) == [u.id for u in toy]
     for clip in everything():
         whole, _ = soundfile.read(tmp_path / "toy" / f"{clip.id}.wav", dtype="float32")
@@ -76,7 +98,7 @@ def test_prepared_samples_are_those_of_the_recording(tmp_path, toy):
 
 def test_clips_lie_end_to_end(tmp_path, toy):
     recorded(tmp_path, toy, 12)
-    prepared.prepare("toy")
+    TOY.prepare()
     ends = 0
     for clip in sorted(everything(), key=lambda clip: clip.start):
         assert clip.start == ends
@@ -98,10 +120,10 @@ def test_speech_up_to_the_edges_is_kept_whole():
 
 def test_preparing_twice_changes_nothing(tmp_path, toy):
     recorded(tmp_path, toy, 5)
-    prepared.prepare("toy")
+    TOY.prepare()
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files(tmp_path)}
     toy.clear()  # nobody asks again
-    prepared.prepare("toy")
+    TOY.prepare()
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files(tmp_path)} == before
     assert sorted(path.suffix for path in before) == [".json", ".npy"]
 
@@ -113,7 +135,7 @@ def files(root):
 def test_two_processes_prepare_once(tmp_path, toy):
     """So many that each decodes in further processes, and in order."""
     recorded(tmp_path, toy, 40)
-    starts = [get_context("fork").Process(target=prepared.prepare, args=("toy",)) for _ in range(2)]
+    starts = [get_context("fork").Process(target=TOY.prepare) for _ in range(2)]
     for process in starts:
         process.start()
     for process in starts:
@@ -121,7 +143,7 @@ def test_two_processes_prepare_once(tmp_path, toy):
     assert [process.exitcode for process in starts] == [0, 0]
     assert len(files(tmp_path)) == 2
     assert len(everything()) == 40
-    assert prepared.verify("toy") == []
+    assert TOY.verify() == []
 
 
 def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, toy, monkeypatch):
@@ -129,10 +151,10 @@ def test_an_interrupted_preparation_leaves_nothing_that_counts(tmp_path, toy, mo
     with monkeypatch.context() as broken:
         broken.setattr(prepared, "write_atomically", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            prepared.prepare("toy")
+            TOY.prepare()
     with pytest.raises(ValueError, match="toy is not prepared in"):
-        prepared.clips("toy", "train")
-    prepared.prepare("toy")
+        TOY.utterances("train")
+    TOY.prepare()
     assert len(everything()) == 5
 
 
@@ -181,8 +203,8 @@ def test_odd_formats_are_read(tmp_path, toy, kind):
     recorded(tmp_path, toy, 1)
     toy.append(utterance("odd", "odd"))
     GOOD[kind](tmp_path / "toy/odd.wav")
-    prepared.prepare("toy")
-    assert prepared.bad("toy") == ()
+    TOY.prepare()
+    assert TOY.bad() == ()
     (odd,) = (clip for clip in everything() if clip.id == "odd")
     assert odd.samples / RATE == pytest.approx(0.96, abs=0.06)  # 0.8 s that swell and fade, with margins
 
@@ -193,12 +215,12 @@ def test_every_bad_file_gives_one_named_line_and_leaves_the_rest(tmp_path, toy, 
     toy.append(utterance("broken", "broken"))
     make, says = BAD[kind]
     make(tmp_path / "toy/broken.wav")
-    prepared.prepare("toy")
+    TOY.prepare()
     assert len(everything()) == 20
     (line,) = (line for line in capsys.readouterr().err.splitlines() if "broken" in line)
     assert line.startswith("bad, left out: broken (toy/broken.wav): ")
     assert any(words in line for words in says.split("|"))
-    assert [fault.id for fault in prepared.bad("toy")] == ["broken"]
+    assert [fault.id for fault in TOY.bad()] == ["broken"]
 
 
 def test_more_bad_files_than_a_twentieth_stop_with_the_list(tmp_path, toy):
@@ -207,7 +229,7 @@ def test_more_bad_files_than_a_twentieth_stop_with_the_list(tmp_path, toy):
         toy.append(utterance(name, name))
         BAD[name][0](tmp_path / f"toy/{name}.wav")
     with pytest.raises(ValueError, match=r"at most 5 % .* got 2 of 21:\n  empty \(toy.*\n  text \(toy"):
-        prepared.prepare("toy")
+        TOY.prepare()
     assert files(tmp_path) == []
 
 
@@ -224,10 +246,10 @@ def test_what_a_rule_leaves_out_is_counted_and_not_bad(tmp_path, toy):
     soundfile.write(tmp_path / "toy/long.wav", speech(1, 18.0), RATE)
     soundfile.write(tmp_path / "toy/fast.wav", speech(3), RATE)
     soundfile.write(tmp_path / "toy/short.wav", speech(2)[9_000:12_200], RATE)  # 0.2 s
-    prepared.prepare("toy")
-    assert prepared.bad("toy") == ()
+    TOY.prepare()
+    assert TOY.bad() == ()
     assert len(everything()) == 3
-    assert prepared.left_out("toy") == {
+    assert TOY.left_out() == {
         "has digits, signs or brackets in its text": 1,
         "has more text than its sound can hold": 1,
         "has no words": 1,
@@ -249,11 +271,11 @@ def members(groups, repeats=3):
             yield one, f"sha of {one.id}"
 
 
-@pytest.mark.parametrize("name", ["toy", "fotaq-en"])
-def test_neither_text_nor_group_nor_recording_crosses(name):
+@pytest.mark.parametrize("split", [SPLIT, PRETRAINING_SPLIT])
+def test_neither_text_nor_group_nor_recording_crosses(split):
     items = list(members(300))
     items.append((utterance("again", "same recording, other text"), "sha of g001-1"))
-    parts = prepared.split_parts(name, items)
+    parts = split_parts(split, items)
     for key_of in (lambda u, _: u.group, lambda u, _: u.text, lambda _, digest: digest):
         where = {}
         for u, digest in items:
@@ -265,25 +287,27 @@ def test_neither_text_nor_group_nor_recording_crosses(name):
 
 def test_what_is_left_out_stands_in_two_parts():
     items = list(members(300))
-    parts = prepared.split_parts("fotaq-en", items)
+    parts = split_parts(PRETRAINING_SPLIT, items)
     gone = {u.text for u, _ in items if u.id not in parts}
     assert gone
     assert all(text.startswith("shared") for text in gone)
 
 
-@pytest.mark.parametrize(("name", "shares"), [("toy", (0.74, 0.08, 0.18)), ("fotaq-en", (0.88, 0.04, 0.08))])
-def test_parts_have_their_shares(name, shares):
+@pytest.mark.parametrize(
+    ("split", "shares"), [(SPLIT, (0.74, 0.08, 0.18)), (PRETRAINING_SPLIT, (0.88, 0.04, 0.08))]
+)
+def test_parts_have_their_shares(split, shares):
     items = [(utterance(f"u{i}", f"text {spelled(i)}"), f"sha {i}") for i in range(1_500)]
-    parts = list(prepared.split_parts(name, items).values())
-    found = [parts.count(part) / len(parts) for part in prepared.PARTS]
+    parts = list(split_parts(split, items).values())
+    found = [parts.count(part) / len(parts) for part in PARTS]
     np.testing.assert_allclose(found, shares, atol=4 * np.sqrt(0.25 / 1_500))
 
 
 def test_a_group_keeps_its_part_whatever_else_there_is():
     items = [(utterance(f"u{i}", f"text {spelled(i)}"), f"sha {i}") for i in range(50)]
-    alone = prepared.split_parts("toy", items[:10])
+    alone = split_parts(SPLIT, items[:10])
     assert len(alone) == 10
-    assert alone.items() <= prepared.split_parts("toy", items).items()
+    assert alone.items() <= split_parts(SPLIT, items).items()
 
 
 def test_parallel_languages_stay_parallel():
@@ -293,14 +317,14 @@ def test_parallel_languages_stay_parallel():
         (replace(u, language="fr", keys=(u.group, text_key("fr", f"texte {spelled(i)}"))), f"autre {i}")
         for i, (u, _) in enumerate(english)
     ]
-    parts = prepared.split_parts("asterisk-en", english)
+    parts = split_parts(SPLIT, english)
     assert len(parts) == 100
-    assert prepared.split_parts("asterisk-fr", french) == parts
+    assert split_parts(SPLIT, french) == parts
 
 
 def test_an_unknown_split_is_refused(toy):
     with pytest.raises(ValueError, match="train, dev or test, got 'valid'"):
-        prepared.clips("toy", "valid")
+        TOY.utterances("valid")
 
 
 # ---- what identifies the data
@@ -308,24 +332,24 @@ def test_an_unknown_split_is_refused(toy):
 
 def test_the_manifest_is_that_of_the_content(tmp_path, toy):
     recorded(tmp_path, toy, 5)
-    prepared.prepare("toy")
-    first = prepared.manifest_sha256("toy")
+    TOY.prepare()
+    first = prepared.manifest_sha256([TOY])
     for path in files(tmp_path):
         path.unlink()
     soundfile.write(tmp_path / toy[0].path, speech(50), RATE)
     prepared._index.cache_clear()
-    prepared.prepare("toy")
-    assert prepared.manifest_sha256("toy") != first
+    TOY.prepare()
+    assert prepared.manifest_sha256([TOY]) != first
 
 
 def test_verifying_names_what_changed(tmp_path, toy):
     recorded(tmp_path, toy, 5)
-    prepared.prepare("toy")
-    assert prepared.verify("toy") == []
+    TOY.prepare()
+    assert TOY.verify() == []
     soundfile.write(tmp_path / toy[0].path, speech(50), RATE)
     (tmp_path / toy[1].path).write_bytes(b"")
     del toy[2]
-    found = {fault.id: fault.reason for fault in prepared.verify("toy")}
+    found = {fault.id: fault.reason for fault in TOY.verify()}
     assert found.keys() == {"u00", "u01", "u02"}
     assert found["u00"].startswith("sha256 must be ")
     assert "is empty" in found["u01"]
@@ -334,15 +358,13 @@ def test_verifying_names_what_changed(tmp_path, toy):
 
 def test_damaged_samples_on_disk_are_found(tmp_path, toy):
     recorded(tmp_path, toy, 3)
-    prepared.prepare("toy")
+    TOY.prepare()
     (store,) = (tmp_path / "speech").glob("*.npy")
     content = bytearray(store.read_bytes())
     content[-20_000] ^= 1
     store.write_bytes(content)
-    prepared._array.cache_clear()
-    assert [fault.reason for fault in prepared.verify("toy")] == [
-        "its prepared samples are not those of the recording"
-    ]
+    prepared._mapped.cache_clear()
+    assert [fault.reason for fault in TOY.verify()] == ["its prepared samples are not those of the recording"]
 
 
 # ---- packs
@@ -352,8 +374,8 @@ def unpacked(tmp_path, toy, monkeypatch):
     """A second data root that holds a pack and nothing else."""
     recorded(tmp_path, toy, 8)
     toy.append(utterance("digits", "dial 500"))
-    digest = prepared.pack(tmp_path / "a.tar", "toy")
-    assert prepared.pack(tmp_path / "b.tar", "toy") == digest
+    digest = prepared.pack(tmp_path / "a.tar", [TOY])
+    assert prepared.pack(tmp_path / "b.tar", [TOY]) == digest
     there = tmp_path / "there"
     with tarfile.open(tmp_path / "a.tar") as tar:
         tar.extractall(there, filter="data")
@@ -364,12 +386,12 @@ def unpacked(tmp_path, toy, monkeypatch):
 
 def test_speech_from_a_pack_is_the_same(tmp_path, toy, monkeypatch):
     there = unpacked(tmp_path, toy, monkeypatch)
-    prepared.prepare("toy")
-    from_pack = everything(), prepared.manifest_sha256("toy"), prepared.left_out("toy")
+    TOY.prepare()
+    from_pack = everything(), prepared.manifest_sha256([TOY]), TOY.left_out()
     sounds = [clip.waveform().tolist() for clip in everything()]
-    assert prepared.verify("toy") == []
+    assert TOY.verify() == []
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
-    assert (everything(), prepared.manifest_sha256("toy"), prepared.left_out("toy")) == from_pack
+    assert (everything(), prepared.manifest_sha256([TOY]), TOY.left_out()) == from_pack
     assert [clip.waveform().tolist() for clip in everything()] == sounds
     assert len(sounds) == 8
     assert there.name == "there"
@@ -382,14 +404,14 @@ def test_a_damaged_pack_is_named(tmp_path, toy, monkeypatch):
     content[100] ^= 1
     store.write_bytes(content)
     with pytest.raises(ValueError, match=r"got 1 of 8:\n  u00 .*other bytes at 0 than were packed"):
-        prepared.prepare("toy")
+        TOY.prepare()
 
 
 def test_a_pack_that_is_too_large_says_what_takes_the_room(tmp_path, toy, monkeypatch):
-    monkeypatch.setattr("common.data.packs.MOST_PACK_BYTES", 100_000)
+    monkeypatch.setattr(common_packs, "MOST_PACK_BYTES", 100_000)
     recorded(tmp_path, toy, 3)
     with pytest.raises(ValueError, match=r"must fit 0 MB, got 0.2 \(toy 0.2\)"):
-        prepared.pack(tmp_path / "a.tar", "toy")
+        prepared.pack(tmp_path / "a.tar", [TOY])
     assert not (tmp_path / "a.tar").exists()
 
 
@@ -397,25 +419,25 @@ def test_a_pack_that_is_too_large_says_what_takes_the_room(tmp_path, toy, monkey
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", SOURCES)
-def test_real_speech_obeys_the_law_of_splits(name):
-    if not prepared._index_path(SOURCES[name]).exists():
-        pytest.skip(f"{name} was not prepared in {data_root()}; run `make data-asr-adapters`")
-    parts = [prepared.clips(name, split) for split in prepared.PARTS]
+@pytest.mark.parametrize("source", PACKAGED, ids=lambda source: source.name)
+def test_real_speech_obeys_the_law_of_splits(source):
+    if not source.index_path().exists():
+        pytest.skip(f"{source.name} was not prepared in {data_root()}; run `make data-asr-adapters`")
+    parts = [source.utterances(part) for part in PARTS]
     for key in ("text", "group", "id"):
-        found = [{getattr(clip, key) for clip in part} for part in parts]
+        found = [{getattr(utterance, key) for utterance in part} for part in parts]
         assert sum(map(len, found)) == len(set.union(*found))
         assert all(found)
 
 
 @pytest.mark.corpus
 def test_asterisk_languages_split_alike():
-    names = [n for n in SOURCES if n.startswith("asterisk") and prepared._index_path(SOURCES[n]).exists()]
-    if len(names) < 2:
+    here = [source for source in ASTERISK.values() if source.index_path().exists()]
+    if len(here) < 2:
         pytest.skip(f"fewer than two languages were prepared in {data_root()}; run `make data-asr-adapters`")
     part_of = {}
-    for name in names:
-        for split in prepared.PARTS:
-            for clip in prepared.clips(name, split):
-                assert part_of.setdefault(clip.id, split) == split
+    for source in here:
+        for part in PARTS:
+            for utterance in source.utterances(part):
+                assert part_of.setdefault(utterance.id, part) == part
     assert len(part_of) > 400

@@ -5,10 +5,12 @@ import struct
 
 import pytest
 
+from common import settings
 from common.data.packages import data_root
+from speech_adapters.data import sources
 from speech_adapters.data.packages import asterisk, drascula, festvox, queen, tuxpaint
-from speech_adapters.data.packages.utterances import group_names
-from speech_adapters.data.sources import SOURCES, source
+from speech_adapters.data.raw import group_names
+from speech_adapters.data.sources import ASTERISK, PACKAGED, TONES
 from speech_adapters.data.text import normalise
 
 
@@ -267,7 +269,7 @@ def test_groups_are_connected_through_others():
 
 
 def test_every_source_names_pinned_packages_with_licences():
-    for one in SOURCES.values():
+    for one in PACKAGED:
         for package in one.packages:
             assert len(package.sha256) == 64
             assert package.licence
@@ -276,13 +278,22 @@ def test_every_source_names_pinned_packages_with_licences():
 
 def test_one_folder_is_never_asked_for_different_files():
     """A package that keeps other files would be fetched again and again."""
-    packages = {package for one in SOURCES.values() for package in one.packages}
+    packages = {package for one in PACKAGED for package in one.packages}
     assert len({package.folder for package in packages}) == len(packages)
 
 
-def test_an_unknown_source_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"asterisk-en, .*tuxpaint-fr; got 'librispeech'"):
-        source("librispeech")
+def test_an_unknown_language_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="language must be among en, fr, es, it, ru, got 'de'"):
+        asterisk.Asterisk("de")
+
+
+def test_sources_are_settings_and_no_two_share_a_name():
+    every = (*PACKAGED, TONES)
+    assert len({source.name for source in every}) == len(every)
+    for source in every:
+        assert settings.decode(type(source), settings.encode(source)) == source
+        assert sources.former(source.name) == source
+    assert settings.encode(ASTERISK["fr"]) == {"language": "fr"}
 
 
 # ---- the packages themselves
@@ -304,18 +315,18 @@ COUNTS = {
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("name", SOURCES)
-def test_packages_hold_what_was_counted(name):
-    if not all((data_root() / package.folder).is_dir() for package in source(name).packages):
-        pytest.skip(f"{name} was not fetched into {data_root()}; run `make data-asr-adapters`")
-    found = source(name).utterances(data_root())
-    assert len({u.id for u in found}) == len(found) == COUNTS[name]
+@pytest.mark.parametrize("source", PACKAGED, ids=lambda source: source.name)
+def test_packages_hold_what_was_counted(source):
+    if not all((data_root() / package.folder).is_dir() for package in source.packages):
+        pytest.skip(f"{source.name} was not fetched into {data_root()}; run `make data-asr-adapters`")
+    found = source.read(data_root())
+    assert len({u.id for u in found}) == len(found) == COUNTS[source.name]
     assert [u.id for u in found] == sorted(u.id for u in found)
     for one in found:
         assert one.text == normalise(one.raw_text, one.language)
-        assert one.source == name
+        assert one.source == source.name
         assert (data_root() / one.path).is_file()
 
 
 def test_counts_are_known_for_every_source():
-    assert set(COUNTS) == set(SOURCES)
+    assert set(COUNTS) == {source.name for source in PACKAGED}

@@ -9,7 +9,9 @@ import pytest
 from radio_files import RATE, SOURCE, examined, faults, forget, record
 
 from common.recipe import Shard
-from speech_adapters.data import crops, prepared, unlabelled
+from speech_adapters.data import crops, unlabelled
+from speech_adapters.data.source import PARTS
+from speech_adapters.data.unlabelled import AudioFolder
 from speech_adapters.model.architecture import TINY
 from speech_adapters.pretrain.recipe import FirstStage
 
@@ -26,7 +28,7 @@ def of(name, split="train"):
 
 
 def a_train_name():
-    return unlabelled.recordings(SOURCE, "train")[2].name
+    return SOURCE.tracks("train")[2].name
 
 
 @pytest.mark.parametrize("how", ["gone", "garbage", "changed"])
@@ -66,7 +68,7 @@ def test_a_mended_recording_is_taken_back(recorded, monkeypatch):
     assert not np.array_equal(crop.waveform(), before)
     away.rename(path)  # size and date are the old ones
     seen = examined(monkeypatch)
-    unlabelled.prepare(SOURCE)
+    SOURCE.prepare()
     forget()
     assert (seen, faults()) == ([name], {})
     np.testing.assert_array_equal(of(name).waveform(), before)
@@ -83,26 +85,27 @@ def test_a_disk_that_is_gone_does_end_a_run(recorded):
 
 
 def test_a_folder_is_a_source_as_any_other(recorded):
-    prepared.prepare(SOURCE, "tones")
-    kept = [clip for split in prepared.PARTS for clip in prepared.clips(SOURCE, split)]
+    SOURCE.prepare()
+    kept = [recording for part in PARTS for recording in SOURCE.tracks(part)]
     assert len(kept) == 20
-    assert prepared.bad(SOURCE, "tones") == ()
-    assert sum(prepared.hours(SOURCE, split) for split in prepared.PARTS) == pytest.approx(22 / 3600)
+    assert SOURCE.bad() == ()
+    assert SOURCE.verify() == []
+    assert sum(recording.samples for recording in kept) == 22 * RATE
 
 
 def test_the_hash_is_of_contents_not_of_dates_or_places(recorded, monkeypatch):
-    before = prepared.manifest_sha256(SOURCE)
+    before = SOURCE.content_sha256()
     os.utime(recorded / "all/03.wav", (time.time(), 1e9))
-    unlabelled.prepare(SOURCE)
-    assert prepared.manifest_sha256(SOURCE) == before
+    SOURCE.prepare()
+    assert SOURCE.content_sha256() == before
     record(recorded / "all/03.wav", 1.1)
-    unlabelled.prepare(SOURCE)
-    assert prepared.manifest_sha256(SOURCE) != before
+    SOURCE.prepare()
+    assert SOURCE.content_sha256() != before
 
 
 def test_a_recipe_trains_on_a_folder_and_shards_change_nothing(recorded):
     recipe = FirstStage(
-        steps=2, sources=(SOURCE,), probed=(SOURCE,), architecture=TINY, batch_s=4.0, crop_s=0.5
+        steps=2, sources=(SOURCE,), scored_on=(SOURCE,), architecture=TINY, batch_s=4.0, crop_s=0.5
     )
     whole = recipe.batch(0, 1, Shard())
     halves = [recipe.batch(0, 1, Shard(i, 2)) for i in range(2)]
@@ -119,16 +122,11 @@ def test_a_recipe_trains_on_a_folder_and_shards_change_nothing(recorded):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: unlabelled.prepare("folder:nowhere"), "nowhere is no folder"),
-        (lambda: unlabelled.prepare("folder:"), "must be named, as in folder:unlabelled/fr, got 'folder:'"),
-        (
-            lambda: unlabelled.recordings("folder:radio", "valid"),
-            "split must be train, dev, test, got 'valid'",
-        ),
-        (
-            lambda: prepared.clips("folder:radio", "train"),
-            "must be the index of a folder and is not there",
-        ),
+        (lambda: AudioFolder("nowhere").prepare(), "nowhere is no folder"),
+        (lambda: AudioFolder("."), "must name a folder below DATA_ROOT, such as unlabelled/fr, got '.'"),
+        (lambda: SOURCE.tracks("valid"), "part must be train, dev or test, got 'valid'"),
+        (lambda: SOURCE.tracks("train"), "must be the index of a folder and is not there"),
+        (lambda: SOURCE.utterances("train"), "folder:radio has no texts"),
     ],
 )
 def test_what_is_wrong_is_told(call, words):

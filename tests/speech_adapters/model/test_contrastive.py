@@ -12,13 +12,12 @@ from speech_adapters.checkpoints.interop import common_name, fairseq, huggingfac
 from speech_adapters.model.architecture import TINY
 from speech_adapters.model.contrastive import (
     ContrastiveModel,
-    ContrastiveObjective,
     Quantiser,
-    QuantiserSizes,
     contrastive,
     draw_negatives,
     perplexity,
 )
+from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2, normalise_waveform, span_mask
 
 TARGETS = QuantiserSizes(groups=2, codes=8, code_width=16, width=12)
@@ -54,13 +53,13 @@ def test_the_contrast_is_the_formula_written_out():
     for b, count in enumerate(counts.tolist()):
         for t in range(count):
             own = F.cosine_similarity(context[b, t], codes[b, t], dim=0) / 0.1
-            rivals = [
+            similarities = [
                 F.cosine_similarity(context[b, t], codes[b, n], dim=0) / 0.1
                 for n in negatives[b, t].tolist()
                 if not torch.equal(entries[b, n], entries[b, t])
             ]
-            total += float(torch.stack([own, *rivals]).logsumexp(0) - own)
-            right += all(own > rival for rival in rivals)
+            total += float(torch.stack([own, *similarities]).logsumexp(0) - own)
+            right += all(own > similarity for similarity in similarities)
             frames += 1
     loss, accuracy = contrastive(context, codes, entries, counts, negatives, 0.1)
     assert float(loss) == pytest.approx(total / frames, rel=1e-5)

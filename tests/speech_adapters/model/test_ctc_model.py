@@ -45,10 +45,10 @@ def test_each_frame_is_a_distribution_over_the_symbols(norm):
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("lengths", [(900,), (900, 500, 120)], ids=["alone", "padded"])
 @torch.no_grad()
-def test_a_kept_prefix_goes_on_as_the_waveform_would_have(norm, depth, lengths):
+def test_kept_activations_go_on_as_the_waveform_would_have(norm, depth, lengths):
     model = _model(norm)
     waves = _waves(*lengths)
-    kept = [model.prefix(wave, depth) for wave in waves]
+    kept = [model.frozen_activations(wave, depth) for wave in waves]
     whole, counts = model(*pad(waves))
     parts, again = model(*pad(kept), depth)
     assert torch.equal(counts, again)
@@ -79,9 +79,9 @@ def test_the_order_of_a_batch_changes_nothing(norm):
         torch.testing.assert_close(one[:n], other[:n], atol=1e-6, rtol=0)
 
 
-def test_taking_a_prefix_leaves_training_mode_and_no_gradient():
+def test_taking_frozen_activations_leaves_training_mode_and_no_gradient():
     model = _model("post").train()
-    first, again = (model.prefix(_waves(500)[0], EMBEDDED + 1) for _ in range(2))
+    first, again = (model.frozen_activations(_waves(500)[0], EMBEDDED + 1) for _ in range(2))
     assert model.training
     assert torch.equal(first, again)
     assert not first.requires_grad
@@ -90,7 +90,7 @@ def test_taking_a_prefix_leaves_training_mode_and_no_gradient():
 @pytest.mark.parametrize("depth", [d for d in DEPTHS if d >= EMBEDDED])
 def test_a_mask_past_the_embedding_is_refused_with_the_depth(depth):
     model = _model("post")
-    kept, lengths = pad([model.prefix(_waves(500)[0], depth)])
+    kept, lengths = pad([model.frozen_activations(_waves(500)[0], depth)])
     with pytest.raises(ValueError, match=f"depth {depth} is past"):
         model(kept, lengths, depth, time_mask=torch.zeros(kept.shape[:2], dtype=torch.bool))
 

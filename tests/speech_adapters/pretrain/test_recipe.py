@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from speech_adapters.model.objective import QuantiserSizes
 from speech_adapters.pretrain.recipe import (
     GUARD_FROM_STEP,
     LATELY,
@@ -20,7 +21,7 @@ GOOD = {"contrastive": 3.6, "soft_perplexity": 100.0, "chance": CHANCE, "accurac
 
 def _told(rows, begin=GUARD_FROM_STEP, recipe=None):
     """(step, sentence) of the first row, fifty steps apart, that is refused."""
-    recipe = recipe or Pretrain(steps=STEPS, codes=64)
+    recipe = recipe or Pretrain(steps=STEPS, quantiser=QuantiserSizes(codes=64))
     for number, row in enumerate(rows):
         step = begin + 50 * number
         if sentence := recipe.check(GOOD | row, step):
@@ -40,7 +41,8 @@ def test_what_learns_is_left_alone():
 
 def test_codes_that_all_became_one_are_stopped():
     assert (
-        "perplexity 2.90 of 128 is below 3.0; raise diversity_weight" in _told([{"soft_perplexity": 2.9}])[1]
+        "perplexity 2.90 of 128 is below 3.0; raise objective.diversity_weight"
+        in _told([{"soft_perplexity": 2.9}])[1]
     )
 
 
@@ -84,7 +86,7 @@ def test_it_begins_when_codes_are_found_or_half_way_in_a_short_training(steps, f
 
 
 def test_it_remembers_nothing_of_another_run_or_of_steps_that_are_run_again():
-    recipe, low = Pretrain(steps=STEPS, codes=64), {"contrastive": 1.0}
+    recipe, low = Pretrain(steps=STEPS, quantiser=QuantiserSizes(codes=64)), {"contrastive": 1.0}
     assert _told([{}] * 20, recipe=recipe) is None
     assert _told([low] * 20, recipe=recipe) is None
     assert recipe.check(GOOD | low, STEPS) is None

@@ -8,7 +8,7 @@ from common.data.splits import components
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterance:
+class RawUtterance:
     """One stretch of speech, in a file or inside an archive file, and what is said in it."""
 
     id: str  # unique in its source
