@@ -9,7 +9,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO, TypeVar
@@ -57,7 +57,7 @@ def unpack(archive: Path, folder: Path, files: tuple[str, ...] = ("*",)) -> list
                 raise UnsafeArchive(f"{archive.name}: more than {most_members:,} members; refused")
             hits = {pattern for pattern in files if fnmatchcase(name, pattern)}
             if hits:
-                most_bytes -= _write(folder / name, content, most_bytes, archive)
+                most_bytes -= _write(folder / name, content.read, most_bytes, archive)
                 written.append(folder / name)
                 unmatched -= hits
             bar.reach(raw.tell() / 1e6)
@@ -94,13 +94,13 @@ def _read(found: Iterator[Read], archive: str) -> Iterator[Read]:
         yield one
 
 
-def _write(target: Path, content: IO[bytes], most_bytes: int, archive: Path) -> int:
+def _write(target: Path, read: Callable[[int], bytes], most_bytes: int, archive: Path) -> int:
     """The number of bytes."""
     size, name = 0, archive.name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
-            for block in _read(iter(lambda: content.read(1 << 20) or None, None), name):
+            for block in _read(iter(lambda: read(1 << 20) or None, None), name):
                 size += len(block)
                 if size > most_bytes:
                     raise UnsafeArchive(
