@@ -29,8 +29,8 @@ from multimodal_ssl.model.similarities import LogMeanExp
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
-from multimodal_ssl.search.index import RECORD, UNITS, Index, Video, encoder, video_files
-from multimodal_ssl.search.search import AT_ONCE, Question, search
+from multimodal_ssl.search.index import RECORD, UNITS, Index, IndexedVideo, encoder, video_files
+from multimodal_ssl.search.query import AT_ONCE, Question, search
 from multimodal_ssl.search.windows import Cut, windows
 
 POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_space, 5, 10
@@ -62,7 +62,7 @@ def made_up_index(folder: Path, num_videos: int, num_windows: int) -> Index:
         units = generator.standard_normal((num_windows, POSITIONS, WIDTH), np.float32)
         units /= np.linalg.norm(units, axis=2, keepdims=True)
         (own / UNITS).write_bytes(units.astype(np.float16).tobytes())
-        video = Video(
+        video = IndexedVideo(
             path=f"{number}.mp4", size_bytes=1, modified_ns=1, units=(POSITIONS, WIDTH), times_s=times
         )
         (own / RECORD).write_text(json.dumps(asdict(video)))

@@ -100,7 +100,7 @@ def step(contender: Contender, sizes: Sizes, batch: int) -> Callable[[], float]:
     def call() -> float:
         with torch.autocast("cuda", torch.bfloat16, enabled=sizes.device == "cuda"):
             units = model(video=clips, text=words)
-        video, text = (Units(units[side].vectors.float(), units[side].own) for side in ("video", "text"))
+        video, text = (Units(units[side].vectors.float(), units[side].valid) for side in ("video", "text"))
         loss = contender.loss(video, text)
         loss.backward()
         optimizer.step()

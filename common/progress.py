@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -36,10 +38,14 @@ def progress(label: str, total: float | None, noun: str, *, done: float = 0) -> 
         noun: one of what is counted: "file", "step", or a unit in capitals, which has no plural: "MB".
         done: what was done before, which no time is counted for.
     """
-    if not sys.stderr.isatty():
-        yield _Lines(_Count(label, total, noun, done))
+    count = _Count(label, total, noun, done)
+    if multiprocessing.parent_process() is not None:  # a worker: who waits for it shows how far it is
+        yield _Silent(count)
         return
-    bar = _TERMINAL.add(_Count(label, total, noun, done))
+    if not sys.stderr.isatty():
+        yield _Lines(count)
+        return
+    bar = _TERMINAL.add(count)
     try:
         yield bar
     finally:
@@ -67,13 +73,16 @@ class _Count:
         self.nouns = noun if noun.isupper() else f"{noun}s"
         self.begun_s = time.monotonic()
 
-    def amount(self) -> str:
-        """As "3 of 40 files"."""
+    def told(self, now_s: float, note: str) -> str:
+        """As "3 of 40 files, 0.05 files/s, 12 min left" and the note."""
+        return ", ".join(filter(None, (self._amount(), self._pace(now_s), note)))
+
+    def _amount(self) -> str:
         whole = "" if self.total is None else f" of {_number(self.total)}"
         return f"{_number(self.done)}{whole} {self.nouns}"
 
-    def pace(self, now_s: float) -> str:
-        """As "0.05 files/s, 12 min left"; nothing before the first is done."""
+    def _pace(self, now_s: float) -> str:
+        """Nothing before the first is done."""
         if self.done <= self.first or now_s <= self.begun_s:
             return ""
         rate_hz = (self.done - self.first) / (now_s - self.begun_s)
@@ -92,34 +101,42 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-class _Lines:
+class _Silent:
     def __init__(self, count: _Count):
-        self.count, self.said_s = count, count.begun_s
-
-    def advance(self, count: float = 1, note: str = "") -> None:
-        self.reach(self.count.done + count, note)
-
-    def reach(self, done: float, note: str = "") -> None:
-        self.count.done, now_s = done, time.monotonic()
-        if now_s - self.said_s >= LINE_EVERY_S:
-            self.said_s = now_s
-            told = (self.count.amount(), self.count.pace(now_s), note)
-            say(f"{self.count.label}: {', '.join(filter(None, told))}")
-
-
-class _Drawn:
-    def __init__(self, count: _Count, screen: Progress):
-        self.count, self.screen = count, screen
-        self.task: TaskID = screen.add_task(count.label, total=count.total, told="")
-        self.reach(count.done)
+        self.count = count
 
     def advance(self, count: float = 1, note: str = "") -> None:
         self.reach(self.count.done + count, note)
 
     def reach(self, done: float, note: str = "") -> None:
         self.count.done = done
-        told = (self.count.amount(), self.count.pace(time.monotonic()), note)
-        self.screen.update(self.task, completed=done, told=", ".join(filter(None, told)))
+
+
+class _Lines(_Silent):
+    def __init__(self, count: _Count):
+        super().__init__(count)
+        self.said_s = count.begun_s
+
+    def reach(self, done: float, note: str = "") -> None:
+        super().reach(done)
+        now_s = time.monotonic()
+        if now_s - self.said_s >= LINE_EVERY_S:
+            self.said_s = now_s
+            say(f"{self.count.label}: {self.count.told(now_s, note)}")
+
+
+class _Drawn(_Silent):
+    """What the terminal draws several times a second, however often it is told."""
+
+    note = ""
+    task: TaskID
+
+    def reach(self, done: float, note: str = "") -> None:
+        self.note = note
+        super().reach(done)
+
+    def told(self) -> str:
+        return self.count.told(time.monotonic(), self.note)
 
 
 class _Terminal:
@@ -130,24 +147,13 @@ class _Terminal:
         self.bars: list[_Drawn] = []
 
     def add(self, count: _Count) -> _Drawn:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
         if self.screen is None:
-            columns = (
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[told]}", markup=False),
-            )
-            # rich would else move what is printed meanwhile to stderr, even where stdout is a file.
-            own_screen = sys.stdout.isatty()
-            self.screen = Progress(
-                *columns, console=Console(stderr=True), transient=True, redirect_stdout=own_screen
-            )
+            self.screen = _screen()
             self.screen.start()
-        self.bars.append(_Drawn(count, self.screen))
-        return self.bars[-1]
+        bar = _Drawn(count)
+        bar.task = self.screen.add_task(count.label, total=count.total, bar=bar)
+        self.bars.append(bar)
+        return bar
 
     def remove(self, bar: _Drawn) -> None:
         assert self.screen is not None
@@ -157,5 +163,38 @@ class _Terminal:
             self.screen.stop()
             self.screen = None
 
+    def forked(self) -> None:
+        """In a worker: nobody else is there to draw, or to let go of the display's locks."""
+        if self.screen is not None:
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            self.screen, self.bars = None, []
+
+
+def _screen() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    class Bars(BarColumn):
+        def render(self, task: Task) -> ProgressBar:
+            task.completed = task.fields["bar"].count.done
+            return super().render(task)
+
+    class Told(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["bar"].told())
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        Bars(bar_width=24),
+        TimeElapsedColumn(),
+        Told(),
+    )
+    # rich would else move what is printed meanwhile to stderr, even where stdout is a file.
+    own_screen = sys.stdout.isatty()
+    return Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=own_screen)
+
 
 _TERMINAL = _Terminal()  # there is one
+os.register_at_fork(after_in_child=_TERMINAL.forked)

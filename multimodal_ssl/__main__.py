@@ -14,7 +14,7 @@ from common.progress import progress
 
 if TYPE_CHECKING:
     from multimodal_ssl.search.index import Index
-    from multimodal_ssl.search.search import Hit, Question
+    from multimodal_ssl.search.query import Hit, Question
 
 KEPT = "videos that were finished are kept; the same command goes on"
 MODEL = "fine"
@@ -52,23 +52,17 @@ def index(
     """
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
-        from multimodal_ssl.search import index as indexing
-        from multimodal_ssl.search import weights
-        from multimodal_ssl.search.windows import Cut
+        from multimodal_ssl import python_api
+        from multimodal_ssl.search.index import video_files
 
-        files = indexing.video_files(videos)
-        trained, found = weights.load(model), find_device(device)
-        if found.notice:
-            typer.echo(found.notice, err=True)
-        cut = Cut(
-            num_frames=trained.composition.num_frames, size_px=trained.composition.size_px, rate_hz=rate
-        )
-        wanted = indexing.Index(out, videos.resolve(), _anywhere(model), trained.sha256, cut)
-        index = indexing.Index.begin(wanted)
-        encode = indexing.encoder(trained.matcher().to(found.kind))
+        files = video_files(videos)
+        finder = python_api.load(model, device=device)
+        if notice := find_device(device).notice:
+            typer.echo(notice, err=True)
+        index = finder.begin(videos, out, rate)
         counts: Counter[str] = Counter()
         with progress("indexing", len(files), "video") as bar:
-            for outcome in index.update(files, encode):
+            for outcome in finder.update(index, files):
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
@@ -77,11 +71,6 @@ def index(
         typer.echo(_summary(index, counts))
         if counts["failed"]:
             raise typer.Exit(1)
-
-
-def _anywhere(model: str) -> str:
-    """The model's name, or its path from wherever a search is started."""
-    return str(Path(model).resolve()) if Path(model).is_file() else model
 
 
 def _summary(index: Index, counts: Counter[str]) -> str:
@@ -118,19 +107,18 @@ def search(
     with plain_errors(too_large="the index is"):
         if explain and (explain.suffix.lower() != ".png" or not explain.parent.is_dir()):
             raise ValueError(f"{explain}: the picture must be a .png in a folder that is there")
-        from multimodal_ssl.search import search as searching
-        from multimodal_ssl.search import weights
+        from multimodal_ssl.search import query, weights
         from multimodal_ssl.search.index import Index
 
         held = Index.read(index)
         trained = weights.load(model or held.model)
         held.check_model(trained.name, trained.sha256)
         vocabulary, notice = trained.vocabulary()
-        matcher, question = searching.ask(trained, text, vocabulary)
+        matcher, question = query.ask(trained, text, vocabulary)
         for note in filter(None, (notice, *question.notes)):
             typer.echo(f"note: {note}", err=True)
         with progress("searching", held.num_videos, "video") as bar:
-            hits, num_windows = searching.search(held, matcher, question, top, bar.advance)
+            hits, num_windows = query.search(held, matcher, question, top, bar.advance)
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
         report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)

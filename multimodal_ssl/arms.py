@@ -46,7 +46,7 @@ class Arm:
     words: str
     recipe: Contrast
 
-    def trained(self, recipe: Contrast) -> bool:
+    def covers(self, recipe: Contrast) -> bool:
         """Whether a recipe matches in this way, whatever its captions, scale and batch."""
         return _matching(recipe) == _matching(self.recipe)
 
@@ -120,7 +120,7 @@ def condition(recipe: Contrast, scale: str) -> Condition:
     Raises:
         ValueError: no arm matches as it does.
     """
-    found = next((arm for arm in ARMS if arm.trained(recipe)), None)
+    found = next((arm for arm in ARMS if arm.covers(recipe)), None)
     if found is None:
         raise ValueError(
             f"no arm matches by {recipe.similarity}, with {recipe.pair_weights}; arms.py lists them"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.recipe import Recipe, Shard
-from multimodal_ssl.composed.plan import Composition, WrongCaptions
+from multimodal_ssl.composed.plan import Composition
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.model.networks import Network
 from multimodal_ssl.model.similarities import Similarity
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from common.results import Item
     from multimodal_ssl.composed.batches import ClipBatch
-    from multimodal_ssl.composed.clips import Composed
+    from multimodal_ssl.composed.clips import ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 
@@ -93,7 +94,7 @@ class Contrast(Recipe):
         vectors = torch.from_numpy(self._composed().words.vectors)
         return Matcher(self.network, vectors, self.similarity, self.chunk)
 
-    def _composed(self) -> Composed:
+    def _composed(self) -> ComposedClips:
         from multimodal_ssl.composed import clips
 
         return clips.compose(self.composition)
@@ -139,7 +140,7 @@ class Contrast(Recipe):
         if self.pair_weights:
             warm = self.pair_weights.warm(step, self.steps)
             weights = pair_weights(fine.diagonal(), self.pair_weights.h, self.pair_weights.cap, warm)
-            network.watched = {"effective_pairs": effective_sample_size(weights)}
+            network.monitored = {"effective_pairs": effective_sample_size(weights)}
         losses = {"contrast": (1 - self.coarse_share) * symmetric_nce(fine, self.tau, weights)}
         if self.coarse_share:
             losses["coarse"] = self.coarse_share * symmetric_nce(pooled, self.tau, weights)
@@ -150,7 +151,7 @@ class Contrast(Recipe):
 
         import torch
 
-        return {**model.watched, "chance": torch.tensor(math.log(self.batch_size))}
+        return {**model.monitored, "chance": torch.tensor(math.log(self.batch_size))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Everything alike: the loss is at chance long after the warm-up. A weighted or mixed one says less."""

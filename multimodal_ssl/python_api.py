@@ -13,9 +13,9 @@ from numpy import ndarray
 
 from common.runtime import find_device
 from multimodal_ssl.model.vocabulary import Vocabulary
-from multimodal_ssl.search import search, weights
+from multimodal_ssl.search import query, weights
 from multimodal_ssl.search.index import Encode, Index, Outcome, encoder, video_files
-from multimodal_ssl.search.search import Hit
+from multimodal_ssl.search.query import Hit
 from multimodal_ssl.search.weights import Trained
 from multimodal_ssl.search.windows import Cut, windows
 
@@ -41,8 +41,9 @@ class Finder:
         Raises:
             ValueError: no video there, or what is in `out` was made otherwise.
         """
+        files = video_files(Path(videos))
         index = self.begin(Path(videos), Path(out), rate_hz)
-        return index, list(self.update(index))
+        return index, list(self.update(index, files))
 
     def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ) -> Index:
         """An index of these videos by this model: new, or one to go on with."""
@@ -51,9 +52,9 @@ class Finder:
             model = str(Path(model).resolve())
         return Index.begin(Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz)))
 
-    def update(self, index: Index) -> Iterator[Outcome]:
-        """What becomes of each file of the folder, one after another: indexed, kept, removed or failed."""
-        return index.update(video_files(index.videos_folder), self._encode)
+    def update(self, index: Index, files: dict[str, Path]) -> Iterator[Outcome]:
+        """Brings an index in line with `video_files` of its folder; what becomes of each, one after another."""
+        return index.update(files, self._encode)
 
     def search(self, text: str, index: Index | str | Path, *, top: int = 5) -> list[Hit]:
         """The moments that fit a sentence best, best first; none shares a moment with a better one.
@@ -63,8 +64,8 @@ class Finder:
         """
         held = index if isinstance(index, Index) else Index.read(Path(index))
         held.check_model(self.trained.name, self.trained.sha256)
-        matcher, question = search.ask(self.trained, text, self.vocabulary)
-        hits, _ = search.search(held, matcher, question, top)
+        matcher, question = query.ask(self.trained, text, self.vocabulary)
+        hits, _ = query.search(held, matcher, question, top)
         return hits
 
     # ---- single texts and videos
@@ -75,7 +76,7 @@ class Finder:
         Raises:
             ValueError: none of its words is known.
         """
-        _, question = search.ask(self.trained, text, self.vocabulary)
+        _, question = query.ask(self.trained, text, self.vocabulary)
         vectors: ndarray = question.units.vectors[0].numpy()
         return question.phrases, vectors
 

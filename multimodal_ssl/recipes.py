@@ -11,7 +11,7 @@ from common.measures import mean_of
 from common.papers import Scale, Search, WeightsFile
 from common.schedule import Cosine
 from multimodal_ssl.arms import BATCH_SIZES, COMPARED, VARIED, Arm
-from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.data import COMPOSITIONS
 from multimodal_ssl.measures import CLEAN, LOG_RANK

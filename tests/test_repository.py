@@ -202,6 +202,34 @@ def test_a_wrong_import_is_found(tmp_path, path, line):
     assert len(wrong_imports(tmp_path)) >= 1
 
 
+def circles(root: Path) -> list[list[str]]:
+    """Files that import each other, at any depth and however late; one list a circle."""
+    files = {".".join(path.relative_to(root).with_suffix("").parts): path for path in python_files(root)}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    arrows = {name: imported_modules(path, root) & set(files) - {name} for name, path in files.items()}
+    reach: dict[str, set[str]] = {}
+    for start in arrows:
+        reach[start], left = set(), list(arrows[start])
+        while left:
+            if (one := left.pop()) not in reach[start]:
+                reach[start].add(one)
+                left += arrows[one]
+    found = {tuple(sorted(b for b in reach[a] if a in reach[b])) for a in arrows if a in reach[a]}
+    return sorted(map(list, found))
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circles(ROOT) == []
+
+
+def test_a_circle_is_found_however_late_it_closes(tmp_path):
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "a.py").write_text("from common import b")
+    (tmp_path / "common" / "b.py").write_text("def f():\n    from common.c import g")
+    (tmp_path / "common" / "c.py").write_text("import common.a")
+    assert circles(tmp_path) == [["common.a", "common.b", "common.c"]]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_is_cheap(package):
     assert loaded_by([package], {"fairseq", "wandb", "lightning", "torch", "av", "matplotlib"}) == set()

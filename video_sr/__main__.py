@@ -24,17 +24,23 @@ Rate = Annotated[
 
 @app.command()
 def upscale(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A video, or a folder of frames.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A video, a picture, or a folder of frames.")],
     target: Annotated[
-        Path, typer.Argument(metavar="OUT", help="A video; without a suffix a folder of PNGs.")
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A video; of a picture a .png; without a suffix a folder of PNGs."
+        ),
     ],
     model: Annotated[str, typer.Option(help="A name, or a run's weights.safetensors.")] = "evesrnet",
     device: Device = "auto",
     rate: Rate = None,
     crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality, 0 is best.")] = 16,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Of a damaged video, keep what can be decoded; list the holes.")
+    ] = False,
 ) -> None:
-    """Enlarges a video of any length x16, with its sound, in constant memory.
+    """Enlarges a video of any length x16, with its main sound and the times of its frames, in constant memory.
 
     \b
     python -m video_sr upscale small.mp4 large.mp4
@@ -48,14 +54,20 @@ def upscale(
         from video_sr.upscale import upscale as enlarge
 
         check_target(source, target, overwrite=overwrite)
-        footage = Footage.open(source)
+        footage = Footage.open(source, salvage=salvage)
         network, found = load(model), find_device(device)
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)
         rate_hz = None if rate is None else Fraction(rate).limit_denominator(1001)
         with progress("enlarging", footage.num_frames, "frame") as bar:
             count = enlarge(
-                footage, target, network.to(found.kind), rate_hz=rate_hz, crf=crf, advance=bar.advance
+                footage,
+                target,
+                network.to(found.kind),
+                rate_hz=rate_hz,
+                crf=crf,
+                advance=bar.advance,
+                tell=lambda line: typer.echo(f"note: {line}", err=True),
             )
         size = f"{footage.width}x{footage.height} to {footage.width * 16}x{footage.height * 16}"
         typer.echo(f"{target}: {count} frames, {size}, by {model}")
@@ -114,9 +126,9 @@ def degrade(
     python -m video_sr upscale small/ large.mp4 --rate 25
     """
     with plain_errors(too_large="frames are"):
-        from video_sr.upscale import Footage, check_target, degrade_footage
+        from video_sr.upscale import Footage, check_target, degrade_footage, is_file_name
 
-        if target.suffix:
+        if is_file_name(target):
             raise ValueError(
                 f"{target}: degrade writes a folder of PNG files, since a lossy video would be another task; "
                 f"give a name without {target.suffix}"

@@ -20,12 +20,13 @@ from numpy import ndarray
 from torch import nn
 
 from common.data.resize import downscale, from_8bit, to_8bit
-from common.metrics.image_quality import Convention, change_error
+from common.metrics.image_quality import GAUSS_TAPS, Convention, change_error
 from video_sr.challenge import FACTOR
 from video_sr.measures import CONSISTENCY, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
 
 PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
 MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL)
+SMALLEST_STRUCTURE_PX = 4 * GAUSS_TAPS  # a side: reduced to a quarter, a frame still holds SSIM's window
 FLATTEST_LEVELS = 1.0  # standard deviation below which a frame, such as a black lead-in, is not scored
 
 
@@ -116,7 +117,8 @@ class SequenceScore:
             self.flat_frames += 1
         else:
             scores = {convention.name: convention.score(sr, hr) for convention in PER_FRAME}
-            scores[STRUCTURE.name] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
+            if min(hr.shape[:2]) >= SMALLEST_STRUCTURE_PX:
+                scores[STRUCTURE.name] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
             if lr is not None:
                 scores[CONSISTENCY.name] = Convention("psnr").score(degrade(sr), lr)
         if self._last is not None:
@@ -126,7 +128,8 @@ class SequenceScore:
         self.frames.append(scores)
 
     def means(self) -> dict[str, float]:
-        """Mean over frames of each measure that was taken at all.
+        """Mean over frames of each measure that was taken at all; infinite ones, of identical frames, only where there
+        are no others.
 
         Raises:
             ValueError: no frame could be scored.
@@ -136,4 +139,11 @@ class SequenceScore:
                 f"none of {len(self.frames)} frames could be scored, {self.flat_frames} are flat"
             )
         columns = {m.name: [s[m.name] for s in self.frames if m.name in s] for m in MEASURES}
-        return {name: math.fsum(column) / len(column) for name, column in columns.items() if column}
+        return {name: finite_mean(column) for name, column in columns.items() if column}
+
+
+def finite_mean(values: Iterable[float]) -> float:
+    """Mean of the values that are finite; infinity of values that all are infinite."""
+    column = list(values)
+    finite = [value for value in column if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else math.inf

@@ -33,15 +33,18 @@ class Upscaler:
         rate_hz: float | None = None,
         crf: int = 16,
         overwrite: bool = False,
+        salvage: bool = False,
         advance: Callable[[], object] = lambda: None,
     ) -> int:
-        """Enlarges a video of any length, or a folder of frames, in constant memory; returns the number of frames.
+        """Enlarges a video of any length, a picture, or a folder of frames, in constant memory; returns the number of
+        frames. What of the source does not come through is told as a warning.
 
         Args:
             target: a video, which keeps the sound, or without a suffix a folder of PNGs. It appears when it is whole.
             rate_hz: frames per second, when the source is a folder and the target a video.
             crf: H.264 quality, 0 (best) to 51.
             overwrite: replace the target.
+            salvage: of a damaged video, keep what can be decoded.
             advance: called after each frame.
 
         Raises:
@@ -49,7 +52,7 @@ class Upscaler:
         """
         check_target(Path(source), Path(target), overwrite=overwrite)
         rate = None if rate_hz is None else Fraction(rate_hz).limit_denominator(1001)
-        footage = Footage.open(Path(source))
+        footage = Footage.open(Path(source), salvage=salvage)
         return upscale(footage, Path(target), self.network, rate_hz=rate, crf=crf, advance=advance)
 
     def frames(

@@ -21,7 +21,13 @@ from common.metrics.image_quality import ALEXNET_FILE, Lpips
 from common.results import jsonable
 from video_sr.challenge import FACTOR
 from video_sr.measures import LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
-from video_sr.protocol import FLATTEST_LEVELS, SequenceScore, crop_to_multiple
+from video_sr.protocol import (
+    FLATTEST_LEVELS,
+    SMALLEST_STRUCTURE_PX,
+    SequenceScore,
+    crop_to_multiple,
+    finite_mean,
+)
 from video_sr.upscale import Footage, pictures_in, visible
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 MEASURES = {measure.name: measure for measure in (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, TEMPORAL, LPIPS)}
 FINE_UNITS = (SSIM.unit, LPIPS.unit)  # shown with four decimals instead of two
+MOST_NAMED = 8  # files or frames in a sentence
 Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 AVERAGING = "a sequence's score is the mean over its frames; the mean counts every sequence alike"
 BORDERS = (
@@ -38,20 +45,47 @@ BORDERS = (
 
 @dataclass(frozen=True)
 class Pair:
-    """One sequence and its truth, known to agree in size (after the protocol's cut) and number of frames."""
+    """One sequence and its truth, known to agree in size (after the protocol's cut), in the number of frames and, of
+    two folders of pictures, in their names."""
 
     name: str
     sr: Footage
     hr: Footage
+    beside: tuple[str, ...] = ()  # what lies in the folders and was not read, a sentence each
 
     def __post_init__(self) -> None:
         sr, hr = (self.sr.width, self.sr.height), (self.hr.width, self.hr.height)
+        if min(*sr, *hr) < FACTOR:
+            raise ValueError(
+                f"{self.name}: frames need at least {FACTOR} pixels a side, SR has {_size(sr)}, HR {_size(hr)}"
+            )
         cut = (hr[0] - hr[0] % FACTOR, hr[1] - hr[1] % FACTOR)
         if sr not in (hr, cut):
             expected = _size(hr) if hr == cut else f"{_size(hr)}, or {_size(cut)} after the protocol's cut"
             raise ValueError(f"{self.name}: SR frames must be {expected}, as HR's, got {_size(sr)}")
-        if self.sr.pictures and self.hr.pictures and self.sr.num_frames != self.hr.num_frames:
-            raise ValueError(f"{self.name}: SR has {self.sr.num_frames} frames, HR has {self.hr.num_frames}")
+        if self.by_names:
+            self._check_names()
+
+    @property
+    def by_names(self) -> bool:
+        """Two folders of pictures: what belongs together bears one name. Other frames are counted."""
+        return all(side.pictures and side.path.is_dir() for side in (self.sr, self.hr))
+
+    def _check_names(self) -> None:
+        ours, truths = ([_frame_name(path) for path in side.pictures] for side in (self.sr, self.hr))
+        if ours == truths:
+            return
+        counts = (
+            ""
+            if len(ours) == len(truths)
+            else f"SR has {len(ours)} frames, HR has {len(truths)}; pictures pair by name, "
+        )
+        only = [
+            f"only in {side.path}: {_listed([p.stem for p in side.pictures if _frame_name(p) not in others])}"
+            for side, others in ((self.sr, truths), (self.hr, ours))
+            if any(_frame_name(p) not in others for p in side.pictures)
+        ]
+        raise ValueError(f"{self.name}: {counts or 'pictures pair by name, '}{'; '.join(only)}")
 
     @property
     def cut(self) -> str:
@@ -80,6 +114,11 @@ class Scored:
     flat_frames: int
     means: Mapping[str, float]
 
+    @property
+    def identical(self) -> list[int]:
+        """Frames that are the truth itself, of infinite PSNR."""
+        return [i for i, frame in enumerate(self.frames) if math.isinf(frame.get(PSNR.name, 0.0))]
+
 
 def find_pairs(sr: Path, hr: Path) -> list[Pair]:
     """Two clips, or the sequences of the same names in two folders; the first frame of each is read.
@@ -88,7 +127,7 @@ def find_pairs(sr: Path, hr: Path) -> list[Pair]:
         ValueError: a name on one side only, sizes or numbers of frames that differ, or nothing to read.
     """
     if _is_clip(sr) and _is_clip(hr):
-        return [Pair(hr.stem, Footage.open(sr), Footage.open(hr))]
+        return [Pair(_stem(hr), Footage.open(sr), Footage.open(hr), _beside(sr) + _beside(hr))]
     if _is_clip(sr) or _is_clip(hr):
         one, many = (sr, hr) if _is_clip(sr) else (hr, sr)
         raise ValueError(f"{one} is one sequence and {many} a folder of sequences; give two of a kind")
@@ -99,23 +138,65 @@ def find_pairs(sr: Path, hr: Path) -> list[Pair]:
     ) if names]  # fmt: skip
     if only:
         raise ValueError(f"SR and HR must hold the same sequences; {'; '.join(only)}")
-    return [Pair(name, Footage.open(ours[name]), Footage.open(path)) for name, path in truths.items()]
+    beside = _beside(sr) + _beside(hr)
+    pairs = []
+    for name, truth in truths.items():
+        within = _beside(ours[name]) + _beside(truth)
+        pairs.append(Pair(name, Footage.open(ours[name]), Footage.open(truth), beside + within))
+        beside = ()
+    return pairs
+
+
+def _stem(path: Path) -> str:
+    return path.name if path.is_dir() else path.stem
+
+
+def _frame_name(path: Path) -> str | int:
+    """001 and 1 are one name."""
+    return int(path.stem) if path.stem.isdecimal() else path.stem
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _beside(path: Path) -> tuple[str, ...]:
+    """What a folder holds and nobody reads."""
+    if not path.is_dir():
+        return ()
+    taken = set(pictures_in(path)) or set(_clips_in(path))
+    names = [each.name for each in visible(path) if each not in taken]
+    return (f"{path}: not read are {_listed(names)}",) if names else ()
 
 
 def _is_clip(path: Path) -> bool:
-    return not path.is_dir() or bool(pictures_in(path))
+    """Whether it is one sequence.
+
+    Raises:
+        ValueError: pictures and videos lie side by side, so that it might be one sequence or several.
+    """
+    if not path.is_dir():
+        return True
+    pictures, videos = pictures_in(path), [each for each in _clips_in(path) if not each.is_dir()]
+    if pictures and videos:
+        raise ValueError(
+            f"{path}: holds pictures ({pictures[0].name}) beside videos ({videos[0].name}); keep one kind in it"
+        )
+    return bool(pictures)
+
+
+def _clips_in(folder: Path) -> list[Path]:
+    return [path for path in visible(folder) if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES]
 
 
 def _sequences(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in visible(folder):
-        if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES:
-            name = path.name if path.is_dir() else path.stem
-            if name in found:
-                raise ValueError(
-                    f"{folder}: sequence {name} is there twice, {found[name].name} and {path.name}"
-                )
-            found[name] = path
+    for path in _clips_in(folder):
+        name = _stem(path)
+        if name in found:
+            raise ValueError(f"{folder}: sequence {name} is there twice, {found[name].name} and {path.name}")
+        found[name] = path
     if not found:
         raise ValueError(f"{folder}: holds neither frames nor sequences")
     return found
@@ -139,7 +220,7 @@ def score(pair: Pair, lpips: Distance | None = None, advance: Callable[[], objec
         raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
     if lpips:
         name = LPIPS.name
-        means[name] = _mean(frame[name] for frame in sequence.frames if name in frame)
+        means[name] = finite_mean(frame[name] for frame in sequence.frames if name in frame)
     return Scored(pair, sequence.frames, sequence.flat_frames, means)
 
 
@@ -163,15 +244,10 @@ def load_lpips() -> Lpips:
     return Lpips(Path(root) / ALEXNET_FILE)
 
 
-def _mean(values: Iterable[float]) -> float:
-    column = list(values)
-    return math.fsum(column) / len(column)
-
-
 def overall(scored: Sequence[Scored]) -> dict[str, float]:
     """Mean over the sequences that have the measure, each counting alike (one-frame clips have no tdiff)."""
     columns = {name: [s.means[name] for s in scored if name in s.means] for name in MEASURES}
-    return {name: _mean(column) for name, column in columns.items() if column}
+    return {name: finite_mean(column) for name, column in columns.items() if column}
 
 
 def table(scored: Sequence[Scored]) -> str:
@@ -203,7 +279,28 @@ def notes(scored: Sequence[Scored]) -> list[str]:
         f"are left out of all but tdiff: {sum(s.flat_frames for s in scored)}"
     )
     cuts = [f"HR of {s.pair.name} was cut {s.pair.cut}" for s in scored if s.pair.cut]
-    return [*lines, BORDERS, *cuts, AVERAGING, flat]
+    return [*lines, BORDERS, *cuts, AVERAGING, flat, *_counts(scored)]
+
+
+def _counts(scored: Sequence[Scored]) -> list[str]:
+    """How many there are, how they were paired, and which frames and files a reader might think were counted."""
+    named = sum(s.pair.by_names for s in scored)
+    lines = [
+        f"{len(scored)} sequence(s) of {sum(len(s.frames) for s in scored)} frames; frames were paired by name in "
+        f"{named}, in their order in {len(scored) - named}"
+    ]
+    for s in scored:
+        if s.identical:
+            lines.append(
+                f"{len(s.identical)} of {len(s.frames)} frames of {s.pair.name} are the truth itself "
+                f"({_listed([str(i) for i in s.identical])}): their infinite PSNR is left out of means, unless it is "
+                "all there is"
+            )
+        if not any(STRUCTURE.name in frame for frame in s.frames):
+            lines.append(
+                f"{s.pair.name} has no {STRUCTURE.name}, which needs {SMALLEST_STRUCTURE_PX} pixels a side"
+            )
+    return [*lines, *(line for s in scored for line in s.pair.beside)]
 
 
 def report(scored: Sequence[Scored]) -> dict[str, Any]:
@@ -213,6 +310,7 @@ def report(scored: Sequence[Scored]) -> dict[str, Any]:
             "means": s.means,
             "num_frames": len(s.frames),
             "flat_frames": s.flat_frames,
+            "identical_frames": s.identical,
             "hr_cut": s.pair.cut,
             "frames": s.frames,
         }
@@ -239,7 +337,7 @@ def plot(scored: Sequence[Scored]) -> Figure:
         axes.set_title("Every frame is identical to the truth")
         return figure
     worst_db, worst, frame = min(finite)
-    mean_db = _mean(value for value, _, _ in finite)
+    mean_db = finite_mean(value for value, _, _ in finite)
     for name, curve in curves.items():
         shown = [value if math.isfinite(value) else math.nan for value in curve]
         look = {"color": "#0072B2", "zorder": 3} if name == worst else {"color": "#B8B8B8"}

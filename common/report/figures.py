@@ -1,6 +1,6 @@
 """Figures as functions from rows to a matplotlib `Figure`; no screen and no global state.
 
-A method keeps its colour and marker in every figure: make `method_styles` once from all recipes of a paper.
+A method keeps its colour and marker in every figure: see `styles.py`.
 """
 
 import io
@@ -12,10 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from common.claims import Claim
-from common.report.styles import COLOURS as COLOURS
-from common.report.styles import FAINT as FAINT
 from common.report.styles import INK, Style, method_styles, tidy
-from common.report.styles import MARKERS as MARKERS
 from common.results import Run
 from common.verdicts import Verdict
 

@@ -57,9 +57,9 @@ def label(axes: Any, *, x: str = "", y: str = "", title: str = "") -> None:
         axes.set_title(title, fontsize=10, color=INK, loc="left")
 
 
-def legend(axes: Any, looks: Mapping[str, Mapping[str, Any]]) -> None:
+def legend(axes: Any, looks: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Words with the looks that they name, to the right of the axes."""
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], label=words, **{"linewidth": 1, **look}) for words, look in looks.items()]
+    handles = [Line2D([], [], label=words, **{"linewidth": 1, **look}) for words, look in looks]
     axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -14,12 +14,12 @@ from torch import Tensor
 from multimodal_ssl.model.encoders.video import as_video
 
 if TYPE_CHECKING:
-    from multimodal_ssl.composed.clips import Composed
+    from multimodal_ssl.composed.clips import ComposedClips
 
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clip i belongs to text i, or is said to."""
+    """Clip i with text i, its own caption or a wrong one."""
 
     frames: UInt8[Tensor, "clip time height width 3"]
     text: Int[Tensor, "clip word"]  # ids of words, 0 for padding
@@ -32,7 +32,7 @@ class ClipBatch:
         return replace(self, frames=self.frames.to(device), text=self.text.to(device))
 
 
-def train_batch(composed: Composed, wrong: tuple[Any, Any], places: Sequence[int]) -> ClipBatch:
+def train_batch(composed: ComposedClips, wrong: tuple[Any, Any], places: Sequence[int]) -> ClipBatch:
     """Training clips with the captions that they are given, right or wrong."""
     captioned_as, _ = wrong
     scenes = composed.scenes("train")
@@ -43,6 +43,6 @@ def train_batch(composed: Composed, wrong: tuple[Any, Any], places: Sequence[int
     )
 
 
-def encode(composed: Composed, texts: Sequence[str]) -> Int[Tensor, "text word"]:
+def encode(composed: ComposedClips, texts: Sequence[str]) -> Int[Tensor, "text word"]:
     """Ids of the words of some texts."""
     return torch.from_numpy(np.stack([composed.words.encode(text) for text in texts]))

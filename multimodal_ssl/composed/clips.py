@@ -22,12 +22,13 @@ from common.data.packages import data_root
 from common.files import only_writer
 from multimodal_ssl.composed import gather, made_up, material, plan, render, store
 from multimodal_ssl.composed.material import Material
-from multimodal_ssl.composed.plan import SPLITS, Cast, Composition, Query, Scene, WrongCaptions
+from multimodal_ssl.composed.plan import SPLITS, Cast, Composition, Query, Scene
+from multimodal_ssl.composed.wrong_captions import WrongCaptions, given_captions
 from multimodal_ssl.model.vocabulary import Vocabulary, made_up_vectors
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class ComposedClip:
     """One composed clip."""
 
     scene: Scene
@@ -47,7 +48,7 @@ class Clip:
 
 
 @dataclass(frozen=True, eq=False)
-class Composed:
+class ComposedClips:
     """All clips of one composition."""
 
     composition: Composition
@@ -66,10 +67,10 @@ class Composed:
     def _scenes(self) -> dict[str, tuple[Scene, ...]]:
         return planned(self.composition, self.material.cast)
 
-    def train_clip(self, index: int) -> Clip:
+    def train_clip(self, index: int) -> ComposedClip:
         return self._clip("train", index)
 
-    def gallery(self, split: str, name: str) -> tuple[Clip, ...]:
+    def gallery(self, split: str, name: str) -> tuple[ComposedClip, ...]:
         """Clips that the queries of that gallery are answered from; stills have one frame.
 
         Raises:
@@ -86,18 +87,18 @@ class Composed:
         self, seed: int, wrong: WrongCaptions
     ) -> tuple[Int64[ndarray, " clip"], Bool[ndarray, " clip"]]:
         """For every training clip the index of the clip whose caption it gets, and whether that is wrong."""
-        return plan.given_captions(self.scenes("train"), seed, wrong)
+        return given_captions(self.scenes("train"), seed, wrong)
 
     @property
     def words(self) -> Vocabulary:
         """Vectors of all words that captions use."""
         return self.material.words
 
-    def _clip(self, split: str, index: int) -> Clip:
+    def _clip(self, split: str, index: int) -> ComposedClip:
         scene = self.scenes(split)[index]
         stop = 1 if scene.still else None
         frames, boxes = (array[index, :stop] for array in self._arrays(split))
-        return Clip(scene, frames, boxes, self._sound(scene, split))
+        return ComposedClip(scene, frames, boxes, self._sound(scene, split))
 
     def _arrays(self, split: str) -> tuple[ndarray, ndarray]:
         if self.folder is None:
@@ -154,7 +155,7 @@ def prepare(composition: Composition) -> None:
             store.write(_folder(composition, root), composition, root, scenes)
 
 
-def compose(composition: Composition) -> Composed:
+def compose(composition: Composition) -> ComposedClips:
     """The clips of a composition that was prepared, or that is made up.
 
     Raises:
@@ -164,12 +165,14 @@ def compose(composition: Composition) -> Composed:
 
 
 @cache
-def _compose(composition: Composition, root: Path) -> Composed:
+def _compose(composition: Composition, root: Path) -> ComposedClips:
     if composition.made_up:
-        return Composed(composition, _made_up(composition), None)
+        return ComposedClips(composition, _made_up(composition), None)
     if not _ready(composition, root):
         raise ValueError(f"{composition} is not prepared in {root}; run make data-fine-grained-ssl")
-    return Composed(composition, material.load(root, composition.num_objects), _folder(composition, root))
+    return ComposedClips(
+        composition, material.load(root, composition.num_objects), _folder(composition, root)
+    )
 
 
 def manifest_sha256(composition: Composition) -> str:

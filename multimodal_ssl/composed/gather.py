@@ -147,7 +147,7 @@ def _write_index(
     """Objects in their order, parts of recordings, the vocabulary, and one hash over all of it."""
     lines = {line["id"]: line for line in kept}
     ordered = [lines[s.id] for s in sprites.objects([s for s in described if s.id in lines])]
-    reasons["near twin of another"] += len(kept) - len(ordered)
+    reasons["name is like another's"] += len(kept) - len(ordered)
     copies = Counter(one["sha256"] for line in ordered for one in line["recordings"])
     for line in ordered:
         line["recordings"] = dealt([one for one in line["recordings"] if copies[one["sha256"]] == 1])

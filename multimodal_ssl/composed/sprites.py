@@ -145,7 +145,7 @@ def cut_out(path: Path) -> UInt8[ndarray, "height width 4"] | str:
 
 
 def objects(described: Sequence[Stamp], num: int = 0) -> list[Stamp]:
-    """`num` stamps without near twins, or all that there are; fewer are the first of more.
+    """`num` stamps no two of which have like names, or all that there are; fewer are the first of more.
 
     Folders take turns, in the order of a salted hash; so do the stamps of a folder. A stamp is passed over when a word
     of its name is, or is part of, a word of one taken before: of "dolphin" and "dolphinfish" one stays.
@@ -160,7 +160,7 @@ def objects(described: Sequence[Stamp], num: int = 0) -> list[Stamp]:
             taken.append(stamp)
             words |= named
     if num > len(taken):
-        raise ValueError(f"there are {len(taken)} objects without near twins, got num = {num}")
+        raise ValueError(f"there are {len(taken)} objects of unlike names, got num = {num}")
     return taken[: num or None]
 
 

@@ -6,7 +6,7 @@ class_labels_indices.csv                                index,mid,display_name
 PART/**/NAME.{mp4,...,wav,flac,...}                     PART as in the lists; NAME one of YTID_STARTms_STOPms,
                                                         YTID_START_STOP in whole seconds, YTID, or Y and YTID
 
-Files are named by whoever fetched them. Each is taken for the piece itself, begun at START; whole films are not read.
+Files are named by whoever fetched them. Each is taken for the piece itself, begun at START; whole videos are not read.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from common.data.manifest import Bad
 from common.data.media import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     Files,
     collected,
     corpus_folder,
@@ -33,7 +33,7 @@ from multimodal_ssl.corpora.corpus import (
 PARTS = ("balanced_train", "unbalanced_train", "eval")
 
 
-def audioset(path: Path, part: str) -> Corpus[Clip]:
+def audioset(path: Path, part: str) -> CorpusPart[AnnotatedClip]:
     """One part, every piece with the names of its labels; vanished ones, of which there are many, are bad.
 
     Raises:
@@ -42,7 +42,7 @@ def audioset(path: Path, part: str) -> Corpus[Clip]:
     return collected(f"audioset-{part}", pieces(path, part))
 
 
-def pieces(path: Path, part: str) -> Iterator[Clip | Bad]:
+def pieces(path: Path, part: str) -> Iterator[AnnotatedClip | Bad]:
     """The same, streamed: two million lines of "unbalanced_train" need no more memory than the names of its files."""
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
@@ -57,7 +57,7 @@ def pieces(path: Path, part: str) -> Iterator[Clip | Bad]:
     yield from _pieces(root, part, names)
 
 
-def _pieces(root: Path, part: str, names: dict[str, str]) -> Iterator[Clip | Bad]:
+def _pieces(root: Path, part: str, names: dict[str, str]) -> Iterator[AnnotatedClip | Bad]:
     table, files = root / f"{part}_segments.csv", Files(root / part, VIDEO_SUFFIXES + SOUND_SUFFIXES)
     for line in lines_of(table):
         if isinstance(line, Bad):
@@ -79,7 +79,7 @@ def _pieces(root: Path, part: str, names: dict[str, str]) -> Iterator[Clip | Bad
 
 def _clip(
     folder: Path, video: str, times: tuple[float, float], labels: tuple[str, ...], files: Files
-) -> Clip | Bad:
+) -> AnnotatedClip | Bad:
     start_s, stop_s = times
     in_ms = f"{video}_{1000 * start_s:.0f}_{1000 * stop_s:.0f}"
     file = files.of(in_ms, f"{video}_{start_s:.0f}_{stop_s:.0f}", video, f"Y{video}")
@@ -87,4 +87,4 @@ def _clip(
     if fault := fault_of(file):
         return Bad(id, relative(file or folder / video), fault)
     assert file is not None  # else there is a fault
-    return Clip(id, relative(file), 0.0, stop_s - start_s, labels=labels, keys=(f"youtube:{video}",))
+    return AnnotatedClip(id, relative(file), 0.0, stop_s - start_s, labels=labels, keys=(f"youtube:{video}",))

@@ -16,7 +16,7 @@ from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_caption
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class AnnotatedClip:
     """A part of a file with what is said or known of it."""
 
     id: str
@@ -33,14 +33,14 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class NarratedVideo:
     """A whole video with timed captions, which are read when they are asked for: a corpus has millions."""
 
     id: str
     path: str
     captions_path: str = ""  # "": without captions
     captions_bytes: tuple[int, int] | None = (
-        None  # offset and length, where one file holds those of many films
+        None  # offset and length, where one file holds those of many videos
     )
     keys: tuple[str, ...] = ()
 
@@ -67,11 +67,11 @@ class Film:
         return parse_captions(content, file.suffix.lower(), file)
 
 
-Item = TypeVar("Item", Clip, Film)
+Item = TypeVar("Item", AnnotatedClip, NarratedVideo)
 
 
 @dataclass(frozen=True)
-class Corpus(Generic[Item]):
+class CorpusPart(Generic[Item]):
     """One part of a corpus: what can be used, and what cannot with the reason."""
 
     name: str
@@ -88,7 +88,7 @@ class Corpus(Generic[Item]):
         """The share of bad lines and files, in 0..1; raises with the whole list when it exceeds `cap`."""
         return check_bad_share(self.bad, len(self.items) + len(self.bad), cap)
 
-    def checked(self, decode: Callable[[Item], object]) -> Corpus[Item]:
+    def checked(self, decode: Callable[[Item], object]) -> CorpusPart[Item]:
         """Decodes every item once; those that fail go to the bad ones in the decoder's own words."""
         kept, bad = [], list(self.bad)
         for item in self.items:
@@ -97,21 +97,23 @@ class Corpus(Generic[Item]):
                 kept.append(item)
             except Exception as error:  # whatever a decoder raises is what the list is for
                 bad.append(Bad(item.id, item.path, f"{type(error).__name__}: {error}"))
-        return Corpus(self.name, tuple(kept), tuple(bad))
+        return CorpusPart(self.name, tuple(kept), tuple(bad))
 
     @property
     def keys(self) -> Set[str]:
         return {key for item in self.items for key in item.keys}
 
-    def without(self, keys: Set[str]) -> Corpus[Item]:
+    def without(self, keys: Set[str]) -> CorpusPart[Item]:
         """Items with none of `keys`: `howto100m.without(youcook2.keys)` leaves no test video in pre-training."""
-        return Corpus(self.name, tuple(item for item in self.items if not keys & set(item.keys)), self.bad)
+        return CorpusPart(
+            self.name, tuple(item for item in self.items if not keys & set(item.keys)), self.bad
+        )
 
 
 _PLACES = ("path", "captions_path", "captions_bytes")
 
 
-def collected(name: str, stream: Iterable[Item | Bad]) -> Corpus[Item]:
+def collected(name: str, stream: Iterable[Item | Bad]) -> CorpusPart[Item]:
     """All of a stream. An id that comes twice is kept once.
 
     Raises:
@@ -129,7 +131,7 @@ def collected(name: str, stream: Iterable[Item | Bad]) -> Corpus[Item]:
     if not found:
         told = "; ".join(str(item) for item in bad[:3]) or "its lists are empty"
         raise ValueError(f"{name} holds no usable item: {told}")
-    return Corpus(name, tuple(found[id] for id in sorted(found)), tuple(bad))
+    return CorpusPart(name, tuple(found[id] for id in sorted(found)), tuple(bad))
 
 
 # ---- finding

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from common.data.manifest import Bad
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     collected,
     corpus_folder,
     fault_of,
@@ -28,7 +28,7 @@ FOLDS, PARTS = (1, 2, 3, 4, 5), ("train", "test")
 COLUMNS = ("filename", "fold", "category", "src_file")
 
 
-def esc50(path: Path, fold: int, part: str) -> Corpus[Clip]:
+def esc50(path: Path, fold: int, part: str) -> CorpusPart[AnnotatedClip]:
     """The sounds of one fold ("test") or of the other four ("train"), each with its category.
 
     Raises:
@@ -40,7 +40,7 @@ def esc50(path: Path, fold: int, part: str) -> Corpus[Clip]:
     return collected(f"esc50-{part}-{fold}", _sounds(root, fold, part))
 
 
-def _sounds(root: Path, fold: int, part: str) -> Iterator[Clip | Bad]:
+def _sounds(root: Path, fold: int, part: str) -> Iterator[AnnotatedClip | Bad]:
     for row in rows_of(root / "meta" / "esc50.csv", COLUMNS):
         if isinstance(row, Bad):
             yield row
@@ -59,4 +59,4 @@ def _sounds(root: Path, fold: int, part: str) -> Iterator[Clip | Bad]:
                 yield Bad(id, relative(file), f"{where}: {fault}")
             else:
                 keys = (f"freesound:{fields['src_file']}",)
-                yield Clip(id, relative(file), labels=(fields["category"],), keys=keys)
+                yield AnnotatedClip(id, relative(file), labels=(fields["category"],), keys=keys)

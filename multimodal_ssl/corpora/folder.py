@@ -17,8 +17,8 @@ from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
 from multimodal_ssl.corpora.captions import CaptionError, read_captions
 from multimodal_ssl.corpora.corpus import (
-    Corpus,
-    Film,
+    CorpusPart,
+    NarratedVideo,
     collected,
     corpus_folder,
     fault_of,
@@ -29,7 +29,7 @@ CAPTIONS = (".vtt", ".srt", ".json")  # the first that can be read is taken
 LANGUAGE = re.compile(r"\.[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")  # .en, .en-US, .zh-Hans
 
 
-def folder(path: Path, language: str = "") -> Corpus[Film]:
+def folder(path: Path, language: str = "") -> CorpusPart[NarratedVideo]:
     """Every video below `path`, with its captions where it has some.
 
     Args:
@@ -42,7 +42,7 @@ def folder(path: Path, language: str = "") -> Corpus[Film]:
     return collected(root.name, videos(root, language))
 
 
-def videos(root: Path, language: str = "") -> Iterator[Film | Bad]:
+def videos(root: Path, language: str = "") -> Iterator[NarratedVideo | Bad]:
     """The same, streamed in the order of paths. Videos are not decoded; captions are read once, to tell their faults.
 
     Links to files are followed, links to folders are not: they may lead in a circle. What begins with a dot is hidden.
@@ -55,7 +55,7 @@ def videos(root: Path, language: str = "") -> Iterator[Film | Bad]:
                 yield from _video(root, Path(base, name), names, language)
 
 
-def _video(root: Path, file: Path, names: list[str], language: str) -> Iterator[Film | Bad]:
+def _video(root: Path, file: Path, names: list[str], language: str) -> Iterator[NarratedVideo | Bad]:
     id = file.relative_to(root).as_posix()
     try:
         id.encode()
@@ -76,7 +76,7 @@ def _video(root: Path, file: Path, names: list[str], language: str) -> Iterator[
         for cue in faults:
             yield Bad(f"captions of {id}", captions, cue)
         break
-    yield Film(id, relative(file), captions, keys=(f"video:{id}",))
+    yield NarratedVideo(id, relative(file), captions, keys=(f"video:{id}",))
 
 
 def _caption_files(file: Path, names: list[str], language: str) -> list[Path]:

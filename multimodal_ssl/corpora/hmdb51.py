@@ -11,8 +11,8 @@ from pathlib import Path
 
 from common.data.manifest import Bad
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     collected,
     corpus_folder,
     fault_of,
@@ -25,7 +25,7 @@ SPLITS, PARTS = (1, 2, 3), {"train": "1", "test": "2"}
 LISTS = "testTrainMulti_7030_splits"
 
 
-def hmdb51(path: Path, split: int, part: str) -> Corpus[Clip]:
+def hmdb51(path: Path, split: int, part: str) -> CorpusPart[AnnotatedClip]:
     """The training or test clips of one published split, each with its action.
 
     A clip's name is FILM_ACTION_... with its properties and a number: those of one film are its group.
@@ -42,7 +42,7 @@ def hmdb51(path: Path, split: int, part: str) -> Corpus[Clip]:
     )
 
 
-def _clips(root: Path, names: Path, part: str) -> Iterator[Clip | Bad]:
+def _clips(root: Path, names: Path, part: str) -> Iterator[AnnotatedClip | Bad]:
     action = names.name.rpartition("_test_split")[0]
     videos = root / "hmdb51_org" if (root / "hmdb51_org").is_dir() else root
     for line in lines_of(names):
@@ -62,4 +62,4 @@ def _clips(root: Path, names: Path, part: str) -> Iterator[Clip | Bad]:
             if fault:
                 yield Bad(id, relative(file), f"{where}: {fault}")
             else:
-                yield Clip(id, relative(file), labels=(action,), keys=(f"film:hmdb51-{film}",))
+                yield AnnotatedClip(id, relative(file), labels=(action,), keys=(f"film:hmdb51-{film}",))

@@ -1,7 +1,7 @@
-"""HowTo100M [Miech19]: 1.2 million narrated films of YouTube; clips and candidate captions as MIL-NCE draws them.
+"""HowTo100M [Miech19]: 1.2 million narrated videos of YouTube; clips and candidate captions as MIL-NCE draws them.
 
 HowTo100M_v1.csv            video_id,category_1,category_2,rank,task_id         as first published, with
-caption.json                {VIDEO: {"start": [...], "end": [...], "text": [...]}}     one file of all films
+caption.json                {VIDEO: {"start": [...], "end": [...], "text": [...]}}     one file of all videos
 videos.csv                  video_path                                          as MIL-NCE's code reads it, with
 howto100m_captions/VIDEO.csv    start,end,text
 videos/**/VIDEO.{mp4,webm,mkv}  in both
@@ -24,9 +24,9 @@ from common.data.order import Draw, draws
 from common.recipe import Shard
 from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.corpus import (
-    Corpus,
+    CorpusPart,
     Files,
-    Film,
+    NarratedVideo,
     collected,
     corpus_folder,
     fault_of,
@@ -40,8 +40,8 @@ LISTS = {"HowTo100M_v1.csv": "video_id", "videos.csv": "video_path"}
 READ_BYTES = 1 << 22
 
 
-def howto100m(path: Path, limit: int | None = None) -> Corpus[Film]:
-    """Films that lie on the disk and have captions; vanished ones, of which there are many, are bad.
+def howto100m(path: Path, limit: int | None = None) -> CorpusPart[NarratedVideo]:
+    """Videos that lie on the disk and have captions; vanished ones, of which there are many, are bad.
 
     Args:
         limit: the first so many lines of the list, for a subset that others can draw again.
@@ -49,12 +49,12 @@ def howto100m(path: Path, limit: int | None = None) -> Corpus[Film]:
     Raises:
         ValueError: no list, no captions, or nothing that can be used.
     """
-    return collected("howto100m", islice(stream_films(path), limit))
+    return collected("howto100m", islice(narrated_videos(path), limit))
 
 
-def stream_films(path: Path) -> Iterator[Film | Bad]:
-    """The same, streamed, in the order of the list. Captions are found, not yet read: `Film.captions` does."""
-    root = corpus_folder(path, "HowTo100M is a list of films, captions and videos/", "videos")
+def narrated_videos(path: Path) -> Iterator[NarratedVideo | Bad]:
+    """The same, streamed, in the order of the list. Captions are found, not yet read: `NarratedVideo.captions` does."""
+    root = corpus_folder(path, "HowTo100M is a list of videos, captions and videos/", "videos")
     table = first_of(root, LISTS)
     captions = first_of(root, ("caption.json", "howto100m_captions"))
     if table is None or captions is None:
@@ -66,7 +66,7 @@ def stream_films(path: Path) -> Iterator[Film | Bad]:
         if isinstance(row, Bad):
             yield row
         else:
-            yield _film(root, row[1][LISTS[table.name]], captions, places, files)
+            yield _video_of(root, row[1][LISTS[table.name]], captions, places, files)
     if broken:
         yield Bad(captions.name, relative(captions), broken)
 
@@ -82,9 +82,9 @@ def _places(captions: Path) -> tuple[dict[str, tuple[int, int]], str]:
     return places, ""
 
 
-def _film(
+def _video_of(
     root: Path, name: str, captions: Path, places: dict[str, tuple[int, int]], files: Files
-) -> Film | Bad:
+) -> NarratedVideo | Bad:
     video = Path(name).stem  # a path in one list, an id in the other
     id = f"howto100m-{video}"
     if within(root, name) is None or not video:
@@ -95,7 +95,7 @@ def _film(
     if fault:
         return Bad(id, relative(file or root / "videos" / name), fault)
     assert file is not None  # else there is a fault
-    return Film(id, relative(file), relative(said), places.get(video), (f"youtube:{video}",))
+    return NarratedVideo(id, relative(file), relative(said), places.get(video), (f"youtube:{video}",))
 
 
 def _captions_fault(said: Path, captions: Path) -> str | None:
@@ -184,19 +184,19 @@ class _Blocks:
 class Narration:
     """A clip and the captions that may belong to it."""
 
-    film: str
+    video: str
     start_s: float
     stop_s: float
     captions: tuple[
         str, ...
-    ]  # in the order of time, the nearest to the drawn one; fewer where a film has fewer
+    ]  # in the order of time, the nearest to the drawn one; fewer where a video has fewer
     drawn: int  # which of them the clip was drawn from
 
 
 def nearest_captions(captions: Sequence[Caption], index: int, num: int) -> range:
     """`num` neighbours around `index`, grown to the left or right, whichever keeps their span shorter [Miech20].
 
-    Equal spans grow to the right. At either end the other side gives the rest; a film with fewer captions gives all
+    Equal spans grow to the right. At either end the other side gives the rest; a video with fewer captions gives all
     of them, where the published code repeats the outermost.
     """
     if not 0 <= index < len(captions):
@@ -217,7 +217,7 @@ def nearest_captions(captions: Sequence[Caption], index: int, num: int) -> range
 
 
 def narration(
-    film: Film,
+    video: NarratedVideo,
     captions: Sequence[Caption],
     draw: Draw,
     num_candidates: int = 4,
@@ -226,7 +226,7 @@ def narration(
 ) -> Narration:
     """A random clip inside the span of a random caption, which is stretched about its middle to `min_span_s`.
 
-    Starts are real numbers where the published code draws whole seconds. The clip may outlast the film: its last
+    Starts are real numbers where the published code draws whole seconds. The clip may outlast the video: its last
     caption may, and what reads the clip fills up.
 
     Args:
@@ -237,7 +237,7 @@ def narration(
             f"clips must fit into the shortest span: 0 < clip_s <= {min_span_s:g}, got {clip_s:g}"
         )
     if not captions:
-        raise ValueError(f"{film.id} has no captions to draw from; leave it out of the list")
+        raise ValueError(f"{video.id} has no captions to draw from; leave it out of the list")
     random = draw.generator()
     index = int(random.integers(len(captions)))
     start_s, stop_s = captions[index].start_s, captions[index].stop_s
@@ -246,24 +246,25 @@ def narration(
         stop_s = start_s + min_span_s
     at_s = float(random.uniform(start_s, stop_s - clip_s))
     near = nearest_captions(captions, index, num_candidates)
-    return Narration(film.id, at_s, at_s + clip_s, tuple(captions[i].text for i in near), index - near.start)
+    return Narration(video.id, at_s, at_s + clip_s, tuple(captions[i].text for i in near), index - near.start)
 
 
 def narrations(
-    films: Sequence[Film],
+    videos: Sequence[NarratedVideo],
     batch_size: int,
     seed: int,
     step: int,
     shard: Shard = Shard(),  # noqa: B008
     num_candidates: int = 4,
-) -> list[tuple[Film, Narration]]:
-    """The clips of one shard of a step's batch; an epoch is one random clip of every film.
+) -> list[tuple[NarratedVideo, Narration]]:
+    """The clips of one shard of a step's batch; an epoch is one random clip of every video.
 
     Raises:
-        CaptionError: captions of a drawn film that cannot be read; `Corpus.checked(Film.captions)` finds them before.
+        CaptionError: captions of a drawn video that cannot be read; `CorpusPart.checked(NarratedVideo.captions)` finds
+            them before.
     """
     found = []
-    for draw in draws(len(films), batch_size, seed, step, shard):
-        film = films[draw.item]
-        found.append((film, narration(film, film.captions()[0], draw, num_candidates)))
+    for draw in draws(len(videos), batch_size, seed, step, shard):
+        video = videos[draw.item]
+        found.append((video, narration(video, video.captions()[0], draw, num_candidates)))
     return found

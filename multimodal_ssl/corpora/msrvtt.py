@@ -20,8 +20,8 @@ from typing import Any
 from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     Files,
     collected,
     corpus_folder,
@@ -36,7 +36,7 @@ DATA = ("MSRVTT_data.json", "train_val_videodatainfo.json", "test_videodatainfo.
 PARTS = ("1k-A", "train", "validate", "test")
 
 
-def msrvtt(path: Path, part: str) -> Corpus[Clip]:
+def msrvtt(path: Path, part: str) -> CorpusPart[AnnotatedClip]:
     """The 1,000 pairs of "1k-A", or the clips of an official split with all of their sentences.
 
     Raises:
@@ -53,7 +53,7 @@ def msrvtt(path: Path, part: str) -> Corpus[Clip]:
     return collected(f"msrvtt-{part}", stream)
 
 
-def _pairs(root: Path, files: Files) -> Iterator[Clip | Bad]:
+def _pairs(root: Path, files: Files) -> Iterator[AnnotatedClip | Bad]:
     table = first_of(root, PAIRS)
     assert table is not None  # asked before
     for row in rows_of(table, ("video_id", "sentence")):
@@ -64,7 +64,7 @@ def _pairs(root: Path, files: Files) -> Iterator[Clip | Bad]:
             yield _clip(root, fields["video_id"], [fields["sentence"]], files, where)
 
 
-def _official(root: Path, part: str, files: Files) -> Iterator[Clip | Bad]:
+def _official(root: Path, part: str, files: Files) -> Iterator[AnnotatedClip | Bad]:
     for name in DATA:
         if not (root / name).is_file():
             continue
@@ -84,7 +84,7 @@ def _official(root: Path, part: str, files: Files) -> Iterator[Clip | Bad]:
 
 def _clip(
     root: Path, video: str, sentences: list[str], files: Files, where: str, url: str = ""
-) -> Clip | Bad:
+) -> AnnotatedClip | Bad:
     file = files.of(video)
     captions = tuple(" ".join(text.split()) for text in sentences if text.strip())
     fault = fault_of(file) or (None if captions else "has no sentence")
@@ -93,4 +93,4 @@ def _clip(
         return Bad(f"msrvtt-{video}", place, f"{where}: {fault}")
     youtube = url.partition("v=")[2].partition("&")[0]
     keys = (f"msrvtt:{video}", *([f"youtube:{youtube}"] if youtube else []))
-    return Clip(f"msrvtt-{video}", place, captions=captions, keys=keys)
+    return AnnotatedClip(f"msrvtt-{video}", place, captions=captions, keys=keys)

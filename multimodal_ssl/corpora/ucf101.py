@@ -1,6 +1,6 @@
 """UCF101 [Soomro12]: 13,320 clips of 101 actions, three published splits.
 
-UCF-101/ACTION/v_ACTION_gGG_cCC.avi                         GG: clips of one group are cut from one film
+UCF-101/ACTION/v_ACTION_gGG_cCC.avi                         GG: clips of one group are cut from one video
 ucfTrainTestlist/{classInd,trainlist0N,testlist0N}.txt      ACTION/v_....avi [NUMBER OF ACTION]
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from common.data.manifest import Bad
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     collected,
     corpus_folder,
     fault_of,
@@ -26,7 +26,7 @@ SPLITS, PARTS = (1, 2, 3), ("train", "test")
 _NAME = re.compile(r"(\w+)/v_\w+_g(\d+)_c(\d+)\.avi")
 
 
-def ucf101(path: Path, split: int, part: str) -> Corpus[Clip]:
+def ucf101(path: Path, split: int, part: str) -> CorpusPart[AnnotatedClip]:
     """The training or test clips of one published split, each with its action; no group lies in both.
 
     Raises:
@@ -39,7 +39,7 @@ def ucf101(path: Path, split: int, part: str) -> Corpus[Clip]:
     return collected(f"ucf101-{part}-{split}", _clips(root, root / lists))
 
 
-def _clips(root: Path, names: Path) -> Iterator[Clip | Bad]:
+def _clips(root: Path, names: Path) -> Iterator[AnnotatedClip | Bad]:
     for line in lines_of(names):
         if isinstance(line, Bad):
             yield line
@@ -55,4 +55,4 @@ def _clips(root: Path, names: Path) -> Iterator[Clip | Bad]:
             yield Bad(f"ucf101-{file.stem}", relative(file), f"{where}: {fault}")
         else:
             keys = (f"group:ucf101-{parts[1]}-g{parts[2]}",)
-            yield Clip(f"ucf101-{file.stem}", relative(file), labels=(parts[1],), keys=keys)
+            yield AnnotatedClip(f"ucf101-{file.stem}", relative(file), labels=(parts[1],), keys=keys)

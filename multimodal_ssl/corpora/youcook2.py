@@ -1,10 +1,10 @@
-"""YouCook2 [Zhou18]: cooking films from YouTube, each cut into steps with a sentence.
+"""YouCook2 [Zhou18]: cooking videos from YouTube, each cut into steps with a sentence.
 
 youcookii_annotations_trainval.json             {"database": {VIDEO: {subset, recipe_type, annotations: [...]}}}
 raw_videos/{training,validation}/RECIPE/VIDEO.{mp4,mkv,webm}     raw_videos/ may be missing: training/... in the root
 
-The sentences of the test films were never published; retrieval is scored on validation. MIL-NCE scored 3,350 clips of
-it, those whose films could still be had: the number of clips belongs to every score.
+The sentences of the test videos were never published; retrieval is scored on validation. MIL-NCE scored 3,350 clips of
+it, those whose videos could still be had: the number of clips belongs to every score.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     collected,
     corpus_folder,
     fault_of,
@@ -31,8 +31,8 @@ ANNOTATIONS = "youcookii_annotations_trainval.json"
 SUBSETS = ("training", "validation")
 
 
-def youcook2(path: Path, subset: str) -> Corpus[Clip]:
-    """Every step of one subset as a clip with one sentence; a film that is missing costs each of its steps.
+def youcook2(path: Path, subset: str) -> CorpusPart[AnnotatedClip]:
+    """Every step of one subset as a clip with one sentence; a video that is missing costs each of its steps.
 
     Raises:
         ValueError: an unknown subset, no annotations there, or none that can be used.
@@ -43,7 +43,7 @@ def youcook2(path: Path, subset: str) -> Corpus[Clip]:
     return collected(f"youcook2-{subset}", _steps(root, subset))
 
 
-def _steps(root: Path, subset: str) -> Iterator[Clip | Bad]:
+def _steps(root: Path, subset: str) -> Iterator[AnnotatedClip | Bad]:
     try:
         database = json.loads((root / ANNOTATIONS).read_text(encoding="utf-8"))["database"]
     except (ValueError, KeyError, TypeError) as error:
@@ -59,7 +59,7 @@ def _steps(root: Path, subset: str) -> Iterator[Clip | Bad]:
             yield from _steps_of(root, video, entry)
 
 
-def _steps_of(root: Path, video: str, entry: dict[str, Any]) -> Iterator[Clip | Bad]:
+def _steps_of(root: Path, video: str, entry: dict[str, Any]) -> Iterator[AnnotatedClip | Bad]:
     place = f"{entry['subset']}/{entry.get('recipe_type')}/{video}"
     names = (f"{folder}{place}{suffix}" for folder in ("raw_videos/", "") for suffix in VIDEO_SUFFIXES)
     file = first_of(root, names)
@@ -73,7 +73,7 @@ def _steps_of(root: Path, video: str, entry: dict[str, Any]) -> Iterator[Clip | 
             continue
         start_s, stop_s = map(float, step["segment"])
         text, keys = " ".join(step["sentence"].split()), (f"youtube:{video}",)
-        yield Clip(
+        yield AnnotatedClip(
             id, where, start_s, stop_s, captions=(text,), labels=(str(entry.get("recipe_type")),), keys=keys
         )
 

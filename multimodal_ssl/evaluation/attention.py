@@ -16,7 +16,7 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.vocabulary import tokenise
 
 if TYPE_CHECKING:
-    from multimodal_ssl.composed.clips import Clip, Composed
+    from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 G = 0.1  # sharpness of what is drawn
@@ -24,9 +24,9 @@ G = 0.1  # sharpness of what is drawn
 
 @torch.inference_mode()
 def attention(
-    model: Matcher, composed: Composed, clip: Clip
+    model: Matcher, composed: ComposedClips, clip: ComposedClip
 ) -> list[tuple[str, Float[ndarray, "time height width"]]]:
-    """Where each phrase of a clip's caption looks, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
+    """Where each phrase of a clip's caption attends to, by places of the feature map: `softmax_k(a_k · b_l / 0.1)`.
 
     The same for every arm, whatever its own similarity makes of a_k · b_l, so that arms can be looked at side by side.
     Each sums to 1. Empty where the network has no places (one vector a clip).
@@ -35,9 +35,9 @@ def attention(
     seen, told = model.clips(frames), model.texts(encode(composed, [clip.caption]).to(frames.device))
     video, text = model.encoders.video, model.encoders.text
     grid = video.grid(*(frames.shape[axis] for axis in (1, 3, 4)))
-    if math.prod(grid) != seen.own.shape[1]:
+    if math.prod(grid) != seen.valid.shape[1]:
         return []
     shares = (seen.vectors[0] @ told.vectors[0].T / G).softmax(dim=0)
     words = [word for word in tokenise(clip.caption) if word in composed.words]
-    looks = shares.T.double().cpu().numpy().reshape(-1, *grid)
-    return list(zip(text.phrases(words), looks, strict=True))
+    maps = shares.T.double().cpu().numpy().reshape(-1, *grid)
+    return list(zip(text.phrases(words), maps, strict=True))

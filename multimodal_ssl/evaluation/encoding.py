@@ -16,7 +16,7 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.units import Units
 
 if TYPE_CHECKING:
-    from multimodal_ssl.composed.clips import Clip, Composed
+    from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 AT_ONCE = 48  # clips
@@ -24,17 +24,17 @@ AT_ONCE = 48  # clips
 
 # Not on the generators: what runs between two of their items is none of it.
 @torch.inference_mode()
-def clip_units(model: Matcher, clips: Sequence[Clip], num_frames: int) -> Units:
+def clip_units(model: Matcher, clips: Sequence[ComposedClip], num_frames: int) -> Units:
     """Units of clips; a still is shown for as many frames as a clip has, since encoders expect one."""
     device, found = device_of(model), []
     for first in range(0, len(clips), AT_ONCE):
         frames = [as_long(np.array(clip.frames), num_frames) for clip in clips[first : first + AT_ONCE]]
         found.append(model.clips(as_video(torch.from_numpy(np.stack(frames)).to(device))))
-    return Units(torch.cat([units.vectors for units in found]), torch.cat([units.own for units in found]))
+    return Units(torch.cat([units.vectors for units in found]), torch.cat([units.valid for units in found]))
 
 
 @torch.inference_mode()
-def text_units(model: Matcher, composed: Composed, captions: Sequence[str]) -> Units:
+def text_units(model: Matcher, composed: ComposedClips, captions: Sequence[str]) -> Units:
     return model.texts(encode(composed, captions).to(device_of(model)))
 
 

@@ -40,11 +40,11 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 
 if TYPE_CHECKING:
-    from multimodal_ssl.composed.clips import Clip, Composed
+    from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 
-def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
+def retrieval_items(model: Matcher, composed: ComposedClips, split: str) -> Iterator[Item]:
     """Every query of every gallery. Of several right clips the best counts; what ties goes before it."""
     queries = composed.queries(split)
     for name in gallery_names(composed.composition):
@@ -69,7 +69,7 @@ def retrieval_items(model: Matcher, composed: Composed, split: str) -> Iterator[
             yield Item(query.id, query.group, query.part.name, scores)
 
 
-def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item]:
+def probe_items(model: Matcher, composed: ComposedClips, split: str) -> Iterator[Item]:
     """A linear SVM on pooled clip vectors, C chosen on a hold-out of the training clips."""
     from multimodal_ssl.evaluation.probes import MMV, Features, chosen, run_probe
 
@@ -97,13 +97,13 @@ def probe_items(model: Matcher, composed: Composed, split: str) -> Iterator[Item
             yield Item(f"{part.name}/{clip.id}", group, part.name, scores, texts)
 
 
-def _label(clip: Clip, what: str) -> str:
+def _label(clip: ComposedClip, what: str) -> str:
     target = clip.scene.target
     assert target is not None
     return f"object {target.object:03d}" if what == "object" else target.motion
 
 
-def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count: int) -> Iterator[Item]:
+def pair_items(model: Matcher, composed: ComposedClips, wrong: tuple[Any, Any], count: int) -> Iterator[Item]:
     """Own scores of training pairs with the captions they were trained with."""
     captioned_as, is_wrong = wrong
     scenes = composed.scenes("train")
@@ -119,13 +119,13 @@ def pair_items(model: Matcher, composed: Composed, wrong: tuple[Any, Any], count
 
 
 @torch.inference_mode()
-def size_item(model: Matcher, composed: Composed) -> Item:
+def size_item(model: Matcher, composed: ComposedClips) -> Item:
     """Weights, multiply-adds of one clip through encoder and head, and seconds that AT_ONCE clips take."""
     clip = composed.train_clip(0)
     video = as_video(torch.from_numpy(np.array(clip.frames))[None]).to(device_of(model))
     multiply_adds = _multiply_adds(model, video)
     batch = video.expand(AT_ONCE, -1, -1, -1, -1)
-    model.clips(batch).own.cpu()  # waits for a GPU, and warms up
+    model.clips(batch).valid.cpu()  # waits for a GPU, and warms up
     begun = time.perf_counter()
     model.clips(batch).vectors.cpu()
     seconds = time.perf_counter() - begun

@@ -1,10 +1,10 @@
 """Test clips that a scoring run keeps for the report, with what the model attends to in them: animations and strips.
 
-    CLIP.clip.png     the clip itself, animated, its target boxed
-    CLIP.look.png     the same under the attention of the whole caption, animated
-    CLIP.strip.jpg    frames beside one another: the clip, and the attention of the caption, its thing and its motion
+    CLIP.clip.png       the clip itself, animated, its target boxed
+    CLIP.attention.png  the same under the attention of the whole caption, animated
+    CLIP.strip.jpg      frames beside one another: the clip, and the attention of the caption, its object and its motion
 
-Bright is where a phrase looks, dark where it does not. Animations are APNG, which every browser plays.
+Bright is where a phrase attends, dark where it does not. Animations are APNG, which every browser plays.
 """
 
 from __future__ import annotations
@@ -20,59 +20,63 @@ from numpy import ndarray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 if TYPE_CHECKING:
-    from multimodal_ssl.composed.clips import Clip, Composed
+    from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
     from multimodal_ssl.model.matcher import Matcher
 
 GALLERY = "distractors/0"
 NUM_CLIPS = 3  # of each run
 SIDE_PX = 128  # at least, of a drawn frame
 FRAME_MS = 250
-DARKEST = 0.2  # of a frame's light, where nothing is looked at
+DARKEST = 0.2  # of a frame's light, where nothing is attended to
 BOX = (255, 176, 0)
 GAP_PX, WORDS_PX = 4, 18
-CLIP, LOOK, STRIP = ".clip.png", ".look.png", ".strip.jpg"  # ends of names
+CLIP, ATTENTION, STRIP = ".clip.png", ".attention.png", ".strip.jpg"  # ends of names
 Frames = UInt8[ndarray, "time height width 3"]
-Look = Float[ndarray, "place_time place_height place_width"]
+AttentionMap = Float[ndarray, "place_time place_height place_width"]
 Boxes = Int16[ndarray, "time 4"]
 
 
-def save(model: Matcher, composed: Composed, split: str, folder: Path) -> None:
+def save(model: Matcher, composed: ComposedClips, split: str, folder: Path) -> None:
     """Draws some clips of a gallery with distractors, the same ones for every arm."""
     from multimodal_ssl.evaluation.attention import attention
 
     for clip in examples(composed.gallery(split, GALLERY)):
-        looks = dict(attention(model, composed, clip))
-        if looks:
-            save_clip(folder, clip, looks)
+        maps = dict(attention(model, composed, clip))
+        if maps:
+            save_clip(folder, clip, maps)
 
 
-def examples(clips: Sequence[Clip]) -> list[Clip]:
+def examples(clips: Sequence[ComposedClip]) -> list[ComposedClip]:
     """Evenly spaced ones, chosen by place and not by what comes out."""
     return [clips[(2 * number + 1) * len(clips) // (2 * NUM_CLIPS)] for number in range(NUM_CLIPS)]
 
 
-def save_clip(folder: Path, clip: Clip, looks: Mapping[str, Look]) -> None:
-    """Writes the three pictures of a clip; `looks` are of the phrases of its caption."""
+def save_clip(folder: Path, clip: ComposedClip, maps: Mapping[str, AttentionMap]) -> None:
+    """Writes the three pictures of a clip; `maps` are of the phrases of its caption."""
     target = clip.scene.target
-    assert target is not None, f"{clip.id} shows no thing to look at"
+    assert target is not None, f"{clip.id} shows no object to attend to"
     stem = clip.id.replace("/", "--")
     frames = enlarged(clip.frames)
-    thing = clip.caption.removesuffix(target.motion).strip()
-    wanted = {"whole caption": clip.caption, "thing": thing, "motion": target.motion}
-    rows = {words: look for words, text in wanted.items() if (look := mean_look(looks, text)) is not None}
+    named = clip.caption.removesuffix(target.motion).strip()
+    wanted = {"whole caption": clip.caption, "object": named, "motion": target.motion}
+    rows = {
+        words: attended for words, text in wanted.items() if (attended := mean_map(maps, text)) is not None
+    }
     boxed_frames = boxed(frames, clip.boxes, clip.frames.shape[1])
     whole = rows["whole caption"]
     inside, area = share_inside(whole, clip.boxes, clip.frames.shape[1])
     told = f"{100 * inside:.0f} % of it in the box, which is {100 * area:.0f} % of the picture"
     _save_animation(folder / f"{stem}{CLIP}", boxed_frames, clip.caption)
-    _save_animation(folder / f"{stem}{LOOK}", spotlit(frames, whole), told)
-    shown_rows = {"clip": boxed_frames} | {words: spotlit(frames, look) for words, look in rows.items()}
+    _save_animation(folder / f"{stem}{ATTENTION}", spotlit(frames, whole), told)
+    shown_rows = {"clip": boxed_frames} | {
+        words: spotlit(frames, attended) for words, attended in rows.items()
+    }
     Image.fromarray(strip(shown_rows)).save(folder / f"{stem}{STRIP}", quality=88)
 
 
-def mean_look(looks: Mapping[str, Look], text: str) -> Look | None:
+def mean_map(maps: Mapping[str, AttentionMap], text: str) -> AttentionMap | None:
     """The mean over the phrases that lie in a text; None where none does."""
-    chosen = [look for phrase, look in looks.items() if f" {phrase} " in f" {text.lower()} "]
+    chosen = [attended for phrase, attended in maps.items() if f" {phrase} " in f" {text.lower()} "]
     return np.mean(chosen, axis=0) if chosen else None
 
 
@@ -86,12 +90,12 @@ def enlarged(frames: Frames) -> UInt8[ndarray, "time large_height large_width 3"
     return large
 
 
-def spotlit(frames: Frames, look: Look) -> Frames:
-    """Frames as bright as they are looked at; a frame belongs to the place in time that it lies in."""
+def spotlit(frames: Frames, attended: AttentionMap) -> Frames:
+    """Frames as bright as they are attended to; a frame belongs to the place in time that it lies in."""
     height, width = frames.shape[1:3]
     lit = []
     for number, frame in enumerate(frames):
-        place = look[number * len(look) // len(frames)] / look.max()
+        place = attended[number * len(attended) // len(frames)] / attended.max()
         light = Image.fromarray(place.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
         bright = DARKEST + (1 - DARKEST) * np.clip(np.asarray(light), 0, 1)[..., None]
         lit.append(np.rint(frame * bright).astype(np.uint8))
@@ -109,11 +113,11 @@ def boxed(frames: Frames, boxes: Boxes, side_px: int) -> Frames:
     return np.stack(drawn)
 
 
-def share_inside(look: Look, boxes: Boxes, side_px: int) -> tuple[float, float]:
-    """Shares in 0..1 of a look, and of the picture, that lie in a target's box; means over frames."""
+def share_inside(attended: AttentionMap, boxes: Boxes, side_px: int) -> tuple[float, float]:
+    """Shares in 0..1 of an attention map, and of the picture, that lie in a target's box; means over frames."""
     inside, area = [], []
     for number, (top, left, bottom, right) in enumerate(boxes.tolist()):
-        place = look[number * len(look) // len(boxes)]
+        place = attended[number * len(attended) // len(boxes)]
         down, across = (_overlap(size, side_px, *ends) for size, ends in
                         ((place.shape[0], (top, bottom)), (place.shape[1], (left, right))))  # fmt: skip
         inside.append(float(down @ place @ across / place.sum()))

@@ -23,7 +23,7 @@ HOLDOUT_FOLDS = 5  # one of them is held out
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeProtocol:
     """How a linear SVM is trained on windows and asked about items.
 
     Attributes:
@@ -44,13 +44,13 @@ class Probe:
 
 # [Alayrac20, public code: eval_ucf101.py]: UCF101, split 1; training windows are 10 augmented passes, test windows 10
 # evenly spaced ones of 32 frames, every second frame.
-MMV = Probe("MMV", scaled=True, cost=1e-3, pooling="mean")
+MMV = ProbeProtocol("MMV", scaled=True, cost=1e-3, pooling="mean")
 # [Miech20, public code: eval_hmdb.py]: HMDB51, its three splits; 10 evenly spaced windows of 16 or 32 frames at the
 # native rate, in training too.
-MIL_NCE = Probe("MIL-NCE", scaled=False, cost=100.0, pooling="sum")
+MIL_NCE = ProbeProtocol("MIL-NCE", scaled=False, cost=100.0, pooling="sum")
 
 
-def chosen(probe: Probe) -> Probe:
+def chosen(probe: ProbeProtocol) -> ProbeProtocol:
     """The same protocol with C chosen on a hold-out of training."""
     return replace(probe, name=f"{probe.name}, C chosen on a training hold-out", cost=None)
 
@@ -91,10 +91,10 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProbeResult:
     """What a probe said of every test item."""
 
-    probe: Probe
+    probe: ProbeProtocol
     cost: float
     converged: bool  # of the last fit; C = 100 without scaling often does not
     ids: tuple[str, ...]
@@ -113,7 +113,7 @@ class Outcome:
         return 100 * self.num_right / len(self.truth)
 
 
-def run_probe(train: Features, test: Features, probe: Probe, seed: int = 0) -> Outcome:
+def run_probe(train: Features, test: Features, probe: ProbeProtocol, seed: int = 0) -> ProbeResult:
     """Trains on every window of `train`, and pools decision values over the windows of each item of `test`.
 
     Args:
@@ -129,10 +129,10 @@ def run_probe(train: Features, test: Features, probe: Probe, seed: int = 0) -> O
     values = _decisions(svm, test.vectors, probe)
     classes = tuple(str(name) for name in svm.classes_)
     predicted = tuple(classes[i] for i in values.argmax(axis=1))
-    return Outcome(probe, cost, converged, test.ids, test.labels, predicted, classes, values)
+    return ProbeResult(probe, cost, converged, test.ids, test.labels, predicted, classes, values)
 
 
-def choose_cost(train: Features, probe: Probe, seed: int = 0) -> float:
+def choose_cost(train: Features, probe: ProbeProtocol, seed: int = 0) -> float:
     """The C of `COSTS` that is right most often on a fifth of training; of equals the smallest.
 
     The fifth keeps shares of classes and parts no group.
@@ -154,13 +154,16 @@ def choose_cost(train: Features, probe: Probe, seed: int = 0) -> float:
 
 
 def run_splits(
-    features: Features, splits: Iterable[tuple[Sequence[str], Sequence[str]]], probe: Probe, seed: int = 0
-) -> list[Outcome]:
+    features: Features,
+    splits: Iterable[tuple[Sequence[str], Sequence[str]]],
+    probe: ProbeProtocol,
+    seed: int = 0,
+) -> list[ProbeResult]:
     """An outcome for each (training ids, test ids): the splits of UCF101 and HMDB51, the folds of ESC-50."""
     return [run_probe(features.of(train), features.of(test), probe, seed) for train, test in splits]
 
 
-def mean_percent(outcomes: Sequence[Outcome]) -> float:
+def mean_percent(outcomes: Sequence[ProbeResult]) -> float:
     """Top-1 accuracy as published: the mean over splits, which test different numbers of items."""
     if not outcomes:
         raise ValueError("a mean over splits needs outcomes, got none")
@@ -184,7 +187,7 @@ def confusion(
     return counts
 
 
-def _fitted(train: Features, probe: Probe, cost: float, seed: int) -> tuple[Any, bool]:
+def _fitted(train: Features, probe: ProbeProtocol, cost: float, seed: int) -> tuple[Any, bool]:
     """A pipeline, and whether its solver came to an end."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import make_pipeline
@@ -202,7 +205,7 @@ def _fitted(train: Features, probe: Probe, cost: float, seed: int) -> tuple[Any,
 
 
 def _decisions(
-    svm: Any, vectors: Float[ndarray, "item window width"], probe: Probe
+    svm: Any, vectors: Float[ndarray, "item window width"], probe: ProbeProtocol
 ) -> Float[ndarray, "item class"]:
     values = svm.decision_function(_windows(vectors))
     if values.ndim == 1:  # two classes share one plane

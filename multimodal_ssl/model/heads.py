@@ -12,22 +12,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multimodal_ssl.model.networks import FineAndCoarse, SharedSpace
 from multimodal_ssl.model.units import Units
 
 
 class UnitBatchNorm(nn.BatchNorm1d):
-    """Batch norm of each channel with statistics over all own units of all items in this process's batch.
+    """Batch norm of each channel with statistics over all valid units of all items in this process's batch.
 
     MMV's are over items, one unit each, of all replicas.
     """
 
     def forward(  # type: ignore[override]
-        self, x: Float[Tensor, "item unit width"], own: Bool[Tensor, "item unit"]
+        self, x: Float[Tensor, "item unit width"], valid: Bool[Tensor, "item unit"]
     ) -> Float[Tensor, "item unit width"]:
-        normed = super().forward(x[own])
+        normed = super().forward(x[valid])
         out = normed.new_zeros(x.shape)
-        out[own] = normed
+        out[valid] = normed
         return out
 
 
@@ -46,16 +45,16 @@ class SharedProjections(Projections):
         widths: channels of each modality's units.
     """
 
-    def __init__(self, heads: SharedSpace, widths: dict[str, int]):
+    def __init__(self, widths: dict[str, int], *, width: int, unit_norm: bool):
         super().__init__()
-        self.unit_norm = heads.unit_norm
+        self.unit_norm = unit_norm
         self.linears = nn.ModuleDict(
-            {modality: nn.Linear(width, heads.width) for modality, width in widths.items()}
+            {modality: nn.Linear(channels, width) for modality, channels in widths.items()}
         )
 
     def forward(self, units: dict[str, Units]) -> dict[str, Units]:
         out = {
-            modality: _finished(self.linears[modality](each.vectors), each.own, self.unit_norm)
+            modality: _finished(self.linears[modality](each.vectors), each.valid, self.unit_norm)
             for modality, each in units.items()
         }
         if "video" in out and "audio" in self.linears:
@@ -79,10 +78,10 @@ class FineAndCoarseProjections(Projections):
         widths: channels of each modality's units.
     """
 
-    def __init__(self, heads: FineAndCoarse, widths: dict[str, int]):
+    def __init__(self, widths: dict[str, int], *, audio_width: int, text_width: int, unit_norm: bool):
         super().__init__()
-        self.unit_norm = heads.unit_norm
-        fine, coarse = heads.audio_width, heads.text_width
+        self.unit_norm = unit_norm
+        fine, coarse = audio_width, text_width
         self.video_in = nn.Linear(widths["video"], fine)
         self.video_in_norm = UnitBatchNorm(fine)
         self.video_out = nn.Linear(fine, fine, bias=False)
@@ -95,32 +94,32 @@ class FineAndCoarseProjections(Projections):
     def forward(self, units: dict[str, Units]) -> dict[str, Units]:
         out: dict[str, tuple[Tensor, Tensor]] = {}
         if "video" in units:
-            x, own = units["video"].vectors, units["video"].own
-            hidden = F.relu(self.video_in_norm(self.video_in(x), own))
-            fine = self.video_out_norm(self.video_out(hidden), own)
-            out["video"] = self._to_coarse(fine, own), own
+            x, valid = units["video"].vectors, units["video"].valid
+            hidden = F.relu(self.video_in_norm(self.video_in(x), valid))
+            fine = self.video_out_norm(self.video_out(hidden), valid)
+            out["video"] = self._to_coarse(fine, valid), valid
             if self.audio is not None:
-                out["video_for_audio"] = fine, own
+                out["video_for_audio"] = fine, valid
         if "text" in units:
-            out["text"] = self.text(units["text"].vectors), units["text"].own
+            out["text"] = self.text(units["text"].vectors), units["text"].valid
         if "audio" in units:
             assert self.audio is not None
-            fine, own = self.audio(units["audio"].vectors), units["audio"].own
-            out["audio"] = fine, own
+            fine, valid = self.audio(units["audio"].vectors), units["audio"].valid
+            out["audio"] = fine, valid
             if not self.training:
-                out["audio_for_text"] = self._to_coarse(fine, own), own
-        return {name: _finished(vectors, own, self.unit_norm) for name, (vectors, own) in out.items()}
+                out["audio_for_text"] = self._to_coarse(fine, valid), valid
+        return {name: _finished(vectors, valid, self.unit_norm) for name, (vectors, valid) in out.items()}
 
     def _to_coarse(
-        self, fine: Float[Tensor, "item unit fine"], own: Bool[Tensor, "item unit"]
+        self, fine: Float[Tensor, "item unit fine"], valid: Bool[Tensor, "item unit"]
     ) -> Float[Tensor, "item unit coarse"]:
-        return self.coarse_norm(self.coarse(F.relu(fine)), own)
+        return self.coarse_norm(self.coarse(F.relu(fine)), valid)
 
 
 def _finished(
-    vectors: Float[Tensor, "item unit width"], own: Bool[Tensor, "item unit"], unit_norm: bool
+    vectors: Float[Tensor, "item unit width"], valid: Bool[Tensor, "item unit"], unit_norm: bool
 ) -> Units:
     """Units in float32 at least, which scores need under mixed precision; padding is zero."""
     exact = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
-    vectors = torch.where(own[..., None], exact, 0.0)
-    return Units(F.normalize(vectors, dim=2) if unit_norm else vectors, own)
+    vectors = torch.where(valid[..., None], exact, 0.0)
+    return Units(F.normalize(vectors, dim=2) if unit_norm else vectors, valid)

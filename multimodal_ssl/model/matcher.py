@@ -32,7 +32,7 @@ class Matcher(nn.Module):
         self.encoders = Towers(network, words)
         self.similarity = similarity.build(network.heads.text_space)
         self.chunk = chunk
-        self.watched: dict[str, Tensor] = {}
+        self.monitored: dict[str, Tensor] = {}
 
     def forward(
         self, video: Float[Tensor, "clip time 3 height width"], text: Int[Tensor, "clip word"]

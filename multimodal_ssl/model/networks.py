@@ -14,7 +14,7 @@ from multimodal_ssl.model.vocabulary import Glove50, Word2vec300, WordVectors
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from multimodal_ssl.model.encoders.audio import AudioEncoder
+    from multimodal_ssl.model.encoders.audio import AudioEncoder, LogMel
     from multimodal_ssl.model.encoders.text import TextEncoder
     from multimodal_ssl.model.encoders.video import VideoEncoder
     from multimodal_ssl.model.heads import Projections
@@ -54,9 +54,9 @@ class SmallVideo(VideoNet):
         _counts(self, "widths", "time_strides")
 
     def build(self) -> VideoEncoder:
-        from multimodal_ssl.model.encoders.video import SmallEncoder
+        from multimodal_ssl.model.encoders.video import SmallVideoEncoder
 
-        return SmallEncoder(self)
+        return SmallVideoEncoder(self.widths, self.time_strides)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class AudioNet(ABC):
     """Which network sees the log-mel frames."""
 
     @abstractmethod
-    def build(self, audio: Audio) -> AudioEncoder:
+    def build(self, log_mel: LogMel) -> AudioEncoder:
         """The encoder behind that front end, with fresh weights."""
 
 
@@ -99,20 +99,20 @@ class SmallAudio(AudioNet):
     def __post_init__(self) -> None:
         _counts(self, "widths")
 
-    def build(self, audio: Audio) -> AudioEncoder:
-        from multimodal_ssl.model.encoders.audio import SmallEncoder
+    def build(self, log_mel: LogMel) -> AudioEncoder:
+        from multimodal_ssl.model.encoders.audio import SmallAudioEncoder
 
-        return SmallEncoder(audio, self)
+        return SmallAudioEncoder(log_mel, self.widths)
 
 
 @dataclass(frozen=True)
 class ResNet18(AudioNet):
     """ResNet-18 for one channel  [He16]."""
 
-    def build(self, audio: Audio) -> AudioEncoder:
+    def build(self, log_mel: LogMel) -> AudioEncoder:
         from multimodal_ssl.model.encoders.audio import ResNet18Encoder
 
-        return ResNet18Encoder(audio)
+        return ResNet18Encoder(log_mel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,9 @@ class Audio:
             raise ValueError(f"hop_s must be in (0, window_s = {self.window_s:g}], got {self.hop_s:g}")
 
     def build(self) -> AudioEncoder:
-        return self.net.build(self)
+        from multimodal_ssl.model.encoders.audio import LogMel
+
+        return self.net.build(LogMel(window_s=self.window_s, hop_s=self.hop_s, mels=self.mels))
 
 
 # ---- text
@@ -165,7 +167,10 @@ class Phrases(TextNet):
     def build(self, matrix: Tensor) -> TextEncoder:
         from multimodal_ssl.model.encoders.text import PhraseEncoder
 
-        return PhraseEncoder(self, matrix)
+        return PhraseEncoder(
+            matrix, trained=self.vectors.trained, hidden=self.hidden, width=self.width,
+            phrase_words=self.phrase_words,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +191,9 @@ class BagOfWords(TextNet):
     def build(self, matrix: Tensor) -> TextEncoder:
         from multimodal_ssl.model.encoders.text import BagOfWordsEncoder
 
-        return BagOfWordsEncoder(self, matrix)
+        return BagOfWordsEncoder(
+            matrix, trained=self.vectors.trained, width=self.width, padding_takes_part=self.padding_takes_part
+        )
 
 
 # ---- heads
@@ -224,7 +231,7 @@ class SharedSpace(Heads):
     def build(self, widths: dict[str, int]) -> Projections:
         from multimodal_ssl.model.heads import SharedProjections
 
-        return SharedProjections(self, widths)
+        return SharedProjections(widths, width=self.width, unit_norm=self.unit_norm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +257,9 @@ class FineAndCoarse(Heads):
     def build(self, widths: dict[str, int]) -> Projections:
         from multimodal_ssl.model.heads import FineAndCoarseProjections
 
-        return FineAndCoarseProjections(self, widths)
+        return FineAndCoarseProjections(
+            widths, audio_width=self.audio_width, text_width=self.text_width, unit_norm=self.unit_norm
+        )
 
 
 # ---- a whole network

@@ -51,7 +51,7 @@ class _InChunks(torch.autograd.Function):
         ctx: Any, similarity: Compare, chunk: int, a: Units, b: Units, *inputs: Tensor
     ) -> Float[Tensor, "a b"]:
         device = inputs[0].device.type
-        ctx.similarity, ctx.chunk, ctx.own = similarity, chunk, (a.own, b.own)
+        ctx.similarity, ctx.chunk, ctx.valid = similarity, chunk, (a.valid, b.valid)
         ctx.autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
         ctx.save_for_backward(*inputs)  # the weights too, so that autograd sees it if they change meanwhile
         return torch.cat([similarity(a[i : i + chunk], b) for i in range(0, len(a), chunk)])
@@ -60,7 +60,7 @@ class _InChunks(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Float[Tensor, "a b"]) -> tuple[Tensor | None, ...]:
         a, b, *weights = ctx.saved_tensors
-        a_own, b_own = ctx.own
+        a_valid, b_valid = ctx.valid
         b = b.detach().requires_grad_()
         trained = [weight for weight in weights if weight.requires_grad]
         of_a, of_others = torch.empty_like(a), [torch.zeros_like(x) for x in (b, *trained)]
@@ -68,7 +68,7 @@ class _InChunks(torch.autograd.Function):
             rows = slice(first, first + ctx.chunk)
             some_a = a[rows].detach().requires_grad_()
             with torch.enable_grad(), torch.autocast(*ctx.autocast):
-                scores = ctx.similarity(Units(some_a, a_own[rows]), Units(b, b_own))
+                scores = ctx.similarity(Units(some_a, a_valid[rows]), Units(b, b_valid))
                 asked = (scores * grad[rows]).sum()  # `grad_outputs` below would import sympy: 2 s, 35 MB
             of_a[rows], *others = torch.autograd.grad(asked, [some_a, b, *trained])
             for total, other in zip(of_others, others, strict=True):
@@ -98,11 +98,11 @@ def gather(units: Units) -> Units:
     """The units of all ranks, in the order of ranks, with gradient; padded to the most places of any rank."""
     if _num_ranks() == 1:
         return units
-    most = torch.tensor(units.own.shape[1], device=units.own.device)
+    most = torch.tensor(units.valid.shape[1], device=units.valid.device)
     dist.all_reduce(most, dist.ReduceOp.MAX)
-    lacking = int(most) - units.own.shape[1]
+    lacking = int(most) - units.valid.shape[1]
     vectors = F.pad(units.vectors, (0, 0, 0, lacking))
-    return Units(gather_rows(vectors), gather_rows(F.pad(units.own, (0, lacking))))
+    return Units(gather_rows(vectors), gather_rows(F.pad(units.valid, (0, lacking))))
 
 
 def gather_rows(rows: Shaped[Tensor, "row ..."]) -> Shaped[Tensor, "all_rows ..."]:

@@ -73,18 +73,18 @@ class AttentionPooled(nn.Module):
 
     def _pool(self, units: Units, query: Float[Tensor, " width"]) -> Float[Tensor, "item width"]:
         logits = units.vectors @ query * math.sqrt(len(query))
-        attention = _masked(logits, units.own).softmax(dim=1)
+        attention = _masked(logits, units.valid).softmax(dim=1)
         return torch.einsum("ik,ikd->id", attention, units.vectors)
 
 
 def mean(units: Units) -> Float[Tensor, "item width"]:
-    """Mean of each item's own units, not scaled to unit length."""
+    """Mean of each item's valid units, not scaled to unit length."""
     return torch.einsum("ikd,ik->id", units.vectors, _shares(units))
 
 
 def maximum(units: Units) -> Float[Tensor, "item width"]:
-    """Maximum over each item's own units, channel by channel."""
-    return _masked(units.vectors, units.own[..., None]).amax(dim=1)
+    """Maximum over each item's valid units, channel by channel."""
+    return _masked(units.vectors, units.valid[..., None]).amax(dim=1)
 
 
 # ---- fine: compare, then pool
@@ -96,8 +96,8 @@ def log_mean_exp(a: Units, b: Units, g: float) -> Float[Tensor, "a b"]:
     g -> 0 is the maximum over positions, g -> inf their mean. The gradient over positions is the attention
     `softmax_k(S_kl / g)`.
     """
-    soft_sum = _masked(_products(a, b, g), a.own[:, :, None, None]).logsumexp(dim=1)
-    per_phrase = g * (soft_sum - a.num_own.to(soft_sum.dtype).log()[:, None, None])
+    soft_sum = _masked(_products(a, b, g), a.valid[:, :, None, None]).logsumexp(dim=1)
+    per_phrase = g * (soft_sum - a.num_valid.to(soft_sum.dtype).log()[:, None, None])
     return _only_there(a, b, _mean_over_b(per_phrase, b))
 
 
@@ -111,7 +111,7 @@ def soft_attention(a: Units, b: Units, g: float, stop_gradient: bool = False) ->
         stop_gradient: A counts as given, so that positions learn to agree but not to be attended to.
     """
     products = _products(a, b)
-    attention = _masked(products / g, a.own[:, :, None, None]).softmax(dim=1)
+    attention = _masked(products / g, a.valid[:, :, None, None]).softmax(dim=1)
     attention = attention.detach() if stop_gradient else attention
     return _only_there(a, b, _mean_over_b((attention * products).sum(dim=1), b))
 
@@ -132,8 +132,8 @@ class LearnedAttention(nn.Module):
     def forward(self, a: Units, b: Units) -> Float[Tensor, "a b"]:
         logits_a = torch.einsum("akd,bd->akb", self.answers_a(a.vectors), self.asks_a(mean(b))) * self.scale
         logits_b = torch.einsum("ad,bld->abl", self.asks_b(mean(a)), self.answers_b(b.vectors)) * self.scale
-        attention_a = _masked(logits_a, a.own[:, :, None]).softmax(dim=1)
-        attention_b = _masked(logits_b, b.own).softmax(dim=2)
+        attention_a = _masked(logits_a, a.valid[:, :, None]).softmax(dim=1)
+        attention_b = _masked(logits_b, b.valid).softmax(dim=2)
         per_phrase = torch.einsum("akb,akbl->abl", attention_a, _products(a, b))
         return _only_there(a, b, (attention_b * per_phrase).sum(dim=2))
 
@@ -145,8 +145,8 @@ def max_mean(a: Units, b: Units) -> Float[Tensor, "a b"]:
     score, their mean, because search needs one.
     """
     products = _products(a, b)
-    best_a = _masked(products, a.own[:, :, None, None]).amax(dim=1)
-    best_b = _masked(products, b.own).amax(dim=3)
+    best_a = _masked(products, a.valid[:, :, None, None]).amax(dim=1)
+    best_b = _masked(products, b.valid).amax(dim=3)
     forth = torch.einsum("akb,ak->ab", best_b, _shares(a))
     return _only_there(a, b, (forth + _mean_over_b(best_a, b)) / 2)
 
@@ -157,9 +157,9 @@ def log_sum_exp(a: Units, b: Units, g: float) -> Float[Tensor, "a b"]:
     A sum, so items of many units score higher, up to `1 + g log(number of pairs)`: the one score here that
     can exceed 1.
     """
-    over_positions = _masked(_products(a, b, g), a.own[:, :, None, None]).logsumexp(dim=1)
+    over_positions = _masked(_products(a, b, g), a.valid[:, :, None, None]).logsumexp(dim=1)
     finite = over_positions.masked_fill(a.missing[:, None, None], 0.0)
-    return _only_there(a, b, g * _masked(finite, b.own).logsumexp(dim=2))
+    return _only_there(a, b, g * _masked(finite, b.valid).logsumexp(dim=2))
 
 
 # ---- what they are made of
@@ -170,17 +170,17 @@ def _products(a: Units, b: Units, g: float = 1.0) -> Float[Tensor, "a a_unit b b
     return torch.einsum("akd,bld->akbl", a.vectors / g, b.vectors)
 
 
-def _masked(x: Float[Tensor, "*shape"], own: Bool[Tensor, "*own"]) -> Float[Tensor, "*shape"]:
+def _masked(x: Float[Tensor, "*shape"], valid: Bool[Tensor, "*valid"]) -> Float[Tensor, "*shape"]:
     """Padding gets the lowest number: no share of a softmax, no NaN where an item has nothing but padding.
 
     Added, since on a CPU `masked_fill` of x itself takes a third of a matrix product, in both passes.
     """
-    return x + own.new_zeros(own.shape, dtype=x.dtype).masked_fill(~own, torch.finfo(x.dtype).min)
+    return x + valid.new_zeros(valid.shape, dtype=x.dtype).masked_fill(~valid, torch.finfo(x.dtype).min)
 
 
 def _shares(units: Units) -> Float[Tensor, "item unit"]:
-    """1 / number of own units for each of them and 0 for padding."""
-    return units.own / units.num_own[:, None].to(units.vectors.dtype)
+    """1 / number of valid units for each of them and 0 for padding."""
+    return units.valid / units.num_valid[:, None].to(units.vectors.dtype)
 
 
 def _mean_over_b(per_unit: Float[Tensor, "a b b_unit"], b: Units) -> Float[Tensor, "a b"]:

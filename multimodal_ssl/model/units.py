@@ -15,17 +15,17 @@ class Units:
 
     Attributes:
         vectors: of unit length where a score is to be a cosine. Padding holds any finite numbers.
-        own: False where a unit is padding. An item without own units lacks this modality.
+        valid: False where a unit is padding. An item without valid units lacks this modality.
     """
 
     vectors: Float[Tensor, "item unit width"]
-    own: Bool[Tensor, "item unit"]
+    valid: Bool[Tensor, "item unit"]
 
     def __post_init__(self) -> None:
-        if self.vectors.shape[:-1] != self.own.shape:
+        if self.vectors.shape[:-1] != self.valid.shape:
             raise ValueError(
                 f"every unit needs one flag: vectors are {tuple(self.vectors.shape)} (item, unit, width), "
-                f"flags {tuple(self.own.shape)}; for one unit per item use Units.one"
+                f"flags {tuple(self.valid.shape)}; for one unit per item use Units.one"
             )
 
     @classmethod
@@ -36,22 +36,22 @@ class Units:
     @property
     def missing(self) -> Bool[Tensor, " item"]:
         """True for items that lack this modality."""
-        return ~self.own.any(dim=1)
+        return ~self.valid.any(dim=1)
 
     @property
-    def num_own(self) -> Int[Tensor, " item"]:
-        """Own units of each item, at least 1 so that a mean over none is 0 and no error."""
-        return self.own.sum(dim=1).clamp(min=1)
+    def num_valid(self) -> Int[Tensor, " item"]:
+        """Valid units of each item, at least 1 so that a mean over none is 0 and no error."""
+        return self.valid.sum(dim=1).clamp(min=1)
 
     def trimmed(self) -> Units:
-        """Without the places where no item has a unit of its own; waits for the GPU."""
-        used = self.own.any(dim=0)
+        """Without the places where no item has a valid unit; waits for the GPU."""
+        used = self.valid.any(dim=0)
         used[:1] = True  # a softmax over no place at all is an error
-        return self if bool(used.all()) else Units(self.vectors[:, used], self.own[:, used])
+        return self if bool(used.all()) else Units(self.vectors[:, used], self.valid[:, used])
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def __getitem__(self, rows: slice | Tensor) -> Units:
         """Some of the items; a slice copies nothing."""
-        return Units(self.vectors[rows], self.own[rows])
+        return Units(self.vectors[rows], self.valid[rows])

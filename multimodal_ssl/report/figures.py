@@ -1,4 +1,4 @@
-"""What the report shows of fine-grained matching: ranks, scores of pairs, probes, and what each arm looks at."""
+"""What the report shows of fine-grained matching: ranks, scores of pairs, probes, and what each arm attends to."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from common.report.page import Panel, Picture
 from multimodal_ssl.arms import Condition
-from multimodal_ssl.evaluation.pictures import CLIP, LOOK, STRIP
+from multimodal_ssl.evaluation.pictures import ATTENTION, CLIP, STRIP
 
 FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 MOST_PANELS = 4  # and as many with strips
@@ -23,8 +23,8 @@ def panels(folder: Path, conditions: Mapping[str, Condition]) -> Iterator[Panel]
         conditions: what the recipes are; runs of others are left out.
     """
     kept: dict[str, dict[str, Path]] = {}  # clip -> recipe -> folder, the first seed's
-    for path in sorted(folder.glob(f"*/seed*/{FOLDER}/*{LOOK}")):
-        stem, recipe = path.name.removesuffix(LOOK), path.parts[-4]
+    for path in sorted(folder.glob(f"*/seed*/{FOLDER}/*{ATTENTION}")):
+        stem, recipe = path.name.removesuffix(ATTENTION), path.parts[-4]
         if recipe in conditions:
             kept.setdefault(stem, {}).setdefault(recipe, path.parent)
     for stem, of_recipe in sorted(kept.items())[:MOST_PANELS]:
@@ -32,9 +32,9 @@ def panels(folder: Path, conditions: Mapping[str, Condition]) -> Iterator[Panel]
         clip = of_recipe[recipes[0]] / f"{stem}{CLIP}"
         pictures = [Picture("the clip; the box is the truth", clip.read_bytes())]
         for recipe in recipes:
-            look = of_recipe[recipe] / f"{stem}{LOOK}"
-            pictures.append(Picture(f"{conditions[recipe].words}: {_told(look)}", look.read_bytes()))
-        yield Panel(f"“{_told(clip)}”: where the caption looks", pictures)
+            attended = of_recipe[recipe] / f"{stem}{ATTENTION}"
+            pictures.append(Picture(f"{conditions[recipe].words}: {_told(attended)}", attended.read_bytes()))
+        yield Panel(f"“{_told(clip)}”: where the caption attends to", pictures)
     for stem, of_recipe in sorted(kept.items())[:1]:
         recipes = sorted(of_recipe, key=lambda recipe: conditions[recipe].order)
         strips = [(recipe, of_recipe[recipe] / f"{stem}{STRIP}") for recipe in recipes]

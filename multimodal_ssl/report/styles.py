@@ -27,5 +27,5 @@ def look(arm: Arm, size: float = 8, *, hollow: bool = False) -> dict[str, Any]:
 
 def legend_of(axes: Any, arms: Sequence[Arm]) -> None:
     """Arms with their words, and the grey of chance."""
-    looks = {arm.words: look(arm) for arm in arms}
-    legend(axes, {**looks, "chance": {"linewidth": 2.5, "color": FAINT}})
+    chance = {"linewidth": 2.5, "color": FAINT}
+    legend(axes, [*((arm.words, look(arm)) for arm in arms), ("chance", chance)])

@@ -1,1 +1,1 @@
-"""The tool: published weights, an index of a folder of videos, search in it with words, and why a result matched."""
+"""The tool: published weights, an index of a folder of videos, queries in words, and why a result matched."""

@@ -18,7 +18,7 @@ from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.similarity import mean_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.search.index import Index, shown_frames
-from multimodal_ssl.search.search import Hit, Question, score_windows
+from multimodal_ssl.search.query import Hit, Question, score_windows
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -66,9 +66,9 @@ def explain(index: Index, matcher: Matcher, question: Question, hit: Hit) -> lis
         raise ValueError(
             f"{index.model} makes one vector of a clip; only models with places can be explained"
         )
-    own = question.units.own[0]
+    valid = question.units.valid[0]
     # Each phrase as a text of its own.
-    phrases = Units.one(question.units.vectors[0][own])
+    phrases = Units.one(question.units.vectors[0][valid])
     window = torch.from_numpy(index.units(hit.video, hit.folder, hit.window, hit.window + 1)[0])
     maps = mean_pooled(Units.one(window), phrases).numpy()
     along, _ = score_windows(index, hit.video, hit.folder, matcher, phrases)

@@ -41,7 +41,7 @@ Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "pos
 
 
 @dataclass(frozen=True, kw_only=True)
-class Video:
+class IndexedVideo:
     """What an index keeps of one file."""
 
     path: str  # from the folder of videos, with "/"
@@ -52,7 +52,7 @@ class Video:
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
 
-    def same_file(self, other: Video) -> bool:
+    def same_file(self, other: IndexedVideo) -> bool:
         return (self.size_bytes, self.modified_ns) == (other.size_bytes, other.modified_ns)
 
 
@@ -61,7 +61,7 @@ class Outcome:
     """What became of one file: "failed" where it cannot be decoded to its end, now or when it was tried before."""
 
     what: Literal["indexed", "kept", "removed", "failed"]
-    video: Video
+    video: IndexedVideo
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Index:
                 "into another folder"
             )
 
-    def videos(self) -> Iterator[tuple[Video, Path]]:
+    def videos(self) -> Iterator[tuple[IndexedVideo, Path]]:
         """What is kept of each file, and where; in the order of folders."""
         for record in sorted(self._records()):
             yield _read_record(record), record.parent
@@ -127,7 +127,7 @@ class Index:
         return (self.folder / "videos").glob(f"[!.]*/{RECORD}")
 
     def units(
-        self, video: Video, folder: Path, start: int = 0, stop: int | None = None
+        self, video: IndexedVideo, folder: Path, start: int = 0, stop: int | None = None
     ) -> Float32[ndarray, "window position channel"]:
         """Units of some windows of a video.
 
@@ -189,12 +189,12 @@ class Index:
             for path, file in files.items():
                 yield self._one(path, file, before.get(path), encode)
 
-    def _one(self, path: str, file: Path, before: Video | None, encode: Encode) -> Outcome:
+    def _one(self, path: str, file: Path, before: IndexedVideo | None, encode: Encode) -> Outcome:
         try:
             stat = file.stat()
-            now = Video(path=path, size_bytes=stat.st_size, modified_ns=stat.st_mtime_ns)
+            now = IndexedVideo(path=path, size_bytes=stat.st_size, modified_ns=stat.st_mtime_ns)
         except OSError as error:
-            now = Video(
+            now = IndexedVideo(
                 path=path, size_bytes=0, modified_ns=0, fault=f"cannot be looked at: {error.strerror}"
             )
         if before and before.same_file(now):
@@ -247,7 +247,7 @@ def encoder(matcher: Matcher) -> Encode:
     return encode
 
 
-def _write_windows(now: Video, file: Path, folder: Path, cut: Cut, encode: Encode) -> Video:
+def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode: Encode) -> IndexedVideo:
     """Units and pictures of every window, up to where a file breaks off."""
     times: list[tuple[float, float]] = []
     shape, units_shape, fault = (0, 0), (0, 0), ""
@@ -288,11 +288,11 @@ def _write_picture(window: Window, path: Path) -> None:
     Image.fromarray(np.concatenate(list(chosen), axis=1)).save(path, quality=JPEG_QUALITY)
 
 
-def _read_record(path: Path) -> Video:
+def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
         frame_size, units = (tuple(found.pop(key)) for key in ("frame_size", "units"))
-        return Video(**found, times_s=times, frame_size=frame_size, units=units)
+        return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error

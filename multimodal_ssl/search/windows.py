@@ -73,7 +73,8 @@ class Window:
 
 
 def windows(path: Path, cut: Cut) -> Iterator[Window]:
-    """Windows of a file in the order of time. The last ends with the file; a file shorter than one lasts on.
+    """Windows of a file in the order of time. The last ends with the file; a shorter file is padded by repeating its
+    last frame.
 
     Raises:
         MediaError: no such file, no video in it, or, after the windows before it, where it is damaged or breaks off.

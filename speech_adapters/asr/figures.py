@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.report.figures import COLOURS, FAINT, INK, MARKERS, Style, headline, new_figure, tidy
+from common.report.figures import headline, new_figure
 from common.report.page import Panel
+from common.report.styles import FAINT, INK, Style, legend, style_at, tidy
 from common.report.tables import Table, number
 from common.results import Run
 from speech_adapters.asr.evidence import (
@@ -47,7 +48,7 @@ Place = Callable[[Run, Variant], "float | int | None"]
 def style_of(what: Variant) -> Style:
     """A method keeps its colour; its recipes for another language have another marker."""
     place, turned = list(METHODS).index(what.method), 5 * list(LANGUAGES).index(what.language)
-    return Style(COLOURS[place % len(COLOURS)], MARKERS[(place + turned) % len(MARKERS)])
+    return style_at(place, turned)
 
 
 # The same in every figure of the page, whatever recipes a scale has.
@@ -133,8 +134,7 @@ def _grid(
     for row, measure in zip(panels, DRAWN, strict=True):
         for axes, language in zip(row, languages, strict=True):
             _draw(axes, _of_language(runs, language), place, measure)
-            tidy(axes)
-            axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
+            tidy(axes, heights=True)
             axes.margins(y=0.12)
         row[0].set_ylabel(f"{measure.words} ({measure.unit})" * (measure.unit == "%") or measure.words)
     for axes, language in zip(panels[0], languages, strict=True):
@@ -149,15 +149,7 @@ def _grid(
 
 
 def _look(method: str) -> dict[str, Any]:
-    """White rims keep markers apart where methods meet, and seeds apart from the mean that they lie on."""
-    style = style_of(Variant(method, "en"))
-    return {
-        "color": style.colour,
-        "marker": style.marker,
-        "markeredgecolor": "white",
-        "markeredgewidth": 0.7,
-        "markersize": 9,
-    }
+    return style_of(Variant(method, "en")).look(9)
 
 
 def _draw(axes: Any, runs: Sequence[Run], place: Place, measure: Rate) -> None:
@@ -190,11 +182,8 @@ def _points(
 
 
 def _legend(axes: Any, runs: Sequence[Run]) -> None:
-    from matplotlib.lines import Line2D
-
     methods = sorted({variant(run).method for run in runs}, key=list(METHODS).index)
-    handles = [Line2D([], [], label=METHODS[one], linewidth=1, **_look(one)) for one in methods]
-    axes.legend(handles=handles, frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    legend(axes, [(METHODS[one], _look(one)) for one in methods])
 
 
 def _level(runs: Sequence[Run], what: Variant) -> float:
@@ -241,8 +230,7 @@ def _learning_figure(runs: Sequence[Run]) -> matplotlib.figure.Figure:
             for run in _of_language(runs, language):
                 curve, look = dev_curve(run), _look(variant(run).method)
                 axes.plot(curve[key], curve[DEV_NATS.name], linewidth=1, alpha=0.9, markevery=[-1], **look)
-            tidy(axes)
-            axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
+            tidy(axes, heights=True)
         row[0].set_ylabel("nats per character, dev", fontsize=9, color=INK)
         row[0].set_title(language_words(language), fontsize=10, color=INK, loc="left")
     for axes, words in zip(panels[-1], AGAINST.values(), strict=True):

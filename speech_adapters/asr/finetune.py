@@ -160,7 +160,7 @@ class FineTune(CTCTraining):
 
         from common.metrics.error_rate import word_errors
         from common.results import Item
-        from speech_adapters.asr import curves, evaluation, panels
+        from speech_adapters.asr import curves, evaluation, kept_sounds
         from speech_adapters.asr.measures import DEV_CER, DEV_NATS
         from speech_adapters.ctc.measures import BEAM_WORD_ERRORS, CHARACTERS, CTC_NATS
         from speech_adapters.ctc.scoring import feasible, score_utterance
@@ -172,7 +172,7 @@ class FineTune(CTCTraining):
             for number, one in enumerate(scored):
                 id_ = f"{one.source}/{one.id}"
                 if number % KEPT_EVERY == 0 and number < KEPT_EVERY * MOST_KEPT:
-                    panels.save_audio(pictures, id_, one.waveform())
+                    kept_sounds.save_audio(pictures, id_, one.waveform())
                 with torch.inference_mode():
                     log_probs = self.log_probs(model, one)
                     found, by_beam = score_utterance(log_probs, one), search(log_probs)

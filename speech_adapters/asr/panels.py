@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import wave
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Int16
-from numpy import ndarray
 
 from common import results
 from common.metrics.error_rate import AlignedWord, align
@@ -18,31 +13,13 @@ from common.report.page import Panel, Sound
 from common.report.tables import Cell, Table
 from common.results import Item, Run
 from speech_adapters.asr.evidence import is_recogniser, language_words, own_utterances, variant
-from speech_adapters.model.architecture import SAMPLE_RATE_HZ
+from speech_adapters.asr.kept_sounds import file_stem
 
-MOST_S = 16.0  # kept of a clip
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
 MOST_UTTERANCES = 12  # a language in the table of hypotheses
 LEGEND = "Each recipe's first seed. [said→heard] marks an error, – stands for no word."
 COLUMNS = ("recipe", "heard, greedy", "heard, with n-gram")
 FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
-
-
-def save_audio(folder: Path, item_id: str, waveform: Int16[ndarray, " sample"]) -> Path:
-    """Writes `ITEM.wav`, 16 kHz, mono, at most its first 16 s; "/" in the id becomes "--"."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_stem(item_id)}.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        # WAV is little-endian whatever the machine.
-        file.writeframes(np.ascontiguousarray(waveform[: round(MOST_S * SAMPLE_RATE_HZ)], "<i2").tobytes())
-    return path
-
-
-def _stem(item_id: str) -> str:
-    return item_id.replace("/", "--")
 
 
 # ---- hypotheses
@@ -130,7 +107,7 @@ def players(folder: Path) -> Iterator[Panel]:
         spoken = [run for run in heard if variant(run).language == language]
         for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(sounds))]:
             found = {
-                run.result.recipe: item for run in spoken for item in run.items if _stem(item.id) == stem
+                run.result.recipe: item for run in spoken for item in run.items if file_stem(item.id) == stem
             }
             transcripts = {recipe: item for recipe, item in found.items() if "reference" in item.texts}
             if transcripts:

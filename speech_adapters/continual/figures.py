@@ -7,18 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.report.figures import COLOURS, FAINT, INK, headline, new_figure, tidy, to_svg
+from common.report.figures import headline, new_figure, to_svg
 from common.report.page import Panel, Picture
+from common.report.styles import COLOURS, FAINT, INK, label, tidy
 from common.report.tables import Table, number
 from common.results import Run
 from speech_adapters.continual import evidence, score_tables
 from speech_adapters.continual.claims import PRINTED
 from speech_adapters.continual.evidence import KINDS, PAIR, SOURCE, Variant, is_timing, language_words
 from speech_adapters.continual.learning import journal_figure, letters_figure, read_journals, watched_sources
-from speech_adapters.continual.looks import STYLES, label, style_of
 from speech_adapters.continual.matrix import matrix_figure
 from speech_adapters.continual.measures import CELLS, CONTRAST, RECOGNITION, UPDATE_S
 from speech_adapters.continual.score_tables import RATES, TIMES, shares
+from speech_adapters.continual.styles import STYLES, style_of
 from speech_adapters.ctc.measures import NATS
 
 if TYPE_CHECKING:

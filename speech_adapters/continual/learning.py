@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import journal
-from common.report.figures import FAINT, headline, new_figure, tidy, training_figure
+from common.report.figures import headline, new_figure, training_figure
+from common.report.styles import FAINT, label, legend, tidy
 from common.report.tables import number
 from common.results import Run
 from speech_adapters.continual import evidence
 from speech_adapters.continual.evidence import METHODS, SOURCE, Point, Variant, language_words
-from speech_adapters.continual.looks import STYLES, VARIANTS, label, legend, look
 from speech_adapters.continual.measures import ACCURACY, CONTRASTIVE, LETTERS
+from speech_adapters.continual.styles import STYLES, VARIANTS, style_of
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -69,7 +70,8 @@ def letters_figure(runs: Sequence[Run], sources: Sequence[str]) -> matplotlib.fi
             _draw_letters(axes, axis, learned, start)
         label(row[0], y="nats per character", title=evidence.speech_words(source))
         top = _keep_scale(row[0], learned, start)
-        legend(row[-1], {arm: _end_words(arm, seeds, top) for arm, seeds in learned.items()})
+        looks = [(_end_words(arm, seeds, top), style_of(arm).look()) for arm, seeds in learned.items()]
+        legend(row[-1], looks)
     for axes, words in zip(panels[-1], ("seconds of training", "updates"), strict=True):
         label(axes, x=words, y=axes.get_ylabel())
     headline(figure, _letters_sentence(runs, sources))
@@ -83,11 +85,10 @@ def _draw_letters(
     for arm, seeds in learned.items():
         for points in seeds:
             places, nats = [getattr(point, axis) for point in points], [point.nats for point in points]
-            axes.plot(places, nats, linewidth=0.9, alpha=0.85, markevery=on_the_way, **look(arm, 6))
+            axes.plot(places, nats, linewidth=0.9, alpha=0.85, markevery=on_the_way, **style_of(arm).look(6))
     if math.isfinite(start):
         axes.axhline(start, color=FAINT, linewidth=1.2, linestyle="--", zorder=0)
-    tidy(axes)
-    axes.grid(axis="y", color=FAINT, alpha=0.35, linewidth=0.6)
+    tidy(axes, heights=True)
 
 
 def _keep_scale(axes: Any, learned: Mapping[Variant, Sequence[Sequence[Point]]], start: float) -> float:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from common.report.figures import COLOURS, INK, headline, new_figure
+from common.report.figures import headline, new_figure
+from common.report.styles import COLOURS, INK
 from common.report.tables import number
 from common.results import Run
 from speech_adapters.continual import evidence

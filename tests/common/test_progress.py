@@ -94,3 +94,20 @@ def test_bars_within_bars_share_the_terminal():
     assert "0 of 2 runs" in text
     assert "1 of 3 items" in text
     assert "[scoring]" in text
+
+
+def test_a_worker_may_print_and_shows_no_bar_of_its_own():
+    """Else it would wait for locks that a thread of its parent held when it was made."""
+    code = (
+        "import multiprocessing, sys\n"
+        "def work():\n"
+        " with progress('inner', 2, 'file') as bar:\n"
+        "  bar.advance(); print('worker', file=sys.stderr)\n"
+        "with progress('outer', 1, 'file') as bar:\n"
+        " for _ in range(20):\n"
+        "  one = multiprocessing.get_context('fork').Process(target=work); one.start(); one.join()\n"
+    )
+    _, text = shown(code)
+    assert text.count("worker") == 20
+    assert "outer" in text
+    assert "inner" not in text

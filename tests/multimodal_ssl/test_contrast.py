@@ -1,7 +1,7 @@
 """The recipe behind every arm: what reaches a batch, that runs repeat and resume, and that it can learn."""
 
 import signal
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import golden
@@ -12,10 +12,13 @@ import torch
 from common import trainer
 from common.errors import Interrupted
 from common.recipe import Shard
+from common.settings import decode
 from multimodal_ssl.composed import clips
 from multimodal_ssl.composed.batches import encode
-from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.contrast import Contrast, PairWeights
+from multimodal_ssl.model.similarities import Similarity
+from multimodal_ssl.model.similarity import mean
 from multimodal_ssl.recipes import SCALES
 
 LOSSES = Path(__file__).with_name("golden_losses_cpu.txt")
@@ -132,6 +135,24 @@ def test_a_share_of_the_loss_can_be_coarse():
              for name, share in (("contrast", 0.0), ("coarse", 1.0))}  # fmt: skip
     halves = recipe.losses(model, batch, 0)
     assert {name: 2 * float(loss) for name, loss in halves.items()} == pytest.approx(whole)
+
+
+def test_a_similarity_more_is_one_class_and_one_constant():
+    @dataclass(frozen=True)
+    class FirstPhrase(Similarity):
+        """A similarity that this repository does not have: whole clips against the first phrase."""
+
+        name = "first-phrase"
+
+        def build(self, width):
+            return lambda a, b: mean(a) @ b.vectors[:, 0].T
+
+    recipe = replace(FINE, similarity=FirstPhrase())
+    assert decode(Contrast, recipe.settings()).similarity == FirstPhrase()
+    torch.manual_seed(0)
+    loss = recipe.losses(recipe.model(), recipe.batch(0, 0, Shard()), 0)["contrast"]
+    loss.backward()
+    assert loss.isfinite()
 
 
 # ---- golden losses

@@ -154,6 +154,47 @@ def test_the_learned_distance_is_averaged_over_frames_that_are_not_flat(tmp_path
     assert score_kit.score(pair, distance).means[LPIPS] == 0.75
 
 
+def test_every_container_is_a_sequence_and_what_is_not_read_is_named(sides):
+    for side in sides:
+        for name in ("c.mp4", "d.mkv"):
+            write_video(side / name, list(noise(3, 64, 80)))
+        (side / "d.mkv").rename(side / "d.mpg")  # whatever its name says
+    (sides[1] / "e.y4m").write_text("a video of a kind that is not read")
+    done = score("--sr", sides[0], "--hr", sides[1])
+    assert done.exit_code == 0, done.output
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:6]] == ["a", "b", "c", "d", "mean"]
+    assert "hr: not read are e.y4m" in done.stdout
+    assert "4 sequence(s) of 12 frames; frames were paired by name in 2, in their order in 2" in done.stdout
+
+
+def test_pictures_pair_by_number_whatever_its_zeros(sides):
+    for path in (sides[0] / "a").iterdir():
+        path.rename(path.with_name(f"{int(path.stem):06d}.png"))
+    assert "42.11" in score("--sr", sides[0], "--hr", sides[1]).stdout
+
+
+def test_an_identical_frame_is_told_and_kept_out_of_the_mean(sides):
+    (sides[0] / "a" / "9.png").write_bytes((sides[1] / "a" / "9.png").read_bytes())
+    done = score("--sr", sides[0], "--hr", sides[1])
+    rows = [line.split() for line in done.stdout.splitlines()[1:4]]
+    assert [row[3] for row in rows] == ["42.11", "28.13", "35.12"]
+    assert (
+        "1 of 3 frames of a are the truth itself (1): their infinite PSNR is left out of means" in done.stdout
+    )
+    content = json.loads(score("--sr", sides[0], "--hr", sides[1], "--json").stdout)
+    assert content["sequences"]["a"]["identical_frames"] == [1]
+
+
+def test_small_frames_are_scored_by_what_fits_them(tmp_path):
+    hr = noise(2, 16, 16)
+    done = score(
+        "--sr", write_folder(tmp_path / "sr", hr + np.uint8(2)), "--hr", write_folder(tmp_path / "hr", hr)
+    )
+    assert done.exit_code == 0, done.output
+    assert "42.11" in done.stdout
+    assert "which needs 44 pixels a side" in done.stdout
+
+
 # ---- faults: one sentence, exit code 2
 
 
@@ -164,7 +205,7 @@ def missing_in_sr(sr, hr):
 
 def fewer_frames(sr, hr):
     (sr / "b" / "10.png").unlink()
-    return "b: SR has 2 frames, HR has 3"
+    return r"b: SR has 2 frames, HR has 3; pictures pair by name, only in \S+hr/b: 10"
 
 
 def other_size(sr, hr):
@@ -182,6 +223,27 @@ def shorter_video(sr, hr):
     write_video(sr / "c.mp4", list(noise(3, 64, 80)))
     write_video(hr / "c.mp4", list(noise(5, 64, 80)))
     return "c: SR has 3 frames, HR has 5"
+
+
+def numbered_otherwise(sr, hr):
+    """As many pictures, one later: pairing by place would score each against its neighbour."""
+    for folder, first in ((sr / "a", 1), (hr / "a", 0)):
+        for i, path in enumerate(sorted(folder.iterdir(), key=lambda path: int(path.stem))):
+            path.rename(folder / f"{first + i:03d}.png")
+    return r"a: pictures pair by name, only in \S+sr/a: 003; only in \S+hr/a: 000"
+
+
+def pictures_beside_videos(sr, hr):
+    for side in (sr, hr):
+        write_video(side / "c.mp4", list(noise(3, 64, 80)))
+    Image.fromarray(noise(64, 80)).save(hr / "thumbnail.png")
+    return r"hr: holds pictures \(thumbnail.png\) beside videos \(c.mp4\)"
+
+
+def too_small(sr, hr):
+    for side in (sr, hr):
+        write_folder(side / "c", noise(2, 15, 40))
+    return "c: frames need at least 16 pixels a side, SR has 40x15, HR 40x15"
 
 
 def all_flat(sr, hr):
@@ -213,7 +275,8 @@ def twice(sr, hr):
 
 @pytest.mark.parametrize(
     "fault",
-    [missing_in_sr, fewer_frames, other_size, other_size_within, shorter_video, all_flat, broken_picture,
+    [missing_in_sr, fewer_frames, other_size, other_size_within, shorter_video, all_flat,
+     numbered_otherwise, pictures_beside_videos, too_small, broken_picture,
      nothing_there, empty, twice],
 )  # fmt: skip
 def test_every_fault_is_one_sentence(sides, fault):

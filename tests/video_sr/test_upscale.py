@@ -23,6 +23,7 @@ from common.metrics.image_quality import psnr
 from video_sr import protocol
 from video_sr.__main__ import app
 from video_sr.models.bicubic import Bicubic
+from video_sr.upscale import pictures_in
 
 av = pytest.importorskip("av")
 SOUND_HZ = 16_000
@@ -115,7 +116,9 @@ def test_odd_sizes_are_welcome(tmp_path):
 def test_a_folder_of_frames_becomes_a_folder_of_exact_frames(tmp_path):
     frames = list(waves(11, 4, 6))  # 10.png comes after 9.png
     assert upscale(folder_of(tmp_path / "in", frames), tmp_path / "out").exit_code == 0
-    made = [read_image(path) for path in sorted((tmp_path / "out").iterdir())]
+    pictures = pictures_in(tmp_path / "out")
+    assert [path.name for path in pictures] == [f"{i}.png" for i in range(11)]
+    made = [read_image(path) for path in pictures]
     np.testing.assert_array_equal(made, list(protocol.super_resolve(Bicubic(), frames)))
 
 

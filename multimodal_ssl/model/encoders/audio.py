@@ -1,7 +1,7 @@
 """Sound to units, one a step of time: log-mel spectrogram, then a 2-D network averaged over frequency.
 
 A sound gives the same numbers alone and in a padded batch, in training, too: windows never reach past its end,
-frames past it are zero before every convolution, and batch norms take their statistics over the sounds' own frames
+frames past it are zero before every convolution, and batch norms take their statistics over the sounds' valid frames
 (times frequencies) in this process's batch. Clips without sound take part in nothing.
 """
 
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.audio import SAMPLE_RATE_HZ
-from multimodal_ssl.model.networks import Audio, SmallAudio
 from multimodal_ssl.model.units import Units
 
 FLOOR = 1e-6  # power of a mel bin that counts as silence; 16-bit rounding noise lies near it
@@ -33,22 +32,20 @@ class LogMel(nn.Module):
     sound is taken as followed by silence.
     """
 
-    def __init__(self, audio: Audio):
+    def __init__(self, *, window_s: float, hop_s: float, mels: int):
         super().__init__()
         from torchaudio.transforms import MelSpectrogram
 
-        window = round(audio.window_s * SAMPLE_RATE_HZ)
-        self.hop = round(audio.hop_s * SAMPLE_RATE_HZ)
+        window = round(window_s * SAMPLE_RATE_HZ)
+        self.hop = round(hop_s * SAMPLE_RATE_HZ)
         self.span = 1 << (window - 1).bit_length()
         # Centred frames would mirror what lies beyond the end, which is another sound's padding.
-        self.mel = MelSpectrogram(
-            SAMPLE_RATE_HZ, self.span, window, self.hop, n_mels=audio.mels, center=False
-        )
+        self.mel = MelSpectrogram(SAMPLE_RATE_HZ, self.span, window, self.hop, n_mels=mels, center=False)
 
     def forward(
         self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch mel frame"], Int[Tensor, " batch"]]:
-        """Log-mel frames, 0 past each sound's end, and how many are its own."""
+        """Log-mel frames, 0 past each sound's end, and how many are valid."""
         waveform = waveform * _first(num_samples, waveform.shape[1])
         waveform = F.pad(waveform, (0, max(0, self.span - waveform.shape[1])))
         # bfloat16 would leave two digits of a spectrum.
@@ -58,16 +55,16 @@ class LogMel(nn.Module):
         return torch.log1p(power / FLOOR) * _first(num_frames, power.shape[2])[:, None], num_frames
 
 
-class OwnBatchNorm(nn.BatchNorm2d):
-    """Batch norm whose statistics are over own frames times frequencies; padding comes out as zero."""
+class MaskedBatchNorm(nn.BatchNorm2d):
+    """Batch norm whose statistics are over valid frames times frequencies; padding comes out as zero."""
 
-    def forward(self, x: Map, own: Bool[Tensor, "batch frame"] | None = None) -> Map:
-        if own is None or bool(own.all()):
+    def forward(self, x: Map, valid: Bool[Tensor, "batch frame"] | None = None) -> Map:
+        if valid is None or bool(valid.all()):
             return super().forward(x)
         # batch channel mel frame -> own_frame channel mel 1
-        normed = super().forward(x.permute(0, 3, 1, 2)[own][..., None])[..., 0]
-        out = normed.new_zeros(*own.shape, *normed.shape[1:])
-        out[own] = normed
+        normed = super().forward(x.permute(0, 3, 1, 2)[valid][..., None])[..., 0]
+        out = normed.new_zeros(*valid.shape, *normed.shape[1:])
+        out[valid] = normed
         return out.permute(0, 2, 3, 1)
 
 
@@ -80,13 +77,13 @@ class AudioEncoder(nn.Module, ABC):
 
     width: int
 
-    def __init__(self, audio: Audio):
+    def __init__(self, log_mel: LogMel):
         super().__init__()
-        self.log_mel = LogMel(audio)
+        self.log_mel = log_mel
 
     @abstractmethod
     def trunk(self, x: Map, num_frames: Int[Tensor, " batch"]) -> tuple[LastMap, Int[Tensor, " batch"]]:
-        """Last map, and how many of its frames are each sound's own."""
+        """Last map, and how many of its frames are valid for each sound."""
 
     def forward(self, waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"]) -> Units:
         """Units of 16 kHz sounds; 0 samples mean that a clip has no sound, and padding may hold any numbers."""
@@ -99,23 +96,23 @@ class AudioEncoder(nn.Module, ABC):
         heard = x.mean(2).transpose(1, 2)
         vectors = heard.new_zeros(len(waveform), *heard.shape[1:])
         vectors[there] = heard
-        own = vectors.new_zeros(vectors.shape[:2], dtype=torch.bool)
-        own[there] = _first(num_frames, heard.shape[1])
-        return Units(vectors, own)
+        valid = vectors.new_zeros(vectors.shape[:2], dtype=torch.bool)
+        valid[there] = _first(num_frames, heard.shape[1])
+        return Units(vectors, valid)
 
 
-class SmallEncoder(AudioEncoder):
+class SmallAudioEncoder(AudioEncoder):
     """3x3 convolutions of stride 2 with batch norm and ReLU; an 8th of the frames with three of them."""
 
-    def __init__(self, audio: Audio, sizes: SmallAudio):
-        super().__init__(audio)
-        ins = (1, *sizes.widths)
+    def __init__(self, log_mel: LogMel, widths: tuple[int, ...]):
+        super().__init__(log_mel)
+        ins = (1, *widths)
         self.convs = nn.ModuleList(
             nn.Conv2d(channels_in, channels, 3, 2, 1, bias=False)
-            for channels_in, channels in zip(ins, sizes.widths, strict=False)
+            for channels_in, channels in zip(ins, widths, strict=False)
         )
-        self.norms = nn.ModuleList(OwnBatchNorm(channels) for channels in sizes.widths)
-        self.width = sizes.widths[-1]
+        self.norms = nn.ModuleList(MaskedBatchNorm(channels) for channels in widths)
+        self.width = widths[-1]
 
     def trunk(self, x: Map, num_frames: Int[Tensor, " batch"]) -> tuple[LastMap, Int[Tensor, " batch"]]:
         for conv, norm in zip(self.convs, self.norms, strict=True):
@@ -132,11 +129,11 @@ class ResNet18Encoder(AudioEncoder):
 
     width = 512
 
-    def __init__(self, audio: Audio):
-        super().__init__(audio)
+    def __init__(self, log_mel: LogMel):
+        super().__init__(log_mel)
         from torchvision.models import resnet18
 
-        self.net = resnet18(weights=None, norm_layer=OwnBatchNorm)
+        self.net = resnet18(weights=None, norm_layer=MaskedBatchNorm)
         self.net.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
         nn.init.kaiming_normal_(self.net.conv1.weight, mode="fan_out", nonlinearity="relu")
         del self.net.fc, self.net.avgpool
@@ -157,11 +154,11 @@ class ResNet18Encoder(AudioEncoder):
 
 def _residual(block: Any, x: Map, num_frames: Int[Tensor, " batch"]) -> LastMap:
     y = block.conv1(x)
-    own = _first(num_frames, y.shape[3])
-    y = block.bn2(block.conv2(F.relu(block.bn1(y, own))), own)
+    valid = _first(num_frames, y.shape[3])
+    y = block.bn2(block.conv2(F.relu(block.bn1(y, valid))), valid)
     if block.downsample is not None:
         conv, norm = block.downsample
-        x = norm(conv(x), own)
+        x = norm(conv(x), valid)
     return F.relu(y + x)
 
 

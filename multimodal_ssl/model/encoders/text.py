@@ -14,7 +14,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multimodal_ssl.model.networks import BagOfWords, Phrases
 from multimodal_ssl.model.units import Units
 
 Ids = Int[Tensor, "item word"]  # 0 = padding
@@ -77,16 +76,19 @@ class PhraseEncoder(TextEncoder):
     long, and similarities had 57 instead of 21 phrases to compare.
 
     Args:
-        vectors: of words, row 0 for padding.
+        vectors: of words, row 0 for padding; `trained` as well, else they stay as they are.
     """
 
-    def __init__(self, text: Phrases, vectors: Float[Tensor, "row channel"]):
+    def __init__(
+        self, vectors: Float[Tensor, "row channel"], *, trained: bool, hidden: int, width: int,
+        phrase_words: tuple[int, ...],
+    ):  # fmt: skip
         super().__init__()
-        self.width, self.phrase_words = text.width, text.phrase_words
-        self.fewest_words = min(text.phrase_words)
-        self.words = Embedding(vectors, text.vectors.trained)
-        self.hidden = nn.Linear(self.words.channels, text.hidden)
-        self.convs = nn.ModuleList(nn.Conv1d(text.hidden, text.width, size) for size in text.phrase_words)
+        self.width, self.phrase_words = width, phrase_words
+        self.fewest_words = min(phrase_words)
+        self.words = Embedding(vectors, trained)
+        self.hidden = nn.Linear(self.words.channels, hidden)
+        self.convs = nn.ModuleList(nn.Conv1d(hidden, width, size) for size in phrase_words)
 
     def spans(self, num_words: int) -> list[tuple[int, int]]:
         return [(at, at + size) for size in self.phrase_words for at in range(num_words - size + 1)]
@@ -94,12 +96,12 @@ class PhraseEncoder(TextEncoder):
     def forward(self, ids: Ids) -> Units:
         ids = self._without_empty_columns(ids)
         x = F.relu(self.hidden(self.words(ids))).transpose(1, 2)
-        vectors, own = [], []
+        vectors, valid = [], []
         for size, conv in zip(self.phrase_words, self.convs, strict=True):
             if size <= ids.shape[1]:
                 vectors.append(F.relu(conv(x)).transpose(1, 2))
-                own.append((ids.unfold(1, size, 1) != 0).all(2))
-        return Units(torch.cat(vectors, 1), torch.cat(own, 1))
+                valid.append((ids.unfold(1, size, 1) != 0).all(2))
+        return Units(torch.cat(vectors, 1), torch.cat(valid, 1))
 
     def _without_empty_columns(self, ids: Ids) -> Int[Tensor, "item used_word"]:
         if ids.shape[1] < self.fewest_words:
@@ -116,21 +118,23 @@ class BagOfWordsEncoder(TextEncoder):
     `padding_takes_part` brings that back.
 
     Args:
-        vectors: of words, row 0 for padding.
+        vectors: of words, row 0 for padding; `trained` as well, else they stay as they are.
     """
 
-    def __init__(self, text: BagOfWords, vectors: Float[Tensor, "row channel"]):
+    def __init__(
+        self, vectors: Float[Tensor, "row channel"], *, trained: bool, width: int, padding_takes_part: bool
+    ):
         super().__init__()
-        self.width, self.padding_takes_part = text.width, text.padding_takes_part
-        self.words = Embedding(vectors, text.vectors.trained)
-        self.hidden = nn.Linear(self.words.channels, text.width)
+        self.width, self.padding_takes_part = width, padding_takes_part
+        self.words = Embedding(vectors, trained)
+        self.hidden = nn.Linear(self.words.channels, width)
 
     def spans(self, num_words: int) -> list[tuple[int, int]]:
         return [(0, num_words)]
 
     def forward(self, ids: Ids) -> Units:
         x = F.relu(self.hidden(self.words(ids)))
-        own = ids != 0
+        valid = ids != 0
         if not self.padding_takes_part:
-            x = x * own[..., None]  # after a ReLU, zeros never win
-        return Units(x.max(1, keepdim=True).values, own.any(1, keepdim=True))
+            x = x * valid[..., None]  # after a ReLU, zeros never win
+        return Units(x.max(1, keepdim=True).values, valid.any(1, keepdim=True))

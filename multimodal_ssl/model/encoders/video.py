@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from multimodal_ssl.model.networks import SmallVideo
 from multimodal_ssl.model.units import Units
 
 Grid = tuple[int, int, int]  # places in time, height and width
@@ -31,7 +30,7 @@ def as_video(frames: UInt8[Tensor, "clip time height width 3"]) -> Float[Tensor,
 class VideoEncoder(nn.Module, ABC):
     """A stack of 3-D convolutions, and where on a clip its units lie.
 
-    Units come in the order of `grid`, width fastest, and are all a clip's own.
+    Units come in the order of `grid`, width fastest; all are valid.
 
     Attributes:
         width: channels of a unit.
@@ -67,15 +66,15 @@ class VideoEncoder(nn.Module, ABC):
         return Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device))
 
 
-class SmallEncoder(VideoEncoder):
+class SmallVideoEncoder(VideoEncoder):
     """1x5x5/2, 1x3x3/2, 3x1x1, 1x3x3/2, 3x1x1, 1x3x3, each with batch norm and ReLU: space and time in turn.
 
     An 8th of the height and width; time as `time_strides` say.
     """
 
-    def __init__(self, sizes: SmallVideo):
-        first, second, third = sizes.widths
-        early, late = sizes.time_strides
+    def __init__(self, widths: tuple[int, int, int], time_strides: tuple[int, int]):
+        first, second, third = widths
+        early, late = time_strides
         super().__init__(
             nn.Sequential(
                 _layer(3, first, (1, 5, 5), (1, 2, 2)),
@@ -87,7 +86,7 @@ class SmallEncoder(VideoEncoder):
             ),
             width=third,
         )
-        self.time_strides = sizes.time_strides
+        self.time_strides = time_strides
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         for stride in self.time_strides:

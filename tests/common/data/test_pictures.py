@@ -1,11 +1,13 @@
 """Pictures come as 8-bit RGB and upright, or not at all."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from common.data.media import MediaError
-from common.data.pictures import read_image
+from common.data.pictures import has_transparency, read_image
 
 
 def quadrants(height=48, width=64):
@@ -40,3 +42,32 @@ def test_broken_and_deep_pictures_are_refused(tmp_path):
     ]:
         with pytest.raises(MediaError, match=words):
             read_image(tmp_path / f"{name}.png")
+
+
+def test_colours_of_16_bits_are_refused_rather_than_cut(tmp_path):
+    av = pytest.importorskip("av")
+    deep = np.full((4, 4, 3), 0x80FF, np.uint16)
+    coder = av.CodecContext.create("png", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = 4, 4, "rgb48be", Fraction(1, 25)
+    (packet, *_) = coder.encode(av.VideoFrame.from_ndarray(deep, format="rgb48be")) + coder.encode(None)
+    (tmp_path / "deep.png").write_bytes(bytes(packet))
+    with pytest.raises(MediaError, match=r"deep.png: pictures must have 8 bits a channel, got mode \S*16"):
+        read_image(tmp_path / "deep.png")
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".tif"])
+def test_a_picture_that_moves_is_no_picture(tmp_path, suffix):
+    pictures = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 90, 200)]
+    pictures[0].save(tmp_path / f"a{suffix}", save_all=True, append_images=pictures[1:])
+    with pytest.raises(MediaError, match="moves: it holds 3 pictures"):
+        read_image(tmp_path / f"a{suffix}")
+
+
+def test_transparency_is_seen(tmp_path):
+    for mode in ("RGBA", "RGB", "LA"):
+        Image.new(mode, (4, 4)).save(tmp_path / f"{mode}.png")
+    assert [has_transparency(tmp_path / f"{mode}.png") for mode in ("RGBA", "RGB", "LA")] == [
+        True,
+        False,
+        True,
+    ]

@@ -30,7 +30,7 @@ def test_a_marker_is_drawn_with_a_rim(hollow, rim, face):
 
 def test_a_legend_has_the_words_and_looks_it_was_given():
     axes = new_figure(2, 2).subplots()
-    legend(axes, {"ours": style_at(0).look(), "chance": {"linewidth": 2.5, "color": FAINT}})
+    legend(axes, [("ours", style_at(0).look()), ("chance", {"linewidth": 2.5, "color": FAINT})])
     found = axes.get_legend()
     assert [text.get_text() for text in found.get_texts()] == ["ours", "chance"]
     assert [line.get_linewidth() for line in found.get_lines()] == [1, 2.5]

@@ -1,15 +1,14 @@
-"""What clips are planned to show: pairs kept apart, captions true, wrong captions wrong."""
+"""What clips are planned to show: pairs kept apart, captions true."""
 
 import hashlib
 import json
 from dataclasses import asdict, replace
 from itertools import product
 
-import numpy as np
 import pytest
 
 from multimodal_ssl.composed import plan
-from multimodal_ssl.composed.plan import MOTIONS, TINTS, Cast, Composition, WrongCaptions
+from multimodal_ssl.composed.plan import MOTIONS, TINTS, Cast, Composition
 from multimodal_ssl.measures import CLEAN
 
 MINI = Composition()
@@ -115,36 +114,3 @@ def test_the_plan_is_the_one_that_its_salt_names():
 def test_settings_out_of_range_are_named_with_their_value(setting, value):
     with pytest.raises(ValueError, match=rf"{setting} .* got {value}"):
         Composition(**{setting: value})
-
-
-# ---- wrong captions
-
-
-@pytest.mark.parametrize("near", [False, True])
-@pytest.mark.parametrize("rate", [0.0, 0.25, 1.0])
-def test_wrong_captions_are_wrong_and_all_others_their_own(near, rate):
-    source, wrong = plan.given_captions(TRAIN, 0, WrongCaptions(rate=rate, near=near))
-    assert wrong.sum() == round(rate * len(TRAIN))
-    assert (source[~wrong] == np.flatnonzero(~wrong)).all()
-    for i in np.flatnonzero(wrong):
-        told, seen = TRAIN[source[i]], TRAIN[i]
-        assert (
-            told.target not in seen.shown
-            if told.target
-            else (told.tint, told.motion) != (seen.tint, seen.motion)
-        )
-        if near:
-            assert told.film == seen.film
-
-
-def test_a_higher_rate_keeps_the_wrong_captions_of_a_lower_one():
-    quarter, half = WrongCaptions(rate=0.25), WrongCaptions(rate=0.5)
-    low, high = (plan.given_captions(TRAIN, 3, wrong) for wrong in (quarter, half))
-    assert high[1][low[1]].all()
-    assert (high[0][low[1]] == low[0][low[1]]).all()
-    assert (plan.given_captions(TRAIN, 4, quarter)[1] != low[1]).any()
-
-
-def test_a_rate_that_is_no_share_is_named():
-    with pytest.raises(ValueError, match=r"rate must be in 0\.\.1, got 1\.1"):
-        WrongCaptions(rate=1.1)

@@ -5,8 +5,8 @@ import pytest
 from common.data.manifest import Bad
 from common.data.video import read_frames
 from multimodal_ssl.corpora.corpus import (
-    Clip,
-    Corpus,
+    AnnotatedClip,
+    CorpusPart,
     Files,
     collected,
     corpus_folder,
@@ -18,7 +18,7 @@ from multimodal_ssl.corpora.corpus import (
 
 
 def clip(id, *keys, path="a.mp4", **fields):
-    return Clip(id, path, keys=keys, **fields)
+    return AnnotatedClip(id, path, keys=keys, **fields)
 
 
 def test_items_are_sorted_and_an_id_counts_once():
@@ -48,14 +48,14 @@ def test_what_does_not_decode_is_named_and_the_rest_stays(root, make):
 
 
 def test_no_item_of_a_test_set_stays_in_pre_training():
-    training = Corpus("made", (clip("a", "youtube:1"), clip("b", "youtube:2"), clip("c")), ())
-    test = Corpus("other", (clip("x", "youtube:2", "film:9"),), ())
+    training = CorpusPart("made", (clip("a", "youtube:1"), clip("b", "youtube:2"), clip("c")), ())
+    test = CorpusPart("other", (clip("x", "youtube:2", "film:9"),), ())
     assert [item.id for item in training.without(test.keys).items] == ["a", "c"]
 
 
 def test_the_hash_is_of_what_is_listed_and_not_of_where_it_lies():
     def of(*items):
-        return Corpus("made", items, ()).sha256
+        return CorpusPart("made", items, ()).sha256
 
     assert of(clip("a", path="here/a.mp4")) == of(clip("a", path="there/a.mp4"))
     assert len({of(clip("a")), of(clip("b")), of(clip("a", stop_s=1.0)), of(clip("a", captions=("b",)))}) == 4

@@ -9,7 +9,7 @@ from common.data.order import Draw
 from common.recipe import Shard
 from multimodal_ssl.corpora import howto100m as module
 from multimodal_ssl.corpora.captions import Caption
-from multimodal_ssl.corpora.corpus import Film
+from multimodal_ssl.corpora.corpus import NarratedVideo
 from multimodal_ssl.corpora.howto100m import (
     caption_places,
     howto100m,
@@ -88,7 +88,7 @@ def test_captions_that_cannot_be_read_are_found_by_a_check(root, make):
     make.films(root / "videos", "a.mp4", "b.mp4")
     make.write(root / "howto100m_captions/a.csv", "start,end,text\n1,2,yes\n")
     make.write(root / "howto100m_captions/b.csv", "start,end,text\n")
-    checked = howto100m(root).checked(Film.captions)
+    checked = howto100m(root).checked(NarratedVideo.captions)
     assert [film.id for film in checked.items] == ["howto100m-a"]
     assert "holds no caption" in checked.bad[0].reason
 
@@ -169,7 +169,7 @@ def test_a_film_with_few_captions_gives_them_all_once():
 
 def test_a_clip_lies_in_its_caption_stretched_to_five_seconds():
     captions = spans((100, 101), (200, 230))
-    film = Film("f", "f.mp4")
+    film = NarratedVideo("f", "f.mp4")
     starts = {0: [], 1: []}
     for position in range(400):
         drawn = narration(film, captions, Draw(0, position, seed=0), num_candidates=1)
@@ -183,14 +183,14 @@ def test_a_clip_lies_in_its_caption_stretched_to_five_seconds():
 
 
 def test_a_span_at_the_films_beginning_is_stretched_forward():
-    drawn = [narration(Film("f", "f.mp4"), spans((0.5, 1)), Draw(0, i, seed=0)) for i in range(100)]
+    drawn = [narration(NarratedVideo("f", "f.mp4"), spans((0.5, 1)), Draw(0, i, seed=0)) for i in range(100)]
     assert all(0 <= clip.start_s <= 1.8 for clip in drawn)
 
 
 def test_the_caption_that_was_drawn_is_among_the_candidates():
     captions = spans(*((10 * i, 10 * i + 9) for i in range(8)))
     for position in range(50):
-        clip = narration(Film("f", "f.mp4"), captions, Draw(0, position, seed=3))
+        clip = narration(NarratedVideo("f", "f.mp4"), captions, Draw(0, position, seed=3))
         own = next(c for c in captions if c.text == clip.captions[clip.drawn])
         assert own.start_s <= clip.start_s
         assert clip.stop_s <= own.stop_s
@@ -209,9 +209,9 @@ def test_a_step_is_a_function_of_its_seed_and_number(first_published):
 
 def test_a_film_without_captions_cannot_be_drawn_from():
     with pytest.raises(ValueError, match="f has no captions to draw from"):
-        narration(Film("f", "f.mp4"), [], Draw(0, 0, seed=0))
+        narration(NarratedVideo("f", "f.mp4"), [], Draw(0, 0, seed=0))
     with pytest.raises(ValueError, match="0 < clip_s <= 5, got 6"):
-        narration(Film("f", "f.mp4"), spans((0, 9)), Draw(0, 0, seed=0), clip_s=6)
+        narration(NarratedVideo("f", "f.mp4"), spans((0, 9)), Draw(0, 0, seed=0), clip_s=6)
     with pytest.raises(ValueError, match=r"index must be in 0..1, got 2"):
         nearest_captions(spans((0, 1), (1, 2)), 2, 1)
 

@@ -13,7 +13,7 @@ from common.sample import Sample
 from multimodal_ssl.claims import auroc
 from multimodal_ssl.composed import clips, plan
 from multimodal_ssl.composed.batches import encode
-from multimodal_ssl.composed.plan import WrongCaptions
+from multimodal_ssl.composed.wrong_captions import WrongCaptions
 from multimodal_ssl.evaluation.attention import attention
 from multimodal_ssl.evaluation.encoding import as_long, clip_units
 from multimodal_ssl.evaluation.items import (
@@ -52,11 +52,11 @@ class Knowing(nn.Module):
     def clips(self, video):
         frames = (video.permute(0, 1, 3, 4, 2) * 255).round().to(torch.uint8).numpy()
         vectors = torch.zeros(len(frames), 3, len(self.captions))
-        own = torch.zeros(len(frames), 3, dtype=torch.bool)
+        valid = torch.zeros(len(frames), 3, dtype=torch.bool)
         for clip, pixels in enumerate(frames):
             for unit, caption in enumerate(self.true[pixels.tobytes()]):
-                vectors[clip, unit, self.captions.index(caption)], own[clip, unit] = 1.0, True
-        return Units(vectors, own)
+                vectors[clip, unit, self.captions.index(caption)], valid[clip, unit] = 1.0, True
+        return Units(vectors, valid)
 
     def texts(self, text):
         rows = [self.ids[tuple(row)] for row in text.tolist()]
@@ -181,18 +181,18 @@ def test_sizes_are_counted(small):
     assert item.scores["seconds"] > 0
 
 
-# ---- where phrases look
+# ---- where phrases attend to
 
 
-def test_every_phrase_looks_somewhere_and_sums_to_one(small):
+def test_every_phrase_attends_somewhere_and_sums_to_one(small):
     clip = COMPOSED.gallery("test", "clean/0")[0]
-    looks = attention(small, COMPOSED, clip)
+    maps = attention(small, COMPOSED, clip)
     words = clip.caption.split()
-    assert [phrase for phrase, _ in looks[: len(words)]] == words
-    assert looks[-1][0] == " ".join(words[-3:])
-    for _, look in looks:
-        assert look.shape == small.encoders.video.grid(4, 32, 32)
-        assert look.sum() == pytest.approx(1.0)
+    assert [phrase for phrase, _ in maps[: len(words)]] == words
+    assert maps[-1][0] == " ".join(words[-3:])
+    for _, attended in maps:
+        assert attended.shape == small.encoders.video.grid(4, 32, 32)
+        assert attended.sum() == pytest.approx(1.0)
 
 
 def test_a_network_without_places_has_nothing_to_show():

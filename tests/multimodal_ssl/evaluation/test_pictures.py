@@ -6,25 +6,25 @@ import pytest
 from multimodal_ssl.evaluation import pictures
 
 
-def test_a_look_inside_the_box_is_counted_by_area():
-    look = np.zeros((1, 2, 2))
-    look[0, 0] = 0.5  # the upper half
+def test_attention_inside_the_box_is_counted_by_area():
+    attended = np.zeros((1, 2, 2))
+    attended[0, 0] = 0.5  # the upper half
     box = np.array([[0, 0, 4, 2]] * 2, np.int16)  # of 8 pixels: the upper half of the left quarter
-    assert pictures.share_inside(look, box, 8) == pytest.approx((0.25, 0.125))
+    assert pictures.share_inside(attended, box, 8) == pytest.approx((0.25, 0.125))
 
 
-def test_light_falls_where_it_is_looked_and_time_is_followed():
+def test_light_falls_where_it_is_attended_to_and_time_is_followed():
     frames = np.full((4, 8, 8, 3), 200, np.uint8)
-    look = np.zeros((2, 2, 2))
-    look[0, 0, 0] = look[1, 1, 1] = 1.0
-    lit = pictures.spotlit(frames, look)
+    attended = np.zeros((2, 2, 2))
+    attended[0, 0, 0] = attended[1, 1, 1] = 1.0
+    lit = pictures.spotlit(frames, attended)
     assert lit[0, 0, 0, 0] == lit[3, 7, 7, 0] == 200
     assert lit[0, 7, 7, 0] == lit[3, 0, 0, 0] == round(200 * pictures.DARKEST)
 
 
 def test_a_phrase_belongs_to_a_text_by_whole_words():
-    looks = {
+    maps = {
         name: np.full((1, 1, 1), value) for name, value in (("ox", 1.0), ("fox moving", 2.0), ("moving", 4.0))
     }
-    assert pictures.mean_look(looks, "a fox moving left") == pytest.approx(3.0)
-    assert pictures.mean_look(looks, "a dog") is None
+    assert pictures.mean_map(maps, "a fox moving left") == pytest.approx(3.0)
+    assert pictures.mean_map(maps, "a dog") is None

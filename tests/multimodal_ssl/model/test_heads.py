@@ -17,11 +17,11 @@ def _seed():
     torch.manual_seed(0)
 
 
-def units(items=4, number=3, **own):
-    """Random units of every modality; `own` gives how many are each item's."""
+def units(items=4, number=3, **valid):
+    """Random units of every modality; `valid` gives how many are each item's."""
     made = {}
     for modality, width in WIDTHS.items():
-        counts = torch.tensor(own.get(modality, [number] * items))
+        counts = torch.tensor(valid.get(modality, [number] * items))
         made[modality] = Units(torch.randn(items, number, width), torch.arange(number) < counts[:, None])
     return made
 
@@ -46,7 +46,7 @@ def batch_norm(x, norm, training):
 def test_fac_is_mmvs_graph(training):
     """A transcription of `AudioTextVideoEmbedding` with "fac_relu", "mlp@512" and one vector an item, in float64."""
     fac = trained(FAC).double().train(training)
-    given = {k: Units(v.vectors.double(), v.own) for k, v in units(number=1).items()}
+    given = {k: Units(v.vectors.double(), v.valid) for k, v in units(number=1).items()}
     v, t, a = (given[k].vectors[:, 0] for k in ("video", "text", "audio"))
     inner = batch_norm(v @ fac.video_in.weight.T + fac.video_in.bias, fac.video_in_norm, training).relu()
     fine = batch_norm(inner @ fac.video_out.weight.T, fac.video_out_norm, training)
@@ -81,12 +81,12 @@ def test_padding_and_missing_modalities_change_no_unit(settings, training):
     made = trained(settings).train(training)
     counts = [3, 0, 1, 2]
     given = units(video=counts, text=counts, audio=counts)
-    other = {k: Units(torch.where(v.own[..., None], v.vectors, 9.0), v.own) for k, v in given.items()}
-    shorter = {k: Units(v.vectors[[0, 2, 3]], v.own[[0, 2, 3]]) for k, v in given.items()}
+    other = {k: Units(torch.where(v.valid[..., None], v.vectors, 9.0), v.valid) for k, v in given.items()}
+    shorter = {k: Units(v.vectors[[0, 2, 3]], v.valid[[0, 2, 3]]) for k, v in given.items()}
     first = made(given)
     for name, ours in made(other).items():
         torch.testing.assert_close(ours.vectors, first[name].vectors, atol=1e-6, rtol=0)
-        assert not ours.vectors[~ours.own].any()
+        assert not ours.vectors[~ours.valid].any()
     for name, ours in made(shorter).items():
         torch.testing.assert_close(ours.vectors, first[name].vectors[[0, 2, 3]], atol=1e-6, rtol=0)
 
@@ -94,7 +94,7 @@ def test_padding_and_missing_modalities_change_no_unit(settings, training):
 @pytest.mark.parametrize("settings", [SHARED, FAC], ids=lambda each: type(each).__name__)
 def test_every_own_unit_has_unit_length(settings):
     for each in settings.build(WIDTHS)(units(text=[3, 1, 0, 2])).values():
-        torch.testing.assert_close(each.vectors.norm(dim=2), each.own.float())
+        torch.testing.assert_close(each.vectors.norm(dim=2), each.valid.float())
 
 
 def test_raw_vectors_are_the_same_before_their_length_is_taken():

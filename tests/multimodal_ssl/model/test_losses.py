@@ -66,7 +66,7 @@ def nce_over_sets_by_loops(a, b, tau):
     num, loss = len(a), 0.0
 
     def exponents(i, j):
-        return [(v @ t).item() / tau for v in a.vectors[i][a.own[i]] for t in b.vectors[j][b.own[j]]]
+        return [(v @ t).item() / tau for v in a.vectors[i][a.valid[i]] for t in b.vectors[j][b.valid[j]]]
 
     for i in range(num):
         right = log_sum(exponents(i, i))

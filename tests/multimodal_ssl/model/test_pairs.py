@@ -36,7 +36,7 @@ def test_chunks_match_in_single_precision_at_the_size_of_s3d():
     found = []
     for chunk in (None, 5):
         a, b = (some_units(seed, 12, places) for seed, places in ((0, 98), (1, 20)))
-        a, b = (watched(Units(units.vectors.float(), units.own)) for units in (a, b))
+        a, b = (watched(Units(units.vectors.float(), units.valid)) for units in (a, b))
         scores = score_pairs(a, b, LogMeanExp(0.05).build(WIDTH), chunk)
         found.append([scores, *torch.autograd.grad(symmetric_nce(scores, 0.05), [a.vectors, b.vectors])])
     torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
@@ -64,7 +64,9 @@ def test_no_more_than_a_chunk_is_computed_at_a_time_and_nothing_of_it_is_kept():
 def test_chunks_are_made_again_in_the_precision_of_the_first_time():
     grads = []
     for chunk in (None, 2):
-        a, b = (watched(Units(u.vectors.float(), u.own)) for u in (some_units(0, 6, 5), some_units(1, 6, 4)))
+        a, b = (
+            watched(Units(u.vectors.float(), u.valid)) for u in (some_units(0, 6, 5), some_units(1, 6, 4))
+        )
         with torch.autocast("cpu", torch.bfloat16):
             scores = score_pairs(a, b, SoftAttention().build(WIDTH), chunk)
         scores.float().square().sum().backward()

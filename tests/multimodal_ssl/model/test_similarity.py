@@ -34,8 +34,8 @@ def of_products(products):
     """One pair of items with these products: `a` holds the rows, `b` the axes."""
     products = torch.tensor(products, dtype=torch.float64)
     b = torch.eye(products.shape[1], dtype=torch.float64)
-    own = torch.ones(1, len(products), dtype=torch.bool), torch.ones(1, len(b), dtype=torch.bool)
-    return Units(products[None], own[0]), Units(b[None], own[1])
+    valid = torch.ones(1, len(products), dtype=torch.bool), torch.ones(1, len(b), dtype=torch.bool)
+    return Units(products[None], valid[0]), Units(b[None], valid[1])
 
 
 # ---- laws of all
@@ -69,8 +69,8 @@ def test_the_order_of_units_changes_nothing(chosen, seed, places_a, places_b):
     a, b = some_units(seed, 3, places_a), some_units(seed + 1, 3, places_b)
     shuffled = []
     for units in (a, b):
-        order = torch.randperm(units.own.shape[1])
-        shuffled.append(Units(units.vectors[:, order], units.own[:, order]))
+        order = torch.randperm(units.valid.shape[1])
+        shuffled.append(Units(units.vectors[:, order], units.valid[:, order]))
     torch.testing.assert_close(made(chosen)(*shuffled), made(chosen)(a, b), atol=1e-12, rtol=0)
 
 
@@ -80,16 +80,18 @@ def test_the_order_of_units_changes_nothing(chosen, seed, places_a, places_b):
 def test_padding_changes_no_score_and_no_gradient(chosen, seed, places_a, places_b):
     a, b = watched(some_units(seed, 3, places_a)), watched(some_units(seed + 1, 3, places_b))
     padding = 9 * torch.randn(3, 2, WIDTH, dtype=torch.float64)
-    more = [watched(Units(torch.cat([u.vectors.detach(), padding], 1), F.pad(u.own, (0, 2)))) for u in (a, b)]
+    more = [
+        watched(Units(torch.cat([u.vectors.detach(), padding], 1), F.pad(u.valid, (0, 2)))) for u in (a, b)
+    ]
     scores, padded = made(chosen)(a, b), made(chosen)(*more)
     torch.testing.assert_close(padded, scores, atol=1e-12, rtol=0)
     for each in (scores, padded):
         (each * torch.arange(9.0).reshape(3, 3)).sum().backward()
     for units, longer in zip((a, b), more, strict=True):
-        places = units.own.shape[1]
+        places = units.valid.shape[1]
         torch.testing.assert_close(longer.vectors.grad[:, :places], units.vectors.grad, atol=1e-10, rtol=0)
         assert not longer.vectors.grad[:, places:].any()
-        assert not units.vectors.grad[~units.own].any()
+        assert not units.vectors.grad[~units.valid].any()
 
 
 @EVERY
@@ -150,9 +152,9 @@ def test_known_pooling():
 def test_pooling_runs_from_the_maximum_over_positions_to_their_mean(pool):
     a, b = some_units(0, 4, 6), some_units(1, 3, 2)
     products = torch.einsum("akd,bld->akbl", a.vectors, b.vectors)
-    share = b.own / b.own.sum(1, keepdim=True)
-    highest = products.masked_fill(~a.own[..., None, None], -2).amax(1)
-    mean = (products * a.own[..., None, None]).sum(1) / a.own.sum(1)[:, None, None]
+    share = b.valid / b.valid.sum(1, keepdim=True)
+    highest = products.masked_fill(~a.valid[..., None, None], -2).amax(1)
+    mean = (products * a.valid[..., None, None]).sum(1) / a.valid.sum(1)[:, None, None]
     torch.testing.assert_close(pool(a, b, g=1e-4), (highest * share).sum(2), atol=1e-3, rtol=0)
     torch.testing.assert_close(pool(a, b, g=1e6), (mean * share).sum(2), atol=1e-6, rtol=0)
     falling = torch.stack([pool(a, b, g) for g in (0.01, 0.1, 1.0, 10.0)])
@@ -193,7 +195,7 @@ def test_parametric_attention_is_its_formula():
     asks_a, answers_a, asks_b, answers_b = (weight.detach() for weight in attention.parameters())
     for i in range(2):
         for j in range(2):
-            v, t = a.vectors[i][a.own[i]], b.vectors[j][b.own[j]]
+            v, t = a.vectors[i][a.valid[i]], b.vectors[j][b.valid[j]]
             root = math.sqrt(WIDTH)  # vectors of length root, and then / root
             of_a = torch.stack(
                 [(asks_a @ t.mean(0) * root) @ (answers_a @ x * root) / root for x in v]

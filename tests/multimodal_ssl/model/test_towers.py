@@ -62,7 +62,7 @@ def test_what_is_compared_has_equal_width_and_unit_length(heads, with_audio):
     assert width["video"] == width["text"] == width["audio_for_text"] == 8
     assert width["video_for_audio"] == width["audio"] == with_audio
     for each in units.values():
-        torch.testing.assert_close(each.vectors.norm(dim=2), each.own.float())
+        torch.testing.assert_close(each.vectors.norm(dim=2), each.valid.float())
 
 
 def test_preset_of_mini_sees_8x8_places_with_few_weights():
@@ -98,7 +98,7 @@ def test_pooled_clips_have_one_unit_made_before_the_heads():
     pooled = model.video(clips).vectors.mean(1, keepdim=True)
     fine = Towers(WITHOUT_SOUND, words()).eval()
     fine.load_state_dict(model.state_dict())
-    assert model(video=clips)["video"].own.shape == (4, 1)
+    assert model(video=clips)["video"].valid.shape == (4, 1)
     by_hand = fine.heads({"video": type(model.video(clips))(pooled, torch.ones(4, 1, dtype=torch.bool))})
     torch.testing.assert_close(model(video=clips)["video"].vectors, by_hand["video"].vectors)
 

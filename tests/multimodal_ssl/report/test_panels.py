@@ -23,7 +23,7 @@ def kept(tmp_path):
     return tmp_path
 
 
-def test_every_clip_stands_beside_what_each_arm_looks_at(kept):
+def test_every_clip_stands_beside_what_each_arm_attends_to(kept):
     *ones, strips = PAPER.report.panels(kept)
     assert len(ones) == pictures.NUM_CLIPS
     for panel in ones:
@@ -36,7 +36,7 @@ def test_every_clip_stands_beside_what_each_arm_looks_at(kept):
 
 
 def test_animations_play_all_frames_and_are_small(kept):
-    paths = list(kept.rglob("*.look.png"))
+    paths = list(kept.rglob("*.attention.png"))
     assert len(paths) == 2 * pictures.NUM_CLIPS
     for path in paths:
         with Image.open(path) as picture:

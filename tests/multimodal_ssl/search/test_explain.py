@@ -6,7 +6,7 @@ import numpy as np
 import odd_videos
 import pytest
 
-from multimodal_ssl.search import search, weights
+from multimodal_ssl.search import query, weights
 from multimodal_ssl.search.explain import Explained, draw, explain
 from multimodal_ssl.search.index import Index, encoder, video_files
 from multimodal_ssl.search.windows import Cut
@@ -22,8 +22,8 @@ def found(tmp_path):
     cut = Cut(num_frames=4, size_px=32, rate_hz=5)
     made = Index.begin(Index(tmp_path / "index", tmp_path / "videos", "tiny", trained.sha256, cut))
     list(made.update(video_files(tmp_path / "videos"), encoder(trained.matcher())))
-    matcher, question = search.ask(trained, TEXT, trained.vocabulary()[0])
-    return made, matcher, question, search.search(made, matcher, question, 1)[0][0]
+    matcher, question = query.ask(trained, TEXT, trained.vocabulary()[0])
+    return made, matcher, question, query.search(made, matcher, question, 1)[0][0]
 
 
 def test_the_score_is_the_mean_of_its_phrases(found):

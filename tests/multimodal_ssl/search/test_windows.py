@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import odd_films
 import odd_videos
 import pytest
 
@@ -175,3 +176,19 @@ def test_a_file_that_breaks_off_gives_what_was_before_and_then_says_so(tmp_path,
 def test_windows_that_cannot_be_are_refused(changes):
     with pytest.raises(ValueError, match="windows need 1 frame or more"):
         Cut(**{"num_frames": 4, "size_px": 32, **changes})
+
+
+def test_windows_of_a_changing_rate_end_with_the_film(tmp_path):
+    """5 frames a second for 6 s, then 30 for 2 s: 11.25 a second on average, which is no frame's own rate."""
+    path = odd_films.film(tmp_path / "a.mp4", odd_films.CHANGING)
+    found = list(windows(path, CUT))
+    assert spans(found)[-1][1] == pytest.approx(8.0, abs=1e-6)
+    assert odd_videos.numbers(found[0].frames) == [0, 1, 2, 3]
+
+
+def test_a_mirrored_film_is_seen_mirrored(tmp_path):
+    path = odd_videos.film(tmp_path / "a.mp4")
+    odd_films.matrix(path, (-1, 0, 0, 1))
+    window = next(windows(path, CUT))
+    assert (window.small[0][0, -1] > 240).all()
+    assert (window.small[0][0, 0] < 100).all()

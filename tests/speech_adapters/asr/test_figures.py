@@ -249,7 +249,7 @@ def test_a_clip_nobody_transcribed_is_not_shown(tmp_path, make_clips):
 def make_clips():
     import numpy as np
 
-    from speech_adapters.asr.panels import save_audio
+    from speech_adapters.asr.kept_sounds import save_audio
 
     def make(folder, ids, recipes):
         for recipe in recipes:

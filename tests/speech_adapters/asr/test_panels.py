@@ -5,7 +5,8 @@ import wave
 import numpy as np
 import pytest
 
-from speech_adapters.asr.panels import marked, save_audio
+from speech_adapters.asr.kept_sounds import save_audio
+from speech_adapters.asr.panels import marked
 
 
 def test_a_saved_clip_is_the_waveform_bit_for_bit(tmp_path):

@@ -6,7 +6,7 @@ import torchaudio.functional as reference
 from torch import nn
 from torchvision.models import resnet18
 
-from multimodal_ssl.model.encoders.audio import FLOOR, LogMel
+from multimodal_ssl.model.encoders.audio import FLOOR
 from multimodal_ssl.model.networks import Audio, ResNet18, SmallAudio
 
 SMALL, RESNET = (Audio(net=net, mels=20) for net in (SmallAudio(widths=(4, 6, 8)), ResNet18()))
@@ -26,7 +26,7 @@ def sounds(longest=30_000):
 
 def test_log_mel_is_torchaudios_relative_to_silence():
     wave = torch.rand(2, 8000) - 0.5
-    ours, num_frames = LogMel(Audio())(wave, torch.tensor([8000, 8000]))
+    ours, num_frames = Audio().build().log_mel(wave, torch.tensor([8000, 8000]))
     power = reference.spectrogram(
         wave, pad=0, window=torch.hann_window(683), n_fft=1024, hop_length=341, win_length=683, power=2,
         normalized=False, center=False,
@@ -39,7 +39,7 @@ def test_log_mel_is_torchaudios_relative_to_silence():
 
 def test_silence_is_zero_and_a_tone_lies_where_its_pitch_is():
     silence, tone = torch.zeros(16_000), torch.sin(2 * torch.pi * 1000 * torch.arange(16_000) / 16_000)
-    mels, _ = LogMel(Audio())(torch.stack([silence, tone]), torch.tensor([16_000, 16_000]))
+    mels, _ = Audio().build().log_mel(torch.stack([silence, tone]), torch.tensor([16_000, 16_000]))
     assert not mels[0].any()
     mel = 2595 * torch.tensor(1 + 1000 / 700).log10()  # HTK
     highest = 2595 * torch.tensor(1 + 8000 / 700).log10()
@@ -52,7 +52,7 @@ def test_silence_is_zero_and_a_tone_lies_where_its_pitch_is():
     ("num_samples", "frames"), [(0, 0), (1, 1), (1024, 1), (1364, 1), (1365, 2), (16_000, 44)]
 )
 def test_frames_are_counted_by_windows_that_fit(num_samples, frames):
-    _, counted = LogMel(Audio())(torch.rand(1, 16_000), torch.tensor([num_samples]))
+    _, counted = Audio().build().log_mel(torch.rand(1, 16_000), torch.tensor([num_samples]))
     assert counted.tolist() == [frames]
 
 
@@ -65,7 +65,7 @@ def test_a_sound_gives_the_same_units_alone_and_in_a_padded_batch(settings):
         for i, n in enumerate(LENGTHS.tolist()):
             alone = encoder(waves[i : i + 1, : max(n, 1)], LENGTHS[i : i + 1])
             torch.testing.assert_close(
-                together.vectors[i][together.own[i]], alone.vectors[0][alone.own[0]], atol=1e-9, rtol=1e-9
+                together.vectors[i][together.valid[i]], alone.vectors[0][alone.valid[0]], atol=1e-9, rtol=1e-9
             )
 
 
@@ -79,9 +79,9 @@ def test_padding_and_missing_sounds_change_nothing_in_training(settings):
         torch.manual_seed(1)
         encoder = settings.build().double()
         units = encoder(given, lengths)
-        own = units.vectors[units.own]
-        own.square().sum().backward()
-        results.append([own, *(w.grad for w in encoder.parameters()), *encoder.buffers()])
+        valid = units.vectors[units.valid]
+        valid.square().sum().backward()
+        results.append([valid, *(w.grad for w in encoder.parameters()), *encoder.buffers()])
     for short, long in zip(*results, strict=True):
         assert (short - long).double().norm() <= 1e-9 * (1 + long.double().norm())
 

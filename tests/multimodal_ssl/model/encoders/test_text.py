@@ -23,8 +23,8 @@ def vectors():
     return matrix
 
 
-def own(units, item):
-    return units.vectors[item][units.own[item]]
+def valid(units, item):
+    return units.vectors[item][units.valid[item]]
 
 
 def published(encoder, ids):
@@ -36,7 +36,7 @@ def published(encoder, ids):
 
 def test_a_text_of_four_words_has_nine_phrases(vectors):
     units = PHRASES.build(vectors)(torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0], [9, 0, 0, 0], [0, 0, 0, 0]]))
-    assert units.own.sum(1).tolist() == [4 + 3 + 2, 2 + 1, 1, 0]
+    assert units.valid.sum(1).tolist() == [4 + 3 + 2, 2 + 1, 1, 0]
     assert units.missing.tolist() == [False, False, False, True]
 
 
@@ -58,7 +58,7 @@ def test_spans_say_which_words_a_unit_has_seen(vectors):
 def test_each_unit_is_told_by_its_words(settings, phrases, vectors):
     encoder = settings.build(vectors)
     assert encoder.phrases(["a", "dog", "barks"]) == phrases
-    assert encoder(torch.tensor([[3, 4, 5]])).own.shape[1] == len(phrases)
+    assert encoder(torch.tensor([[3, 4, 5]])).valid.shape[1] == len(phrases)
 
 
 def test_a_phrase_is_the_convolution_over_its_words(vectors):
@@ -75,13 +75,15 @@ def test_padding_changes_no_unit(settings, vectors):
     texts = [[3, 4, 5, 6, 7, 8], [9, 10], [11]]
     together = encoder(torch.tensor([row + [0] * (20 - len(row)) for row in texts]))
     for i, row in enumerate(texts):
-        torch.testing.assert_close(own(together, i), own(encoder(torch.tensor([row])), 0), atol=1e-6, rtol=0)
+        torch.testing.assert_close(
+            valid(together, i), valid(encoder(torch.tensor([row])), 0), atol=1e-6, rtol=0
+        )
 
 
 def test_columns_that_are_padding_in_every_text_make_no_phrases(vectors):
     encoder = PHRASES.build(vectors)
     ids = torch.tensor([[3, 4, 5, 6, 0, 0, 0], [7, 0, 0, 0, 0, 0, 0]])
-    assert encoder(ids).own.shape[1] == len(encoder.spans(4))
+    assert encoder(ids).valid.shape[1] == len(encoder.spans(4))
     assert encoder(0 * ids).missing.all()
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from torchvision.models.video import r2plus1d_18, s3d
 
 from multimodal_ssl.model import networks
-from multimodal_ssl.model.encoders.video import R2Plus1DEncoder, S3DEncoder, SmallEncoder
+from multimodal_ssl.model.encoders.video import R2Plus1DEncoder, S3DEncoder, SmallVideoEncoder
 from multimodal_ssl.model.networks import SmallVideo
 
 
@@ -16,7 +16,7 @@ def _seed():
 
 
 def small(time_strides=(2, 2)):
-    return SmallEncoder(SmallVideo(widths=(4, 6, 8), time_strides=time_strides))
+    return SmallVideoEncoder((4, 6, 8), time_strides)
 
 
 def with_own_statistics(net):
@@ -88,7 +88,7 @@ def test_grid_counts_the_units_of_any_size(make, size):
         last_map = encoder.trunk(torch.rand(1, 3, time, height, width))
     assert encoder.grid(*size) == last_map.shape[2:]
     assert units.vectors.shape == (1, last_map[0, 0].numel(), encoder.width)
-    assert units.own.all()
+    assert units.valid.all()
 
 
 def test_grids_are_those_of_the_fact_sheets_sizes():
@@ -140,7 +140,7 @@ def test_clip_too_small_for_one_place_is_refused(make, size, message):
 
 @pytest.mark.parametrize(
     ("chosen", "kind"),
-    [(SmallVideo(), SmallEncoder), (networks.S3D(), S3DEncoder), (networks.R2Plus1D(), R2Plus1DEncoder)],
+    [(SmallVideo(), SmallVideoEncoder), (networks.S3D(), S3DEncoder), (networks.R2Plus1D(), R2Plus1DEncoder)],
 )
 def test_settings_build_their_network(chosen, kind):
     assert type(chosen.build()) is kind

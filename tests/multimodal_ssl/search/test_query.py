@@ -10,7 +10,7 @@ import torch
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean_and_max_pooled
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
-from multimodal_ssl.search import search, weights
+from multimodal_ssl.search import query, weights
 from multimodal_ssl.search.index import Index, encoder, video_files
 from multimodal_ssl.search.windows import Cut, windows
 
@@ -49,13 +49,13 @@ def indexed(folder, films, trained):
 
 
 def asked(trained, text=TEXT):
-    return search.ask(trained, text, trained.vocabulary()[0])
+    return query.ask(trained, text, trained.vocabulary()[0])
 
 
 def test_scores_are_those_of_the_model_on_the_frames(made, films, trained):
     matcher, question = asked(trained)
     for video, folder in made.videos():
-        own, pooled = search.score_windows(made, video, folder, matcher, question.units)
+        own, pooled = query.score_windows(made, video, folder, matcher, question.units)
         if video.fault:
             assert own.shape == pooled.shape == (0, 1)
             continue
@@ -67,23 +67,23 @@ def test_scores_are_those_of_the_model_on_the_frames(made, films, trained):
 
 def test_parts_of_a_video_score_as_the_whole(made, trained, monkeypatch):
     matcher, question = asked(trained)
-    whole = [search.score_windows(made, *each, matcher, question.units) for each in made.videos()]
-    monkeypatch.setattr(search, "AT_ONCE", 3)
-    parts = [search.score_windows(made, *each, matcher, question.units) for each in made.videos()]
+    whole = [query.score_windows(made, *each, matcher, question.units) for each in made.videos()]
+    monkeypatch.setattr(query, "AT_ONCE", 3)
+    parts = [query.score_windows(made, *each, matcher, question.units) for each in made.videos()]
     for before, after in zip(whole, parts, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-6)
 
 
 def test_the_best_windows_come_first_and_none_shares_a_moment_with_a_better_one(made, trained):
     matcher, question = asked(trained)
-    hits, num = search.search(made, matcher, question, top=100)
+    hits, num = query.search(made, matcher, question, top=100)
     scores = [hit.score for hit in hits]
     assert scores == sorted(scores, reverse=True)
     every = {
         (video.path, window): score
         for video, folder in made.videos()
         for window, score in enumerate(
-            search.score_windows(made, video, folder, matcher, question.units)[0][:, 0]
+            query.score_windows(made, video, folder, matcher, question.units)[0][:, 0]
         )
     }
     assert num == len(every)
@@ -97,27 +97,27 @@ def test_the_best_windows_come_first_and_none_shares_a_moment_with_a_better_one(
 
 def test_fewer_results_are_the_first_of_more(made, trained):
     matcher, question = asked(trained)
-    assert search.search(made, matcher, question, 2)[0] == search.search(made, matcher, question, 9)[0][:2]
+    assert query.search(made, matcher, question, 2)[0] == query.search(made, matcher, question, 9)[0][:2]
 
 
 def test_what_ties_comes_in_the_order_of_paths_and_times(tmp_path, films, fine):
     made = indexed(tmp_path / "index", films, fine)
     for _, folder in made.videos():
         (folder / "units.f16").write_bytes(b"\0" * (folder / "units.f16").stat().st_size)
-    found = [(hit.video.path, hit.start_s) for hit in search.search(made, *asked(fine), top=9)[0]]
+    found = [(hit.video.path, hit.start_s) for hit in query.search(made, *asked(fine), top=9)[0]]
     assert found == sorted(found)
     assert len(found) > 3
 
 
 def test_no_result_is_asked_for_in_vain(made, trained):
     with pytest.raises(ValueError, match="top must be at least 1, got 0"):
-        search.search(made, *asked(trained), top=0)
+        query.search(made, *asked(trained), top=0)
 
 
 def test_phrases_name_the_units_in_their_order(fine):
     _, question = asked(fine, "A red square")
     assert question.phrases == ("a", "red", "square", "a red", "red square", "a red square")
-    assert len(question.phrases) == int(question.units.own.sum()) == question.units.own.shape[1]
+    assert len(question.phrases) == int(question.units.valid.sum()) == question.units.valid.shape[1]
 
 
 def test_each_unit_is_that_of_its_phrase_alone(fine):
@@ -138,7 +138,7 @@ def test_frozen_vectors_of_other_words_change_nothing(fine):
 def test_words_that_are_not_read_or_were_not_seen_are_named(fine):
     vocabulary = Vocabulary(("a", "cat", "red"), np.ones((4, 50), np.float32))
     known = Vocabulary(("a", "red"), np.ones((3, 50), np.float32))
-    _, question = search.ask(replace(fine, words=known), "a xyzzy red cat xyzzy" + " a" * 30, vocabulary)
+    _, question = query.ask(replace(fine, words=known), "a xyzzy red cat xyzzy" + " a" * 30, vocabulary)
     assert question.unknown == ("xyzzy",)
     assert question.unseen == ("cat",)
     assert len(question.words) == MOST_WORDS
@@ -156,5 +156,5 @@ def test_a_sentence_without_a_known_word_is_refused(fine):
 
 
 def test_a_video_that_cannot_be_decoded_is_never_found(made, trained):
-    hits, _ = search.search(made, *asked(trained), top=100)
+    hits, _ = query.search(made, *asked(trained), top=100)
     assert {hit.video.path for hit in hits} == {"a.mp4", "b.mkv"}

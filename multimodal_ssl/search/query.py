@@ -19,7 +19,7 @@ from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.similarity import mean_and_max_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary, tokenise
-from multimodal_ssl.search.index import Index, Video, picture_name
+from multimodal_ssl.search.index import Index, IndexedVideo, picture_name
 from multimodal_ssl.search.weights import Trained
 
 AT_ONCE = 256  # windows whose units are in memory
@@ -56,7 +56,7 @@ class Question:
 class Hit:
     """One window. Both scores lie in -1 to 1."""
 
-    video: Video
+    video: IndexedVideo
     folder: Path  # of the index, where the video's units and pictures lie
     window: int
     score: float  # by the model's own similarity
@@ -126,7 +126,7 @@ def search(
     return sorted(hits, key=lambda hit: (-hit.score, hit.video.path, hit.window))[:top], num
 
 
-def _apart(video: Video, scores: Float32[ndarray, " window"]) -> list[int]:
+def _apart(video: IndexedVideo, scores: Float32[ndarray, " window"]) -> list[int]:
     """Windows from the best on, without those that share a moment with a better one."""
     order = np.argsort(-scores, kind="stable").tolist()
     kept: list[int] = []
@@ -139,7 +139,7 @@ def _apart(video: Video, scores: Float32[ndarray, " window"]) -> list[int]:
 
 @torch.inference_mode()
 def score_windows(
-    index: Index, video: Video, folder: Path, matcher: Matcher, texts: Units
+    index: Index, video: IndexedVideo, folder: Path, matcher: Matcher, texts: Units
 ) -> tuple[Float32[ndarray, "window text"], Float32[ndarray, "window text"]]:
     """Scores of all windows of a video by the model's own similarity, and of pooled vectors."""
     ways = (matcher.scores, mean_and_max_pooled)
@@ -151,7 +151,7 @@ def score_windows(
     return own, pooled
 
 
-def _in_parts(index: Index, video: Video, folder: Path) -> Iterator[Units]:
+def _in_parts(index: Index, video: IndexedVideo, folder: Path) -> Iterator[Units]:
     for start in range(0, len(video.times_s), AT_ONCE):
         stop = min(start + AT_ONCE, len(video.times_s))
         vectors = torch.from_numpy(index.units(video, folder, start, stop))
