@@ -11,7 +11,7 @@ import torch
 from common import trainer
 from common.recipe import Shard
 from common.schedule import TriStage
-from speech_adapters.asr import evaluation, recipes
+from speech_adapters.asr import curves, evaluation, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
 from speech_adapters.asr.measures import DEV_NATS
 from speech_adapters.ctc.scoring import feasible
@@ -129,6 +129,19 @@ def test_scores_are_jiwers_and_hypotheses_curve_and_shares_are_kept(tmp_path):
     (curve,) = [item for item in items if item.part == "dev curve"]
     assert [row[0] for row in json.loads(curve.texts["curve"])["rows"]] == [2, 4]
     assert list((tmp_path / "pictures-test").iterdir())
+
+
+def test_a_curve_is_equal_in_equal_runs_but_for_its_seconds(tmp_path):
+    curves_of = []
+    for pace in (1.0, 2.0):
+        rows = [{"event": "train", "step": n, "wall_s": n * pace, "dev": 1 / n} for n in (1, 2)]
+        (tmp_path / "journal.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        curves_of.append(curves.carry(tmp_path / "journal.jsonl", "dev"))
+    one, two = curves_of
+    assert (one.timed, one.texts["curve"]) == (("wall_s",), two.texts["curve"])
+    assert curves.read(two) == {"step": [1, 2], "wall_s": [2.0, 4.0], "dev": [1.0, 0.5]}
+    former = {"columns": ["step", "wall_s", "dev"], "rows": [[1, 1.0, 1.0], [2, 2.0, 0.5]]}
+    assert curves.read(replace(one, texts={"curve": json.dumps(former)})) == curves.read(one)
 
 
 def test_the_search_knows_training_texts_alone(tmp_path, monkeypatch):
