@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tarfile
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -240,8 +241,9 @@ def test_what_a_kill_leaves_while_unpacking_is_swept(tmp_path):
     ready = context.Event()
     writer = context.Process(target=_unpack_and_wait, args=(package, root, ready))
     writer.start()
-    while not ready.wait(0.1):
+    while not ready.is_set():
         assert writer.is_alive()
+        time.sleep(0.02)
     writer.kill()
     writer.join()
     files._sweep_once.cache_clear()  # as in the next process
