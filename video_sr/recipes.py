@@ -75,10 +75,6 @@ class Upscaling(Recipe):
 
     # ---- learning
 
-    def weight(self, batch: Batch) -> float:
-        """Clips; all are of one size."""
-        return float(len(batch.low))
-
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         from video_sr.objective import charbonnier
 

@@ -83,6 +83,27 @@ def test_the_frozen_depth_ends_where_something_is_trained_or_masked():
     assert recipes.SCALES["smoke"].recipes["RANDOM_EN"].frozen_depth() == -1
 
 
+@pytest.mark.parametrize("shards", [2, 3])
+@pytest.mark.parametrize("name", ["FULL_EN", "ADAPTERS_EN"])
+def test_shards_weighted_by_their_characters_have_the_loss_of_the_whole_batch(name, shards):
+    recipe = replace(
+        recipes.SCALES["smoke"].recipes[name],
+        time_masking=NO_MASKING,
+        channel_masking=NO_MASKING,
+        batch_s=24.0,
+    )
+    torch.manual_seed(0)
+    model = recipe.model().eval()
+    batches = [recipe.batch(0, 1, Shard()), *(recipe.batch(0, 1, Shard(n, shards)) for n in range(shards))]
+    losses = [sum(recipe.losses(model, batch, 1).values()).item() for batch in batches]
+    weights = [recipe.weight(batch) for batch in batches]
+    assert len(set(weights[1:])) > 1
+    assert weights[0] == sum(weights[1:])
+    mean = sum(weight * loss for weight, loss in zip(weights[1:], losses[1:], strict=True)) / weights[0]
+    assert losses[0] == pytest.approx(mean, rel=1e-6)
+    assert losses[0] != pytest.approx(sum(losses[1:]) / shards, rel=1e-5)  # as if all had as many characters
+
+
 def test_everything_is_trained_from_nothing():
     model = recipes.SCALES["smoke"].recipes["RANDOM_EN"].model()
     assert all(weight.requires_grad for weight in model.parameters())
