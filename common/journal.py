@@ -124,24 +124,35 @@ class Progress:
 
 
 def wandb_mode() -> tuple[str, str]:
-    """W&B's mode and a sentence about it: as WANDB_MODE says, else offline where no key is found."""
+    """W&B's mode and a sentence about it: as WANDB_MODE says, else offline, whatever key lies around."""
     mode = os.environ.get("WANDB_MODE", "")
     if mode:
         return mode, ""
-    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    if os.environ.get("WANDB_API_KEY") or (netrc.exists() and "wandb" in netrc.read_text(errors="ignore")):
-        return "online", ""
-    return (
-        "offline",
-        "W&B: no key, so this run is kept offline beside its journal (WANDB_MODE=disabled turns it off)",
+    return "offline", (
+        "W&B: this run is kept offline beside its journal; WANDB_MODE=online sends runs, "
+        "and `make dashboard` shows them without it"
     )
+
+
+def _kept_private() -> dict[str, Any]:
+    """W&B's settings under which neither paths nor the command line, the repository or the machine are told."""
+    named = dict.fromkeys(("host", "program", "program_relpath", "program_abspath"), "")
+    switched = (
+        "disable_git",
+        "disable_code",
+        "disable_job_creation",
+        "x_disable_meta",
+        "x_disable_machine_info",
+    )
+    return {**named, **dict.fromkeys((*switched, "x_disable_stats"), True), "save_code": False}
 
 
 class Wandb:
     """Mirrors a run to W&B from a thread of its own, so that no network can hold up or end the training.
 
-    Projects, entities and modes are W&B's own WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE. The first failure
-    costs one line on stderr and ends the mirror; the journal still holds everything (`make dashboard`).
+    Projects, entities and modes are W&B's own WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE; `mode` goes before the
+    last. The first failure costs one line on stderr and ends the mirror; the journal still holds everything
+    (`make dashboard`).
     """
 
     def __init__(
@@ -153,12 +164,13 @@ class Wandb:
         config: Mapping[str, Any],
         folder: Path,
         limit_s: float = 30.0,
+        mode: str = "",
     ):
         import queue
         import threading
 
         self.limit_s = limit_s
-        self.mode, notice = wandb_mode()
+        self.mode, notice = (mode, "") if mode else wandb_mode()
         self.queue: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
         self.alive = self.mode != "disabled"
         if notice:
@@ -181,9 +193,7 @@ class Wandb:
             import wandb
 
             Path(options["dir"]).mkdir(parents=True, exist_ok=True)
-            quiet = wandb.Settings(
-                init_timeout=self.limit_s, silent=True, console="off", x_disable_stats=True
-            )
+            quiet = wandb.Settings(init_timeout=self.limit_s, silent=True, console="off", **_kept_private())
             run = wandb.init(**options, settings=quiet)
             run.define_metric("*", step_metric="step")  # our own axis: W&B's cannot go back after a resume
             while True:
@@ -221,8 +231,9 @@ class Wandb:
 
 
 def replay(path: Path, *, project: str, group: str, name: str) -> None:
-    """Sends a finished journal to W&B once more, scalars and pictures."""
-    mirror = Wandb(project=project, group=group, name=name, config={"journal": str(path)}, folder=path.parent)
+    """Sends a finished journal to W&B, scalars and pictures: online, unless WANDB_MODE says otherwise."""
+    mode = os.environ.get("WANDB_MODE") or "online"
+    mirror = Wandb(project=project, group=group, name=name, config={}, folder=path.parent, mode=mode)
     for row in read(path):
         if row["event"] == "train":
             mirror.log(

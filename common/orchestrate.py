@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from common import journal, papers, results
+from common import journal, papers, results, stopping
 from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import Paper, Search
@@ -80,9 +80,11 @@ class Job:
         threads = str(self.recipe.threads)
         # Libraries read these before torch does, and two runs would otherwise fight for the same cores.
         environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | KEEP_MEMORY
+        # Nothing is ever written to its stdin: the pipe ends with this process, and the run then stops.
+        environment[stopping.OWNED] = "1"
         self.process = subprocess.Popen(
             command, cwd=papers.ROOT, stdout=self.log, stderr=subprocess.STDOUT, env=environment,
-            stdin=subprocess.DEVNULL, start_new_session=True,
+            stdin=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
     def steps_done(self) -> int:
@@ -148,8 +150,9 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
         with progress("running", len(left), "run", done=0.0) as bar:
             failed = _run_all(left, lanes, device, bar)
     except BaseException:  # a signal, or a full disk: runs are not to go on without anybody watching
-        say("stopping: every run saves a checkpoint; the same command goes on from there")
-        _stop([job.process for job in left if job.process])
+        say("stopping: every run is asked to save; the same command does what is left")
+        if killed := _stop([job.process for job in left if job.process]):
+            say(f"{killed} did not stop in time and were killed; they go on from their last checkpoints")
         raise
     finally:
         for number, handler in previous.items():
@@ -182,8 +185,13 @@ def _run_all(left: list[Job], lanes: int, device: str, bar: Bar) -> list[str]:
     return failed
 
 
-def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> None:
-    """Asks all to save, then waits; what has not ended by the limit is killed, and keeps its last checkpoint."""
+def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> int:
+    """Asks all to save, then waits; what has not ended by the limit is killed, and keeps its last checkpoint.
+
+    Returns:
+        How many were killed.
+    """
+    killed = 0
     for process in processes:
         with contextlib.suppress(ProcessLookupError):  # ended by itself
             os.killpg(process.pid, signal.SIGTERM)
@@ -194,6 +202,8 @@ def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> No
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            killed += 1
+    return killed
 
 
 def _last_words(job: Job) -> str:

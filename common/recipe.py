@@ -139,13 +139,24 @@ class Recipe(Experiment, ABC):
 
     @abstractmethod
     def losses(self, model: nn.Module, batch: Any, step: int) -> dict[str, Tensor]:
-        """Named, weighted terms; their sum is minimised. Means over items, so that shards average."""
+        """Named, weighted terms; their sum is minimised. Means over what `weight` counts, so that shards average."""
 
     @abstractmethod
     def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         """Raw scores of every item of `split` ("dev" or "test"); example pictures go to the folder."""
 
     # ---- wiring with a default
+
+    def weight(self, batch: Any) -> float:
+        """How many of what the losses are a mean over (characters, masked frames) a shard holds.
+
+        Shards are averaged by it, so that many train what one would. 1 where all shards of a batch hold as many.
+        """
+        return 1.0
+
+    def not_in_shards(self) -> str:
+        """Why no average over shards is the loss of their whole batch; empty where the one by `weight` is."""
+        return ""
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Optimiser groups; a group's `lr_ratio` multiplies the schedule."""

@@ -19,6 +19,7 @@ import typer
 from common import papers
 from common.command import plain_errors
 from common.output import outlives_its_reader
+from common.stopping import stop_with_the_owner
 
 if TYPE_CHECKING:
     from common.journal import Mirror
@@ -121,6 +122,7 @@ def train(
     torchrun --nproc-per-node 2 -m common.run train extreme-vsr EVESRNET --scale gpu
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        stop_with_the_owner()
         from common import trainer
         from common.recipe import Recipe
 

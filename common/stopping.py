@@ -17,6 +17,8 @@ YIELDED = (
     signal.SIGXCPU,
 )  # to whoever listens already, as submitit to SIGUSR2
 
+OWNED = "REPRODUCTIONS_OWNED"  # set for a process that is to end with the one that started it
+
 
 @contextmanager
 def stops_noted() -> Iterator[list[int]]:
@@ -59,15 +61,16 @@ def leave_stops_to_the_owner() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def stop_with_the_owner(descriptor: int = 0) -> None:
-    """Sends this process SIGTERM when the other end of a pipe is gone, however the process that held it ended.
+def stop_with_the_owner() -> None:
+    """Where `OWNED` is set: this process gets SIGTERM when the one that holds the other end of its stdin is gone.
 
-    Args:
-        descriptor: the end to read from; nothing is ever written to the other one.
+    However that ended; the system closes the pipe of a process that was killed too.
     """
+    if not os.environ.pop(OWNED, ""):
+        return
 
     def watch() -> None:
-        while os.read(descriptor, 1):
+        while os.read(0, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

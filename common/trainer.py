@@ -20,7 +20,7 @@ from common.files import writer_in_turn
 from common.journal import Mirror
 from common.output import outlives_its_reader
 from common.progress import say
-from common.recipe import Recipe
+from common.recipe import Batch, Recipe
 from common.stopping import names, stops_noted
 from common.training_run import Trained, TrainingRun, identity, trained_weights
 
@@ -63,6 +63,9 @@ def _train(
     mirrors: Callable[[int], Sequence[Mirror]] | None,
 ) -> Trained:  # fmt: skip
     tell = say if fabric.is_global_zero else lambda sentence: None
+    shards = fabric.world_size * recipe.accumulate
+    if shards > 1 and (reason := recipe.not_in_shards()):
+        raise ValueError(f"{shards} shards of a batch do not train what one process does: {reason}")
     standing = resuming.look(folder, identity(recipe, seed, fabric.world_size), resume, tell)
     fabric.barrier()  # all have looked before one of them makes room
     if standing.saved is not None and standing.finished:
@@ -106,14 +109,17 @@ def _steps(run: TrainingRun, model: nn.Module, first_step: int, caught: list[int
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr(step) * group.get("lr_ratio", 1.0)
         terms: dict[str, Tensor] = {}
-        for part in range(recipe.accumulate):
-            batch = next(batches).to(fabric.device)
+        parts = [next(batches) for _ in range(recipe.accumulate)]
+        for part, (batch, share) in enumerate(zip(parts, _shares(run, parts), strict=True)):
+            batch = batch.to(fabric.device)
             sync_later = fabric.world_size > 1 and part < recipe.accumulate - 1
             with fabric.no_backward_sync(model) if sync_later else nullcontext():
                 losses = recipe.losses(model, batch, step)
-                fabric.backward(torch.stack(list(losses.values())).sum() / recipe.accumulate)
+                fabric.backward(torch.stack(list(losses.values())).sum() * share / recipe.accumulate)
             for name, loss in losses.items():
-                terms[name] = terms.get(name, torch.zeros_like(loss)) + loss.detach() / recipe.accumulate
+                terms[name] = (
+                    terms.get(name, torch.zeros_like(loss)) + loss.detach() * share / recipe.accumulate
+                )
         limit = recipe.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_((weight for _, weight in trained_weights(run.network)), limit)
         with run.changing_to(step + 1):
@@ -123,6 +129,17 @@ def _steps(run: TrainingRun, model: nn.Module, first_step: int, caught: list[int
                 for name, weight in trained_weights(run.network) if run.ema else ():
                     run.ema[name].lerp_(weight, 1 - recipe.ema_decay)
         run.after_step(step + 1, terms, norm, caught)
+
+
+def _shares(run: TrainingRun, parts: Sequence[Batch]) -> list[float]:
+    """What this rank's shards of a step hold, against the mean over all shards of all ranks."""
+    world, weights = run.fabric.world_size, [run.recipe.weight(batch) for batch in parts]
+    if world * len(parts) == 1:
+        return [1.0]
+    total = torch.tensor(math.fsum(weights), dtype=torch.float64 if world == 1 else torch.float32)
+    if world > 1:
+        total = run.fabric.all_reduce(total.to(run.fabric.device), reduce_op="sum")
+    return [weight * world * len(parts) / total.item() for weight in weights]
 
 
 @contextmanager

@@ -125,6 +125,12 @@ class Contrast(Recipe):
 
     # ---- learning
 
+    def not_in_shards(self) -> str:
+        return (
+            "batch norms see one shard at a time, and with `accumulate` a pair has the negatives of its shard alone; "
+            "use one process and accumulate=1"
+        )
+
     def losses(self, model: nn.Module, batch: ClipBatch, step: int) -> dict[str, Tensor]:
         from multimodal_ssl.model.losses import effective_sample_size, pair_weights, symmetric_nce
 

@@ -1,6 +1,7 @@
 """What holds for every test: annotations are executed, nothing is sent anywhere, one thread, no run in `runs/`."""
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,10 @@ if os.environ.get("TYPE_CHECKS") != "off":
     install_import_hook(["common", "speech_adapters", "video_sr", "multimodal_ssl"], "type_checks.check")
 
 torch.set_num_threads(1)
+# A shell starts what runs in its background with Ctrl-C ignored, and nohup ignores hang-ups; tests send both.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 os.environ.setdefault("WANDB_MODE", "disabled")
 
 

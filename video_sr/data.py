@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from common.data import sealed
 from common.data.arrays import save_array
 from common.data.manifest import Bad, check_bad_share
 from common.data.media import MediaError
@@ -138,6 +139,7 @@ def prepare(clips: int) -> None:
     """
     marker = _marker(clips)
     if marker.exists():
+        sealed.check_once(marker.parent)
         return
     with only_writer(data_root() / "video_sr", wait=True):  # ranks of one run start at once
         if marker.exists():
@@ -161,6 +163,7 @@ def prepare(clips: int) -> None:
         for fault in bad:
             say(f"bad, left out: {fault}")
         check_bad_share(bad, len(listed), MOST_BAD)
+        sealed.seal(marker.parent, marker.parent.glob("*.npy"))
         write_atomically(marker, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
 
@@ -268,15 +271,17 @@ def scorable() -> bool:
 
 
 def verify(scale: str) -> list[Bad]:
-    """Hashes and decodes every shot of a scale once; what is bad, by name. Vid3oC's frames are read as they are."""
-    return shots.verify() if scale in ("mini", "gpu") else []
+    """Hashes and decodes every shot of a scale once, and hashes what was made of them; what is bad, by name.
+
+    Vid3oC's frames are read as they are.
+    """
+    return [*shots.verify(), *sealed.faults(prepared_folder())] if scale in ("mini", "gpu") else []
 
 
 @cache
 def array(path: Path) -> ndarray:
     """A prepared array, mapped into memory and shared between processes."""
-    found: ndarray = np.load(path, mmap_mode="r")
-    return found
+    return sealed.mapped(path)
 
 
 # ---- sequences for dev and test

@@ -17,14 +17,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from common.data.archives import DAMAGED, unpack
+from common.data.archives import DamagedArchive, unpack
 from common.errors import CommandError
-from common.files import scratch_folder
+from common.files import scratch_folder, write_atomically
 from common.progress import progress, say, tracked
 
 STAMP = ".fetched.json"
@@ -61,7 +62,8 @@ class Package:
 
 def data_root() -> Path:
     """`DATA_ROOT` from the environment, else `data/` of this repository."""
-    return Path(os.environ.get("DATA_ROOT") or Path(__file__).resolve().parents[2] / "data").absolute()
+    root = os.environ.get("DATA_ROOT")
+    return Path(root).expanduser().absolute() if root else Path(__file__).resolve().parents[2] / "data"
 
 
 def fetch(package: Package, root: Path | None = None) -> Path:
@@ -71,13 +73,15 @@ def fetch(package: Package, root: Path | None = None) -> Path:
     Another version, or other bytes, than the pinned ones are named loudly in a line and used: what counts are
     the hashes of the single files, in the manifest.
 
+    A kept file that was altered since, as its size or time of change shows, is named, and the package fetched again.
+
     Raises:
         FetchError: no client, no network, no such package; says which file to place where.
     """
     root = data_root() if root is None else root
     target = root / package.folder
-    kept = _kept(target)
-    if set(package.files) <= set(kept):
+    kept, sound = _kept(target)
+    if sound and set(package.files) <= set(kept):
         return target
     wanted = tuple(dict.fromkeys((*kept, *package.files)))
     with scratch_folder(target) as work:
@@ -87,21 +91,53 @@ def fetch(package: Package, root: Path | None = None) -> Path:
         unpacked.mkdir()
         try:
             unpack(archive, unpacked, wanted)
-        except DAMAGED as error:
-            raise FetchError(f"{archive.name} is damaged ({error}); remove it, run again") from error
-        stamp = {"archive": archive.name, "sha256": digest, "files": wanted}
-        (unpacked / STAMP).write_text(json.dumps(stamp) + "\n")
+        except DamagedArchive as error:
+            raise FetchError(f"{error}; remove {archive}, run again") from error
+        _stamp(unpacked, {"archive": archive.name, "sha256": digest, "files": wanted})
         if target.exists():
             target.rename(work / "replaced")  # goes with the rest of `work`
         unpacked.rename(target)
     return target
 
 
-def _kept(target: Path) -> list[str]:
-    """Globs of the files that lie there; none where a fetch was interrupted."""
-    stamp = target / STAMP
-    files: list[str] = json.loads(stamp.read_text())["files"] if stamp.is_file() else []
-    return files
+def _kept(target: Path) -> tuple[list[str], bool]:
+    """Globs of the files that lie there, none where a fetch was interrupted; and whether they are as unpacked."""
+    path = target / STAMP
+    if not path.is_file():
+        return [], True
+    try:
+        stamp = json.loads(path.read_bytes())
+        files, kept = list[str](stamp["files"]), dict[str, list[Any]](stamp.get("kept", {}))
+        altered = [name for name, told in kept.items() if _differs(target / name, *told)]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        say(f"{path} is damaged; its package is fetched again")
+        return [], True
+    if altered:
+        more = f" and {len(altered) - 1} more files are" if len(altered) > 1 else " is"
+        say(f"{target}: {altered[0]}{more} not as unpacked; the package is fetched again")
+    elif not kept or any((target / name).stat().st_mtime_ns != told[1] for name, told in kept.items()):
+        with suppress(OSError):  # somebody else's folder
+            _stamp(target, stamp)  # copied elsewhere, or kept before files were hashed
+    return files, not altered
+
+
+def _differs(path: Path, size: int, modified_ns: int, sha256: str) -> bool:
+    """Whether a file is missing or has other bytes; those of an unchanged size and time are not read."""
+    try:
+        found = path.stat()
+    except OSError:
+        return True
+    return found.st_size != size or (found.st_mtime_ns != modified_ns and file_sha256(path) != sha256)
+
+
+def _stamp(folder: Path, stamp: dict[str, Any]) -> None:
+    """Writes what the folder holds: of each file size, time of change and sha256."""
+    kept = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != STAMP:
+            stat = path.stat()
+            kept[path.relative_to(folder).as_posix()] = [stat.st_size, stat.st_mtime_ns, file_sha256(path)]
+    write_atomically(folder / STAMP, json.dumps({**stamp, "kept": kept}).encode() + b"\n")
 
 
 def _check_archive(package: Package, archive: Path) -> str:

@@ -134,7 +134,7 @@ def size_item(model: Matcher, composed: ComposedClips) -> Item:
         MULTIPLY_ADDS.name: multiply_adds,
         SECONDS.name: round(seconds, 4),
     }
-    return Item(SIZE.name, SIZE.name, SIZE.name, scores)
+    return Item(SIZE.name, SIZE.name, SIZE.name, scores, timed=(SECONDS.name,))
 
 
 def _multiply_adds(model: Matcher, video: Float[Tensor, "clip time 3 height width"]) -> int:

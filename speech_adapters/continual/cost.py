@@ -43,7 +43,13 @@ class Cost(Measurement):
                 backward_s, update_s = self._update(*models[adapted], extractor, device)
                 if repeat:
                     scores = {UPDATE_S.name: round(update_s, 5), BACKWARD_S.name: round(backward_s, 5)}
-                    yield Item(f"{cell.name}/{repeat:02d}", f"repeat {repeat:02d}", cell.name, scores)
+                    yield Item(
+                        f"{cell.name}/{repeat:02d}",
+                        f"repeat {repeat:02d}",
+                        cell.name,
+                        scores,
+                        timed=tuple(scores),
+                    )
 
     def _build(self, adapted: bool, device: str) -> tuple[Any, Any]:
         import torch

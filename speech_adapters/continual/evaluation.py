@@ -66,8 +66,9 @@ def letters(
         for one, found in recognise(earlier, HEAD, source, split, seed=seed, training=training):
             nats = round(found.scores[CTC_NATS.name], 4)
             scores[one.id] |= {at(CTC_NATS, step): nats, at(TRAIN_S, step): wall_s}
+    timed = tuple(at(TRAIN_S, step) for step in on_the_way)
     for id_, values in scores.items():
-        yield Item(f"{part}/{id_}", groups[id_], part, values)
+        yield Item(f"{part}/{id_}", groups[id_], part, values, timed=timed)
 
 
 def recognition(
@@ -101,4 +102,4 @@ def seconds(path: Path, steps: int) -> Iterator[Item]:
             a_step = (ends[end] - ends.get(begin, 0.0)) / (end - begin)
             tenth = f"tenth {number + 1}"
             scores = {SECONDS.name: round(a_step * steps / SEGMENTS, 4)}
-            yield Item(f"{TRAINING.name}/{tenth}", tenth, TRAINING.name, scores)
+            yield Item(f"{TRAINING.name}/{tenth}", tenth, TRAINING.name, scores, timed=(SECONDS.name,))

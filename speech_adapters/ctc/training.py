@@ -101,6 +101,10 @@ class CTCTraining(Recipe):
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         return self.ctc_losses(model, batch, {})
 
+    def weight(self, batch: Batch) -> float:
+        """Characters of its transcripts."""
+        return float(sum(map(len, batch.labels)))
+
     def ctc_losses(
         self, model: nn.Module, batch: Batch, masks: dict[str, Tensor | None]
     ) -> dict[str, Tensor]:

@@ -7,7 +7,15 @@ import signal
 import pytest
 from patience import HANG_S
 
-from common.files import new_folder, only_writer, replacing, scratch_folder, sweep, write_atomically
+from common.files import (
+    new_folder,
+    only_writer,
+    replacing,
+    scratch_folder,
+    sweep,
+    write_atomically,
+    writer_in_turn,
+)
 
 
 def hold(folder, ready):
@@ -100,3 +108,20 @@ def test_what_a_kill_left_is_swept_and_what_is_being_written_is_not(tmp_path):
     writer.join()
     sweep(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [".download.partial"]
+
+
+def test_a_folder_that_is_being_written_is_waited_for(tmp_path):
+    context = multiprocessing.get_context("fork")
+    ready, said = context.Event(), []
+    other = context.Process(target=hold, args=(tmp_path, ready))
+    other.start()
+    assert ready.wait(HANG_S)
+
+    def say(text):
+        said.append(text)
+        other.kill()
+
+    with writer_in_turn(tmp_path, say):
+        pass
+    other.join()
+    assert said == [f"{tmp_path} is being written by process {other.pid}; waiting for it"]

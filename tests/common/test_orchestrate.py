@@ -1,6 +1,7 @@
 """Laws of many runs: what is finished is kept, what fails is named, and a stop lets each save."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 
 import pytest
-from patience import HANG_S
+from patience import HANG_S, started
 
 from common import orchestrate, papers
 from common.errors import CommandError
@@ -102,8 +103,33 @@ def test_a_run_that_does_not_stop_is_killed_after_the_limit():
     ended.process.wait()
     while "ready" not in _said(job):
         time.sleep(0.02)
-    orchestrate._stop([ended.process, job.process], limit_s=0.3)
+    assert orchestrate._stop([ended.process, job.process], limit_s=0.3) == 1
     assert (job.process.returncode, ended.process.returncode) == (-signal.SIGKILL, 0)
+
+
+OWNED_RUN = "import os, signal, time; from common import stopping; "
+OWNED_RUN += "signal.signal(signal.SIGTERM, lambda *_: (open(FILE, 'w').write('saved'), os._exit(130))); "
+OWNED_RUN += f"stopping.stop_with_the_owner(); print('ready', flush=True); time.sleep({HANG_S})"
+
+
+def test_a_run_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp_path, monkeypatch):
+    """The owner starts a run as `reproduce` does, and is killed without a word."""
+    python = tmp_path / "python"
+    code = OWNED_RUN.replace("FILE", repr(str(tmp_path / "saved")))
+    python.write_text(f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(code)}\n")
+    python.chmod(0o755)
+    owner = "import sys, time; from common import papers; from common.orchestrate import Job; "
+    owner += f"sys.executable = {str(python)!r}; paper = papers.find('extreme-vsr'); "
+    owner += "job = Job(paper, 'WIDE', paper.recipe('WIDE', 'smoke'), 'smoke', 0); job.start('cpu'); "
+    owner += f"print(job.process.pid, flush=True); time.sleep({HANG_S})"
+    with started([sys.executable, "-c", owner], stdout=subprocess.PIPE, cwd=papers.ROOT) as process:
+        process.stdout.readline()
+        (job,) = _jobs("")
+        while not (job.folder / "log.txt").exists() or "ready" not in _said(job):
+            time.sleep(0.02)
+        process.kill()
+    while not (tmp_path / "saved").exists():
+        time.sleep(0.02)
 
 
 def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, capsys):

@@ -179,10 +179,22 @@ def test_ctrl_c_during_reproduce_leaves_no_process_and_the_same_line_goes_on(tmp
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == Interrupted.exit_code, said
-    assert "stopping: every run saves a checkpoint" in said
+    assert "stopping: every run is asked to save" in said
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     again = _reproduce(tmp_path)
     assert again.wait(HANG_S) == 0
+    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
+
+
+@pytest.mark.slow
+def test_a_killed_reproduce_leaves_no_process_and_the_same_line_waits_for_what_still_writes(tmp_path):
+    process = _reproduce(tmp_path, "--jobs", "2")
+    _appears(lambda: list(PAPER.own("smoke").rglob("journal.jsonl")), lambda: process.poll() is None)
+    process.kill()
+    again = _reproduce(tmp_path, "--jobs", "2")  # at once
+    said, _ = again.communicate(timeout=HANG_S)
+    assert again.returncode == 0, said
+    assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
 
 

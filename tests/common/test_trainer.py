@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy_recipe import NUM_ITEMS, Toy
+from toy_recipe import NUM_ITEMS, Lettered, Toy
 
 from common import checkpoint, journal, trainer
 from common.errors import Diverged
@@ -81,9 +81,10 @@ def test_the_average_follows_its_formula(tmp_path):
     assert torch.allclose(raw["ema.layers.0.weight"], expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("recipe", [QUICK, Lettered(steps=6)], ids=["equal shards", "shards of letters"])
 @pytest.mark.parametrize("accumulate", [2, 4])
-def test_accumulating_changes_no_number(tmp_path, accumulate):
-    exact = replace(QUICK, dropout=0.0)
+def test_accumulating_changes_no_number(tmp_path, accumulate, recipe):
+    exact = replace(recipe, dropout=0.0)
     _train(tmp_path / "whole", exact)
     _train(tmp_path / "parts", replace(exact, accumulate=accumulate))
     assert _furthest(_weights(tmp_path / "whole"), _weights(tmp_path / "parts")) < 1e-5
@@ -91,6 +92,15 @@ def test_accumulating_changes_no_number(tmp_path, accumulate):
         assert whole["loss"] == pytest.approx(parts["loss"], abs=1e-5)
         assert whole["gradient_norm"] == pytest.approx(parts["gradient_norm"], abs=1e-5)
         assert whole["items"] == parts["items"]
+
+
+def test_a_recipe_that_shards_would_change_is_refused_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(Toy, "not_in_shards", lambda self: "a pair needs its negatives; use accumulate=1")
+    _train(tmp_path / "one")
+    with pytest.raises(
+        ValueError, match=r"^2 shards of a batch do not train what one process does: a pair needs"
+    ):
+        _train(tmp_path / "two", replace(QUICK, accumulate=2))
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.01])

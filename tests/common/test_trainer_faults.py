@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 import toy_recipe
 from patience import HANG_S
-from toy_recipe import Toy
+from toy_recipe import Lettered, Toy
 
 from common import checkpoint, journal, trainer
 
@@ -168,9 +168,10 @@ def test_a_bit_flip_costs_one_checkpoint_and_no_exactness(tmp_path, uncut):
 EXACT = replace(DRILLED, dropout=0.0, save_every_s=60.0)
 
 
+@pytest.mark.parametrize("kind", [EXACT, Lettered(steps=6, dropout=0.0)], ids=["equal", "letters"])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_two_ranks_train_like_one(tmp_path, accumulate):
-    recipe = replace(EXACT, accumulate=accumulate)
+def test_two_ranks_train_like_one(tmp_path, accumulate, kind):
+    recipe = replace(kind, accumulate=accumulate)
     assert toy_recipe.run(tmp_path / "one", recipe) == 0
     assert toy_recipe.two_ranks(tmp_path / "two", recipe) == [0, 0]
     _alike(tmp_path / "one", tmp_path / "two")

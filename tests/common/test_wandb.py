@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -38,7 +39,7 @@ def _train(folder, *arguments, limit_s=HANG_S / 2, **settings):
     ("settings", "mode"),
     [
         ({}, "offline"),
-        ({"WANDB_API_KEY": "0" * 40}, "online"),
+        ({"WANDB_API_KEY": "0" * 40}, "offline"),
         ({"WANDB_MODE": "disabled", "WANDB_API_KEY": "0" * 40}, "disabled"),
         ({"WANDB_MODE": "online"}, "online"),
     ],
@@ -51,9 +52,11 @@ def test_the_mode_is_what_people_expect(monkeypatch, tmp_path, settings, mode):
         monkeypatch.setenv(key, value)
     found, notice = journal.wandb_mode()
     assert found == mode
-    assert ("no key" in notice) == (not settings)
+    assert ("kept offline beside its journal; WANDB_MODE=online sends runs" in notice) == (
+        "WANDB_MODE" not in settings
+    )
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x")
-    assert journal.wandb_mode()[0] == (mode if settings else "online")
+    assert journal.wandb_mode()[0] == mode  # a key that lies around asks for nothing
 
 
 def test_a_disabled_mirror_starts_nothing(monkeypatch, tmp_path):
@@ -170,12 +173,22 @@ def _holds_the_journal(run, journal_path):
     assert (run / "files" / picture).stat().st_size > 0
 
 
+def _tells_nothing_of_the_machine(run, folder):
+    """In what would be sent: no absolute path, argument, remote, host or person. The logs beside it stay here."""
+    sent = [path for path in run.rglob("*") if path.is_file() and path.parent.name != "logs"]
+    content = b"".join(path.read_bytes() for path in sent)
+    private = [folder, SCRIPT.parents[2], SCRIPT.name, sys.executable, Path.home(), platform.node(), ".git"]
+    assert [text for text in map(str, private) if text.encode() in content] == []
+    assert not {"wandb-metadata.json", "code"} & {path.name for path in run.rglob("*")}
+
+
 @pytest.mark.slow
 def test_without_a_key_the_run_is_kept_offline_with_scalars_config_and_picture_and_can_be_replayed(tmp_path):
     _, said = _train(tmp_path)
-    assert len([line for line in said if "W&B: no key" in line]) == 1
+    assert len([line for line in said if "W&B: this run is kept offline" in line]) == 1
     (run,) = (tmp_path / "wandb").glob("offline-run-*")
     _holds_the_journal(run, tmp_path / "journal.jsonl")
+    _tells_nothing_of_the_machine(run, tmp_path)
     config, _, _ = _inspect(run)
     assert (config["steps"], config["peak_lr"], config["data"]) == (4, 0.02, "toys")
     replay = "from common import journal; from pathlib import Path; import sys; "

@@ -165,3 +165,15 @@ def test_first_losses_are_the_golden_ones(name):
 
 if __name__ == "__main__":
     golden.write(LOSSES, "tests/multimodal_ssl/test_contrast.py", {name: SMOKE[name] for name in NAMES})
+
+
+@pytest.mark.parametrize("name", SMOKE)
+def test_a_batch_in_shards_would_lose_negatives_and_is_refused(name, tmp_path):
+    recipe = SMOKE[name]
+    if not recipe.steps:
+        return
+    with pytest.raises(
+        ValueError, match=r"^2 shards of a batch do not train .*negatives.*use one process and"
+    ):
+        trainer.train(replace(recipe, accumulate=2), seed=0, folder=tmp_path, device="cpu")
+    assert not (tmp_path / "journal.jsonl").exists()

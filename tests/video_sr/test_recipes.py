@@ -35,6 +35,19 @@ def test_a_batch_is_a_function_of_seed_step_and_shard(name):
     assert len(recipe.item_ids(0, 3, Shard())) == len(first.high) == recipe.batch_size
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_shards_average_to_the_loss_of_the_whole_batch(name):
+    recipe = replace(SMOKE[name], batch_size=4)
+    torch.manual_seed(0)
+    model = recipe.model()
+    batches = [recipe.batch(0, 1, shard) for shard in (Shard(), Shard(0, 2), Shard(1, 2))]
+    (whole, weight), *parts = [
+        (sum(recipe.losses(model, batch, 1).values()).item(), recipe.weight(batch)) for batch in batches
+    ]
+    assert {weight, *(part for _, part in parts)} == {1.0}  # all hold as many
+    assert whole == pytest.approx(sum(loss for loss, _ in parts) / len(parts), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", list(SMOKE))
 def test_a_static_clip_gives_identical_frames(name):
     torch.manual_seed(0)

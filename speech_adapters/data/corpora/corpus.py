@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.data.archives import DAMAGED, unpack
+from common.data.archives import DamagedArchive, unpack
 from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root, file_sha256
 from common.data.splits import SplitLeak
@@ -143,7 +143,7 @@ def _unpack(archive: Path, folder: Path, expected: str | None) -> None:
             unpack(archive, work)
             write_atomically(work / STAMP, json.dumps(stamp).encode())
             shutil.rmtree(folder, ignore_errors=True)
-    except DAMAGED as error:
+    except (DamagedArchive, OSError) as error:
         raise ValueError(f"{archive} cannot be unpacked ({error}); fetch it again or make room") from error
 
 

@@ -172,6 +172,7 @@ def test_a_probe_of_vectors_that_know_names_every_pair_that_training_showed():
 
 def test_sizes_are_counted(small):
     item = size_item(small, COMPOSED)
+    assert item.timed == ("seconds",)
     assert item.scores["parameters"] == sum(weight.numel() for weight in small.parameters())
     first = (
         3 * 4 * 5 * 5 * 4 * 16 * 16

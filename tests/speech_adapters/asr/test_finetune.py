@@ -11,7 +11,7 @@ import torch
 from common import trainer
 from common.recipe import Shard
 from common.schedule import TriStage
-from speech_adapters.asr import evaluation, recipes
+from speech_adapters.asr import curves, evaluation, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
 from speech_adapters.asr.measures import DEV_NATS
 from speech_adapters.ctc.scoring import feasible
@@ -83,6 +83,27 @@ def test_the_frozen_depth_ends_where_something_is_trained_or_masked():
     assert recipes.SCALES["smoke"].recipes["RANDOM_EN"].frozen_depth() == -1
 
 
+@pytest.mark.parametrize("shards", [2, 3])
+@pytest.mark.parametrize("name", ["FULL_EN", "ADAPTERS_EN"])
+def test_shards_weighted_by_their_characters_have_the_loss_of_the_whole_batch(name, shards):
+    recipe = replace(
+        recipes.SCALES["smoke"].recipes[name],
+        time_masking=NO_MASKING,
+        channel_masking=NO_MASKING,
+        batch_s=24.0,
+    )
+    torch.manual_seed(0)
+    model = recipe.model().eval()
+    batches = [recipe.batch(0, 1, Shard()), *(recipe.batch(0, 1, Shard(n, shards)) for n in range(shards))]
+    losses = [sum(recipe.losses(model, batch, 1).values()).item() for batch in batches]
+    weights = [recipe.weight(batch) for batch in batches]
+    assert len(set(weights[1:])) > 1
+    assert weights[0] == sum(weights[1:])
+    mean = sum(weight * loss for weight, loss in zip(weights[1:], losses[1:], strict=True)) / weights[0]
+    assert losses[0] == pytest.approx(mean, rel=1e-6)
+    assert losses[0] != pytest.approx(sum(losses[1:]) / shards, rel=1e-5)  # as if all had as many characters
+
+
 def test_everything_is_trained_from_nothing():
     model = recipes.SCALES["smoke"].recipes["RANDOM_EN"].model()
     assert all(weight.requires_grad for weight in model.parameters())
@@ -129,6 +150,19 @@ def test_scores_are_jiwers_and_hypotheses_curve_and_shares_are_kept(tmp_path):
     (curve,) = [item for item in items if item.part == "dev curve"]
     assert [row[0] for row in json.loads(curve.texts["curve"])["rows"]] == [2, 4]
     assert list((tmp_path / "pictures-test").iterdir())
+
+
+def test_a_curve_is_equal_in_equal_runs_but_for_its_seconds(tmp_path):
+    curves_of = []
+    for pace in (1.0, 2.0):
+        rows = [{"event": "train", "step": n, "wall_s": n * pace, "dev": 1 / n} for n in (1, 2)]
+        (tmp_path / "journal.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        curves_of.append(curves.carry(tmp_path / "journal.jsonl", "dev"))
+    one, two = curves_of
+    assert (one.timed, one.texts["curve"]) == (("wall_s",), two.texts["curve"])
+    assert curves.read(two) == {"step": [1, 2], "wall_s": [2.0, 4.0], "dev": [1.0, 0.5]}
+    former = {"columns": ["step", "wall_s", "dev"], "rows": [[1, 1.0, 1.0], [2, 2.0, 0.5]]}
+    assert curves.read(replace(one, texts={"curve": json.dumps(former)})) == curves.read(one)
 
 
 def test_the_search_knows_training_texts_alone(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ def test_every_cell_is_timed_in_every_repeat_the_step_included():
     assert [item.part for item in items[: len(CELLS)]] == names  # they take turns
     assert {item.group for item in items} == {"repeat 01", "repeat 02"}  # the first one does not count
     assert all(item.scores[UPDATE_S.name] >= item.scores[BACKWARD_S.name] > 0 for item in items)
+    assert all(set(item.timed) == set(item.scores) for item in items)
     assert len({item.id for item in items}) == len(items)
 
 

@@ -159,6 +159,16 @@ def test_a_journal_with_few_rows_gives_the_tenths_it_can(tmp_path):
         ("training/tenth 5", pytest.approx(1.0)), ("training/tenth 10", pytest.approx(2.0))]  # fmt: skip
 
 
+def test_seconds_are_no_part_of_the_raw_scores_that_are_hashed(tmp_path, scored):
+    items = list(evaluation.seconds(_journal(tmp_path, [(50, 5.0), (100, 15.0)]), 100))
+    assert all(item.timed == ("seconds",) for item in items)
+    letters = [item for items in scored.values() for item in items if item.part == "letters tones"]
+    assert any(item.timed for item in letters)
+    assert all(
+        set(item.timed) == {key for key in item.scores if key.startswith("train_s")} for item in letters
+    )
+
+
 def test_what_was_not_trained_has_no_seconds(tmp_path):
     assert list(evaluation.seconds(_journal(tmp_path, []), 100)) == []
     assert list(evaluation.seconds(_journal(tmp_path, [(1, 1.0)]), 0)) == []
