@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def _own_runs_go_to_a_temporary_folder():
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RUNS_ROOT"] = folder
         yield
+
+
+@pytest.fixture
+def pools_of_threads(monkeypatch):
+    """Pools work in this process, so that what a test patches holds inside them too."""
+
+    def pool(number, mp_context, initializer, initargs):
+        return ThreadPoolExecutor(number)
+
+    monkeypatch.setattr("common.data.workers.ProcessPoolExecutor", pool)

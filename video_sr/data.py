@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -29,6 +27,7 @@ from common.data.media import MediaError
 from common.data.packages import data_root, file_sha256
 from common.data.packs import open_pack, write_pack
 from common.data.splits import check_disjoint, components, even_folds
+from common.data.workers import workers
 from common.files import only_writer, write_atomically
 from common.progress import say, tracked
 from video_sr import shots
@@ -156,7 +155,7 @@ def prepare(clips: int) -> None:
         todo = [shot for shot in listed if shot.part == "photographs"]
         bad = [fault for shot in listed if shot not in todo and (fault := _altered(shot))]
         marker.parent.mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        with workers() as pool:
             made = pool.map(partial(_prepare_photograph, marker.parent, clips), todo)
             for fault in tracked(made, "making training clips", len(todo), "photograph"):
                 bad += [fault] if fault else []

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,10 +24,11 @@ from common.data.media import MediaError
 from common.data.packages import fetch, file_sha256
 from common.data.pinned import STAMPS, Photograph
 from common.data.splits import check_disjoint
+from common.data.workers import workers
 from common.files import write_atomically
 from common.progress import say, tracked
 from multimodal_ssl.composed import backgrounds, sprites
-from multimodal_ssl.composed.material import SALT, expected, flat, folder_of, one_thread, texts, waveform
+from multimodal_ssl.composed.material import SALT, expected, flat, folder_of, texts, waveform
 from multimodal_ssl.composed.plan import SPLITS
 from multimodal_ssl.composed.sprites import Stamp
 from multimodal_ssl.model import vocabulary
@@ -53,7 +52,7 @@ def gather(root: Path) -> Path:
     vectors = vocabulary.glove(root)
     described, reasons = sprites.read(source, vectors)
     bad, kept = list[Bad](), list[dict[str, Any]]()
-    with ProcessPoolExecutor(min(8, os.cpu_count() or 1), initializer=one_thread) as pool:
+    with workers() as pool:
         done = pool.map(partial(_gather_stamp, source, folder), described, chunksize=4)
         found_all = tracked(done, "reading stamps", len(described), "stamp")
         for stamp, found in zip(described, found_all, strict=True):

@@ -157,13 +157,6 @@ def _loudest(sound: Float32[ndarray, " sample"], most: int) -> Float32[ndarray, 
     return sound[start : start + most]
 
 
-def one_thread() -> None:
-    """Keeps a process of a pool to one core."""
-    import torch
-
-    torch.set_num_threads(1)
-
-
 def verify(root: Path) -> list[Bad]:
     """Reads every gathered file again; what is no longer what was gathered, by name."""
     held, folder, found = index(root), folder_of(root), list[Bad]()

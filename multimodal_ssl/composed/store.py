@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from jaxtyping import Int16
 from numpy import ndarray
 
 from common.data.arrays import writing_rows
+from common.data.workers import workers
 from common.files import sweep, write_atomically
 from common.progress import progress, tracked
 from multimodal_ssl.composed import material
@@ -31,7 +30,7 @@ def write(folder: Path, composition: Composition, root: Path, plan: Mapping[str,
     recordings = sorted({s.recording for split in SPLITS for s in plan[split] if s.recording})
     label = f"composing of {len(held.sprites)} objects"
     with (
-        ProcessPoolExecutor(min(8, os.cpu_count() or 1), initializer=material.one_thread) as pool,
+        workers() as pool,
         progress(label, sum(map(len, plan.values())), "clip") as bar,
     ):
         for split in SPLITS:

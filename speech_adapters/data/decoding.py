@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy import ndarray
 
 from common.data.audio import AudioError, decode_audio
 from common.data.pcm import PEAK, levelled
+from common.data.workers import workers
 from speech_adapters.data.raw import RawUtterance
 from speech_adapters.data.text import unspoken
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
@@ -75,15 +74,9 @@ def decode_all(
     if len(chunks) < 2:  # starting processes would take longer
         yield from (decode(utterance, read) for utterance in utterances)
         return
-    with ProcessPoolExecutor(min(8, os.cpu_count() or 1), initializer=_one_thread) as pool:
+    with workers() as pool:
         for decoded in pool.map(partial(_decode_chunk, read), chunks):
             yield from decoded
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _decode_chunk(read: Callable[[RawUtterance], bytes], chunk: Sequence[RawUtterance]) -> list[Decoded]:

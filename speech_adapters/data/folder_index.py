@@ -12,11 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-import os
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,6 +24,7 @@ import numpy as np
 
 from common.data.manifest import Bad, check_bad_share
 from common.data.splits import Component, named_part
+from common.data.workers import workers
 from common.files import replacing
 from common.progress import progress, say
 from speech_adapters.data import audio_files
@@ -125,17 +124,21 @@ def examined(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """What `audio_files.examine` says of each file, and its name; every core works."""
     look, num_done = partial(_look, folder), 0
     try:
-        with ProcessPoolExecutor(min(len(names), len(os.sched_getaffinity(0)))) as pool:
+        with workers(len(names)) as pool:
             for line in pool.map(look, names, chunksize=4):
                 num_done += 1
                 yield line
     except BrokenProcessPool:  # some file crashes its decoder; alone in a process, it is known which
-        for name in names[num_done:]:
+        remaining = list(names[num_done:])
+        while remaining:
             try:
-                with ProcessPoolExecutor(1) as pool:
-                    yield pool.submit(look, name).result()
+                with workers(1) as pool:
+                    while remaining:
+                        yield pool.submit(look, remaining[0]).result()
+                        del remaining[0]
             except BrokenProcessPool:
-                yield {"name": name} | audio_files.crashed(folder / name)
+                crasher = remaining.pop(0)
+                yield {"name": crasher} | audio_files.crashed(folder / crasher)
 
 
 def _look(folder: Path, name: str) -> dict[str, Any]:

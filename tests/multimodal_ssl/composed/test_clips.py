@@ -33,7 +33,7 @@ def tone(path, number, seconds=0.2):
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path, monkeypatch, pools_of_threads):
     """A data root with six stamps, four recordings each, and three photographs, in their packages' layouts."""
     monkeypatch.setenv("DATA_ROOT", str(tmp_path))
     folder = tmp_path / sprites.PACKAGE.folder / STAMPS

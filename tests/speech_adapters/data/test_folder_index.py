@@ -3,17 +3,19 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
-from multiprocessing import get_context
 
 import numpy as np
+import odd_looks
 import pytest
 import soundfile
 from patience import HANG_S
 from radio_files import RATE, SOURCE, everything, examined, faults, forget, noise, record
 
-from speech_adapters.data import audio_files, folder_index
+from speech_adapters.data import folder_index
 
 # ---- faults
 
@@ -63,10 +65,7 @@ def test_too_many_faults_stop_with_the_list_and_what_was_examined_stays_known(ra
 def test_a_file_that_crashes_its_decoder_is_named(radio, monkeypatch):
     for i in range(24):
         record(radio / f"{i:02d}.wav")
-    examine = audio_files.examine
-    monkeypatch.setattr(
-        audio_files, "examine", lambda path: os._exit(9) if path.stem == "07" else examine(path)
-    )
+    monkeypatch.setattr(folder_index, "_look", odd_looks.crashes_at_07)
     SOURCE.prepare()
     assert [str(bad) for bad in SOURCE.bad()] == [
         "folder:radio/07.wav (radio/07.wav): corrupt: crashes its decoder"
@@ -132,26 +131,16 @@ def test_ranks_that_start_at_once_examine_once(radio):
     for i in range(6):
         record(radio / f"{i}.wav")
     log = radio.parent / "log"
-    processes = [get_context("fork").Process(target=prepare_and_log, args=(log,)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(HANG_S)
-    assert [process.exitcode for process in processes] == [0, 0, 0]
+    program = (
+        "import odd_looks; from radio_files import SOURCE; from speech_adapters.data import folder_index\n"
+        "folder_index._look = odd_looks.logs\n"
+        "if __name__ == '__main__': SOURCE.prepare()\n"
+    )
+    environment = os.environ | {"LOOKED_AT": str(log)}
+    ranks = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(3)]
+    assert [rank.wait(HANG_S) for rank in ranks] == [0, 0, 0]
     assert sorted(log.read_text().split()) == [f"{i}.wav" for i in range(6)]
     assert len(everything()) == 6
-
-
-def prepare_and_log(log):
-    examine = audio_files.examine
-
-    def told(path):
-        with log.open("a") as file:
-            file.write(f"{path.name}\n")
-        return examine(path)
-
-    audio_files.examine = told
-    SOURCE.prepare()
 
 
 def test_an_open_index_is_the_one_it_was(radio):
