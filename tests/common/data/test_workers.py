@@ -37,7 +37,7 @@ def test_a_pool_begun_while_a_thread_holds_a_lock_does_not_wait_for_it():
         "    done.set()\n"
     )
     told = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=HANG_S
     )
     assert told.stdout == "free\n", told.stderr
 
