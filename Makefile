@@ -33,11 +33,15 @@ help:
 	@echo
 	@awk '/^#> /{ print substr($$0, 4) } /^#>$$/{ print "" }' $(firstword $(MAKEFILE_LIST))
 
+#> try                              each tool once on real sound and films, all claims judged, one page: a minute or two
 #> reproduce                        every paper that is built: environment, data, runs, report
 #> reproduce-asr-adapters           arXiv 2202.03218, adapters in a frozen wav2vec 2.0 for speech recognition
 #> reproduce-continual-pretraining  arXiv 2107.13530, adapters inside pre-training on new languages
 #> reproduce-fine-grained-ssl       arXiv 2112.12182, video, audio and text, matched region by phrase
 #> reproduce-extreme-vsr            arXiv 2009.06290, x16 video super-resolution
+.PHONY: try
+try: setup
+	@PYTHONPATH=. $(PYTHON) examples/try_tools.py
 .PHONY: reproduce $(papers:%=reproduce-%)
 reproduce: setup
 	@$(run) reproduce --scale $(SCALE) --device $(DEVICE) $(seeds)

@@ -19,7 +19,7 @@ import numpy as np
 from common.bootstrap import Evidence, Margin
 from common.kinds import Kind
 from common.results import Item, Run
-from common.verdicts import Verdict, holm
+from common.verdicts import Verdict, Word, holm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,8 @@ class Claim:
         by_design: holds by construction; shown as "by design, verified".
         consistent_with: rests on our reading of the paper.
         not_testable: scale -> why it cannot be judged there.
+        outcomes: of a headline: word of the verdict -> a plain sentence of what came out and under which conditions,
+            with "{told}" where point, unit and interval go.
     """
 
     id: str
@@ -58,10 +60,16 @@ class Claim:
     by_design: bool = False
     consistent_with: bool = False
     not_testable: Mapping[str, str] = field(default_factory=dict)
+    outcomes: Mapping[Word, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.reads:
             raise ValueError(f"{self.id}: reads must name the recipes it compares, got none")
+
+    def outcome(self, verdict: Verdict) -> str:
+        """What came out as a sentence; of a word that has none, the verdict as the tables tell it."""
+        sentence = self.outcomes.get(verdict.word, verdict.word.capitalize() + ": {told}.")
+        return sentence.format(told=self.kind.told(verdict, self.unit) or verdict.reason)
 
 
 def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[Verdict]:

@@ -159,3 +159,10 @@ def test_every_command_runs_at_smoke(paper, tmp_path):
     (tmp_path / "README.md").write_text((tmp_path / "README.md").read_text().replace("not run", "upheld"))
     code, said = _call("verify")
     assert (code, "table 'verdicts' is stale" in said) == (1, True)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_headline_says_in_a_sentence_what_came_out_whatever_it_is(slug):
+    (headline,) = [claim for claim in papers.find(slug).claims if claim.headline]
+    assert {"upheld", "refuted", "undecided"} == set(headline.outcomes)
+    assert all("{told}" in sentence for sentence in headline.outcomes.values())

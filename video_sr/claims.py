@@ -14,6 +14,7 @@ from common.claims import Claim
 from common.kinds import Superior
 from common.measures import Measure
 from common.sample import Drawn
+from common.verdicts import Word
 from video_sr.measures import (
     CLIPS,
     CONSISTENCY,
@@ -37,6 +38,11 @@ NOT_AT_PAPER = {
 NOT_AT_SMOKE = {"smoke": "made-up textures prove the path from file to verdict and judge nothing"}
 REMEMBERED = "remembered: bicubic 20.69 dB / 0.577, entries 21.77 to 22.83 dB / 0.611 to 0.645, unverified"
 STRUCTURE_BAR = 0.9
+OUTCOMES: dict[Word, str] = {
+    "upheld": "Yes: {told} over bicubic, from single frames; what neighbouring frames add cannot be told.",
+    "refuted": "Not in our hands: {told} against bicubic.",
+    "undecided": "Cannot be told: {told} against bicubic.",
+}
 CONSISTENT_DB = 40.0
 
 
@@ -107,6 +113,7 @@ CLAIMS = (
         margin=gain("EVESRNET", "BICUBIC", PSNR),
         unit=PSNR.unit,
         headline=True,
+        outcomes=OUTCOMES,
     ),
     _question(
         id="learned-ssim",

@@ -19,6 +19,7 @@ from common.report.tables import (
     Table,
     arithmetic_table,
     claim_rows,
+    headline_table,
     is_stale,
     markdown,
     replace_generated,
@@ -188,13 +189,13 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
     Raises:
         ValueError: a published file is damaged: here none is passed over.
     """
-    everything = []
+    front = []
     for paper in tracked(papers, "judging", len(papers), "paper"):
         for scale in SCALES:
             results.read(paper.published(scale))
         rows = rows_of(paper, with_yours=False)
         table = verdict_table_markdown(rows)
-        everything.append(f"`{paper.slug}` — {paper.title}\n\n{table}")
+        front.append((paper.title, _headline(rows)))
         yield paper.folder / "README.md", "verdicts", table
         scales = [scale for scale in JUDGED_SCALES if paper.published(scale).is_dir()]
         scores = [
@@ -203,7 +204,20 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
             for table in paper.report.tables(paper.evidence(scale, own=False))
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
-    yield README, "verdicts", "\n\n".join(everything)
+    yield README, "verdicts", markdown(headline_table(front))
+
+
+def headlines(papers: Sequence[Paper]) -> Table:
+    """A row a paper: what its headline says and what came out, of the published runs."""
+    waited_for = tracked(papers, "judging", len(papers), "paper")
+    return headline_table(
+        [(paper.title, _headline(rows_of(paper, with_yours=False))) for paper in waited_for]
+    )
+
+
+def _headline(rows: Sequence[ClaimRow]) -> ClaimRow:
+    """The headline at the smallest scale that is judged: what the command in the same README makes."""
+    return min((row for row in rows if row.claim.headline), key=lambda row: SCALES.index(row.scale))
 
 
 def stale_tables(papers: Sequence[Paper]) -> list[str]:

@@ -171,6 +171,26 @@ def verdict_tables(rows: Sequence[ClaimRow], *, with_yours: bool = True) -> list
     return [verdict_table(part, title=title, with_yours=with_yours) for title, part in parts.items() if part]
 
 
+def headline_table(rows: Sequence[tuple[str, ClaimRow]]) -> Table:
+    """A row a paper: (its title, its headline at the scale that is shown), as a person would tell it."""
+    cells = [
+        [
+            Cell(name),
+            Cell(row.claim.says, "", "our question" if row.claim.question else ""),
+            _outcome_cell(row),
+            Cell(row.scale, "code"),
+        ]
+        for name, row in rows
+    ]
+    return Table("What came out", ("paper", "headline", "what came out here", "scale"), cells)
+
+
+def _outcome_cell(row: ClaimRow) -> Cell:
+    if row.published is None:
+        return Cell("not run", "not run")
+    return Cell(row.published.word, row.published.word, row.claim.outcome(row.published))
+
+
 def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Table:
     """How each interval came about: margins per seed, both variances, df, p before and after Holm."""
     columns = (

@@ -45,6 +45,7 @@ class SPAN(nn.Module):
 
     def __init__(self, *, channels: int, blocks: int):
         super().__init__()
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN))
         self.enter = conv3x3(3, channels)
         self.blocks = nn.ModuleList(AttentionBlock(channels) for _ in range(blocks))

@@ -198,3 +198,24 @@ def test_numbers_have_three_digits(value, text):
 def test_a_row_with_a_missing_cell_is_refused():
     with pytest.raises(ValueError, match="must have 2 cells, got 1"):
         Table("t", ("a", "b"), [[Cell("x")]])
+
+
+# ---- the first page
+
+
+SEEN = Verdict(claim="more-frames", scale="mini", word="upheld", point=0.5, low=0.25, high=0.75)
+
+
+def test_a_headline_is_told_by_the_word_it_got():
+    headline = replace(CLAIM, headline=True, outcomes={"upheld": "Yes: {told}.", "refuted": "No: {told}."})
+    row = tables.ClaimRow(headline, "mini", SEEN, None, "make")
+    (cells,) = tables.headline_table([("A paper", row)]).rows
+    assert (cells[0].text, cells[2].text) == ("A paper", "upheld")
+    assert cells[2].note == f"Yes: +0.500 {CLAIM.unit} [+0.250, +0.750]."
+    (cells,) = tables.headline_table([("A paper", replace(row, published=None))]).rows
+    assert cells[2].text == "not run"
+
+
+def test_a_word_without_a_sentence_is_told_as_it_is():
+    once = replace(SEEN, word="seen once", low=math.nan, high=math.nan)
+    assert CLAIM.outcome(once) == f"Seen once: +0.500 {CLAIM.unit}."
