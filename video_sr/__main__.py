@@ -31,7 +31,10 @@ def upscale(
             metavar="OUT", help="A video; of a picture a .png; without a suffix a folder of PNGs."
         ),
     ],
-    model: Annotated[str, typer.Option(help="A name, or a run's weights.safetensors.")] = "evesrnet",
+    model: Annotated[
+        str,
+        typer.Option(help="evesrnet, wide, span-twice, bicubic, or a run's weights.safetensors."),
+    ] = "evesrnet",
     device: Device = "auto",
     rate: Rate = None,
     crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality, 0 is best.")] = 16,
@@ -44,7 +47,7 @@ def upscale(
 
     \b
     python -m video_sr upscale small.mp4 large.mp4
-    python -m video_sr upscale small.mp4 large.mp4 --model bicubic --overwrite
+    python -m video_sr upscale small.mp4 large.mp4 --model span-twice --overwrite
     python -m video_sr upscale frames/ large.mp4 --rate 25 --model runs/mine/weights.safetensors
     """
     with plain_errors(too_large="frames are"):

@@ -66,10 +66,11 @@ def load(model: str = "evesrnet", *, device: str = "auto") -> Upscaler:
     """A network that enlarges.
 
     Args:
-        model: a name (evesrnet, wide, bicubic), or a run's weights.safetensors.
+        model: a name (evesrnet, wide, span-twice, bicubic), or a run's weights.safetensors.
         device: auto, cpu or cuda.
 
     Raises:
         ValueError: no such model or device.
+        FetchError: the package with the weights of span-twice cannot be had.
     """
     return Upscaler(by_name.load(model).to(find_device(device).kind))

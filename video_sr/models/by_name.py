@@ -9,30 +9,32 @@ from torch import nn
 from common import checkpoint
 from common.settings import decode
 from video_sr.former import former_settings
-from video_sr.networks import BicubicSizes, Network
+from video_sr.networks import BicubicSizes, Network, SPANSizes
 
 PUBLISHED = Path(__file__).parents[1] / "weights"
-BICUBIC = "bicubic"
+# Networks that need no run of ours, by the names that people give.
+READY: Mapping[str, Network] = {"bicubic": BicubicSizes(), "span-twice": SPANSizes()}
 
 
 def load(name_or_path: str) -> nn.Module:
     """A network in evaluation mode, on the CPU.
 
     Args:
-        name_or_path: `bicubic` or the name of published weights, in any case, or a run's weights.safetensors
-            with its JSON beside it, whose settings say which network to build.
+        name_or_path: `bicubic`, `span-twice` or the name of published weights, in any case, or a run's
+            weights.safetensors with its JSON beside it, whose settings say which network to build.
 
     Raises:
         ValueError: an unknown name, with the known ones, or a file that does not hold a finished network.
+        FetchError: SPAN's package is neither there nor to be had.
     """
     name, published = name_or_path.lower(), _published()
-    if name == BICUBIC:
-        return BicubicSizes().build().eval()
+    if name in READY:
+        return READY[name].build().eval().requires_grad_(False)
     if name in published:
         return _read(published[name])
     if name.endswith(".safetensors"):
         return _read(Path(name_or_path))
-    known = ", ".join([BICUBIC, *published])
+    known = ", ".join([*READY, *published])
     raise ValueError(
         f"unknown model {name_or_path!r}; known models: {known}; or give the path of a run's weights.safetensors"
     )

@@ -69,7 +69,7 @@ def test_published_weights_are_found_in_any_case(run, monkeypatch):
 
 def test_an_unknown_name_lists_the_known_ones(run, monkeypatch):
     monkeypatch.setattr(by_name, "PUBLISHED", run[0].parent)
-    with pytest.raises(ValueError, match="unknown model 'nope'; known models: bicubic, weights"):
+    with pytest.raises(ValueError, match="unknown model 'nope'; known models: bicubic, span-twice, weights"):
         by_name.load("nope")
 
 

@@ -1,0 +1,12 @@
+"""The challenge's networks as settings: what must be equal for weights to fit; no torch, so that recipes load fast.
+
+A network is a class of sizes here and a module of the same name in `models/`; a further one is one more of each.
+"""
+
+from video_sr.networks.bicubic import BicubicSizes
+from video_sr.networks.evesrnet import EVESRNetSizes
+from video_sr.networks.network import Network
+from video_sr.networks.span import SPANSizes
+from video_sr.networks.wide_activation import WideActivationSizes
+
+__all__ = ["BicubicSizes", "EVESRNetSizes", "Network", "SPANSizes", "WideActivationSizes"]
