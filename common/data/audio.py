@@ -170,7 +170,7 @@ class _Decoder:
             with sound:
                 return AudioInfo(sound.samplerate, float(sound.frames / sound.samplerate), self.can_seek)
         with self._opened_by_pyav() as container:
-            stream, lasts_s = main_sound(container), None
+            lasts_s, stream = None, _sound_of(container)
             if stream.duration:
                 lasts_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
                 lasts_s -= (container.start_time or 0) / 1_000_000
@@ -241,7 +241,7 @@ class _Decoder:
         import av
 
         with self._opened_by_pyav() as container:
-            stream, read, gaps = main_sound(container), 0, Gaps(container)
+            stream, read, gaps = _sound_of(container), 0, Gaps(container)
             as_floats, made_for = None, None
             try:
                 for packet in container.demux(stream):
@@ -267,6 +267,12 @@ class _Decoder:
                 raise AudioError(
                     self.name, f"cannot be decoded after {read} samples: {decoder_words(error)}"
                 ) from error
+
+
+def _sound_of(container: Any) -> Any:
+    stream = main_sound(container)
+    assert stream is not None
+    return stream
 
 
 def _floats(resampler: Any, frame: Any) -> Iterator[Float32[ndarray, "sample channel"]]:

@@ -18,63 +18,13 @@ import pytest
 import soundfile
 import torch
 from patience import HANG_S, started
-from typer.testing import CliRunner, Result
+from speech_tool import ENGLISH, run, talkative, write
 
-from speech_adapters import __main__ as tool
 from speech_adapters.checkpoints import by_name, model_files
-from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.ctc.ngram import estimate
-from speech_adapters.data.text import Vocabulary
-from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
-from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 COMMANDS = ("transcribe", "encode", "params", "convert")
-ENGLISH = Vocabulary.of("en")
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(tool.app, [*map(str, arguments)])
-
-
-def talkative(architecture=TINY, seed: int = 0) -> CTCModel:
-    """Says some nonsense to any noise."""
-    torch.manual_seed(seed)
-    model = CTCModel(Wav2Vec2(architecture), len(ENGLISH)).eval()
-    with torch.no_grad():
-        model.head.weight.mul_(20)
-    return model
-
-
-def write(
-    path: Path, length_s: float = 2.0, rate_hz: int = 16_000, channels: int = 1, subtype: str = "PCM_16"
-) -> Path:
-    size = (round(length_s * rate_hz), channels)
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, size), rate_hz, subtype=subtype)
-    return path
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
-    """recogniser, nameless (whose symbols nobody knows), encoder, other; sets en and fr of the encoder."""
-    folder = tmp_path_factory.mktemp("models")
-    model = talkative()
-    model_files.save_recogniser(folder / "recogniser.safetensors", model, ENGLISH.symbols)
-    model_files.save_recogniser(folder / "nameless.safetensors", model, None)
-    model_files.save_encoder(folder / "encoder.safetensors", model.encoder)
-    model_files.save_encoder(folder / "other.safetensors", talkative(seed=5).encoder)
-    for seed, language in enumerate(("en", "fr")):
-        own = talkative()
-        backbone = model_files.backbone_sha256(own.encoder)
-        arm = Arm(kind="adapters", bottleneck=4)
-        apply(arm, own.encoder, own.head)
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            own.head.weight.normal_()
-        AdapterSet.of(own, arm, language, backbone, {}).save(folder / f"{language}.safetensors")
-    return folder
 
 
 def bad_files(folder: Path) -> list[Path]:
@@ -399,79 +349,3 @@ def test_a_tiny_post_norm_model_is_welcome_too(tmp_path):
     model = talkative(replace(TINY, pre_norm=False))
     model_files.save_recogniser(tmp_path / "m.safetensors", model, ENGLISH.symbols)
     assert run("transcribe", write(tmp_path / "a.wav"), "--model", tmp_path / "m.safetensors").exit_code == 0
-
-
-# ---- odd inputs
-
-
-def test_odd_files_and_names_are_one_line_each_and_the_others_go_on(tmp_path, models):
-    soundfile.write(
-        tmp_path / "gsm.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 16_000), 8_000, subtype="GSM610"
-    )
-    (tmp_path / "x.raw").write_bytes(bytes(range(256)) * 100)
-    good, odd = write(tmp_path / "a.wav"), tmp_path / os.fsdecode(b"caf\xe9.wav")
-    odd.write_bytes(good.read_bytes())
-    broken = tmp_path / os.fsdecode(b"d\xe9j\xe0.wav")
-    broken.write_bytes(b"no sound")
-    files = [good, tmp_path / "gsm.wav", tmp_path / "x.raw", odd, broken]
-    done = run(
-        "transcribe", *files, "--model", models / "recogniser.safetensors", "--json", "--device", "cpu"
-    )
-    assert done.exit_code == 1, done.output
-    assert [line.split(": ")[1] for line in done.stderr.splitlines()[:-1]] == [
-        str(tmp_path / "x.raw"), str(tmp_path / r"d\xe9j\xe0.wav")
-    ]  # fmt: skip
-    assert {path.name for path in tmp_path.glob("*.json")} == {
-        "a.json",
-        "gsm.json",
-        os.fsdecode(b"caf\xe9.json"),
-    }
-    assert json.loads((tmp_path / os.fsdecode(b"caf\xe9.json")).read_text())["file"].endswith(r"caf\xe9.wav")
-
-
-def piped(*arguments: object, given: bytes) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "speech_adapters", *map(str, arguments), "--device", "cpu"]
-    return subprocess.run(command, input=given, capture_output=True, timeout=HANG_S, check=False)
-
-
-def test_sound_comes_through_pipes(tmp_path, models):
-    content = write(tmp_path / "a.wav").read_bytes()
-    os.mkfifo(tmp_path / "fifo.wav")
-    writer = subprocess.Popen(["cp", tmp_path / "a.wav", tmp_path / "fifo.wav"])
-    done = piped(
-        "transcribe", "-", tmp_path / "fifo.wav", tmp_path / "a.wav",
-        "--model", models / "recogniser.safetensors", given=content,
-    )  # fmt: skip
-    assert writer.wait(HANG_S) == done.returncode == 0, done.stderr
-    texts = re.findall(r"^(.*), by recogniser:\n((?:\[.*\n)+)", done.stdout.decode(), re.MULTILINE)
-    assert [name for name, _ in texts] == ["stdin", str(tmp_path / "fifo.wav"), str(tmp_path / "a.wav")]
-    assert len({text for _, text in texts}) == 1
-
-
-def test_what_is_no_sound_or_no_folder_is_told_before_the_work(tmp_path, models):
-    path = write(tmp_path / "a.wav")
-    (tmp_path / "file").touch()
-    for command, model in (("transcribe", "recogniser"), ("encode", "encoder")):
-        for out in (tmp_path / "file", tmp_path / "file" / "inner"):
-            done = run(command, path, "--model", models / f"{model}.safetensors", "--out", out)
-            assert (done.exit_code, done.stdout) == (2, "")
-            assert re.search(r"file is a file, and .* must be a folder", done.stderr)
-    done = run("transcribe", "/dev/zero", "--model", models / "recogniser.safetensors")
-    assert done.exit_code == 2
-    assert "/dev/zero must be a pipe with sound in it" in done.stderr
-
-
-def test_a_set_of_one_voice_says_so(tmp_path, models):
-    stored = AdapterSet.load(models / "en.safetensors")
-    replace(stored, origin={"source": "asterisk-en"}).save(tmp_path / "voice.safetensors")
-    arguments = (
-        "transcribe",
-        write(tmp_path / "a.wav"),
-        "--model",
-        models / "encoder.safetensors",
-        "--device",
-        "cpu",
-    )
-    done = run(*arguments, "--adapter", tmp_path / "voice.safetensors")
-    assert done.stderr.splitlines()[0].startswith("note: voice learned from one voice alone (asterisk-en)")
-    assert run(*arguments, "--adapter", models / "en.safetensors").stderr == ""
