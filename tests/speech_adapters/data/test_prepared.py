@@ -2,7 +2,7 @@
 
 import tarfile
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 
 import numpy as np
 import pytest
@@ -136,6 +136,7 @@ def files(root):
 def test_two_processes_prepare_once(tmp_path, toy):
     """So many that each decodes in further processes, and in order."""
     recorded(tmp_path, toy, 40)
+    forkserver._forkserver._stop()  # one that an earlier test started is no child of a fork
     starts = [get_context("fork").Process(target=TOY.prepare) for _ in range(2)]
     for process in starts:
         process.start()
