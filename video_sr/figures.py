@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
-STYLES = method_styles(("BICUBIC", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
-SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "several frames (EVESRNet)"}
+STYLES = method_styles(("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE"))  # the same in every figure
+SHOWN = {
+    "BICUBIC": "bicubic",
+    "SPAN_TWICE": "SPAN x4, twice",
+    "WIDE": "one frame (WIDE)",
+    "EVESRNET": "several frames (EVESRNet)",
+}
 MOST_PANELS = 12
 
 

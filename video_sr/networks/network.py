@@ -23,6 +23,9 @@ class Network(ABC):
     def build(self) -> nn.Module:
         """A new network, from torch's random state."""
 
+    def prepare(self) -> None:  # noqa: B027 (most networks read nothing)
+        """Fetches what `build` reads beside its sizes; nothing unless weights of others are in it."""
+
     def departures(self) -> tuple[str, ...]:
         """In what its sizes differ from the paper's, one sentence each."""
         return ()
