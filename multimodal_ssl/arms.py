@@ -27,11 +27,11 @@ from multimodal_ssl.model.similarities import (
 # Features are averaged over the clip before the heads and the unit length, as MIL-NCE and MMV have it.
 COARSE = Contrast(
     composition=COMPOSITIONS["mini"], network=replace(MINI, pool_video=True), similarity=MeanAndMax(),
-    steps=450, batch_size=48, peak_lr=1e-3, schedule=Cosine(warmup_steps=45, final_ratio=0.02), betas=(0.9, 0.98),
-    clip_norm=5.0, log_every=25, cost_s=100.0,
+    steps=450, batch_size=48, peak_lr=2e-3, tau=0.03, schedule=Cosine(warmup_steps=45, final_ratio=0.02),
+    betas=(0.9, 0.98), clip_norm=5.0, log_every=25, cost_s=100.0,
 )  # fmt: skip
 # Every position is brought to unit length before the mean: what fine similarity pools, pooled at once.
-UNIT_COARSE = replace(COARSE, network=MINI)
+UNIT_COARSE = replace(COARSE, network=MINI, peak_lr=1e-3, tau=0.05)
 FINE = replace(UNIT_COARSE, similarity=LogMeanExp(), peak_lr=2e-3, tau=0.03)
 ATTENTION = replace(FINE, similarity=SoftAttention(), pair_weights=PairWeights())
 
