@@ -97,7 +97,8 @@ def _stopping_signals() -> Iterator[None]:
 
 def complain(sentence: str) -> None:
     """One line on stderr, whatever the sentence holds; lines that are indented by two, as of a list, stay lines."""
-    head, *items = re.split(r"\n(?=  )", sentence)
+    printable = sentence.encode(errors="backslashreplace").decode()  # names of files need be no text
+    head, *items = re.split(r"\n(?=  )", printable)
     typer.echo(
         "\n  ".join(["error: " + " ".join(head.split()), *(" ".join(i.split()) for i in items)]), err=True
     )

@@ -17,6 +17,16 @@ PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial")
 MOST_NAME_BYTES = 150  # of the name that a partial's own begins with; file systems take 255
 
 
+def check_folder(path: Path) -> None:
+    """
+    Raises:
+        ValueError: no such folder is there or can be made, since a file has its name.
+    """
+    first = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not first.is_dir():
+        raise ValueError(f"{first} is a file, and {path} must be a folder; choose another name")
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """A reader sees the old file or the new one, never a part; see `replacing`."""
     with replacing(path) as beside:

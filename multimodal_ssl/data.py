@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.data.manifest import Bad
 from common.data.packages import data_root
-from multimodal_ssl.composed import gather, material
+from multimodal_ssl.composed import clips, gather, material
 from multimodal_ssl.composed.plan import Composition
 
 COMPOSITIONS: Mapping[str, Composition] = {
@@ -20,8 +20,9 @@ COMPOSITIONS: Mapping[str, Composition] = {
 
 
 def verify(scale: str) -> list[Bad]:
-    """Reads every file that clips are made of once more; what is no longer what was gathered, by name."""
-    return [] if COMPOSITIONS[scale].made_up else material.verify(data_root())
+    """Reads every file that clips are made of and every clip once more; what is no longer what it was, by name."""
+    composition = COMPOSITIONS[scale]
+    return [] if composition.made_up else [*material.verify(data_root()), *clips.verify(composition)]
 
 
 def pack(path: Path, scale: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.command import TOOL_SETTINGS, complain, plain_errors
-from common.progress import progress
+from common.progress import progress, say
 
 if TYPE_CHECKING:
     from speech_adapters.inference.transcribe import Transcript
@@ -81,6 +82,7 @@ def transcribe(
         from speech_adapters.checkpoints import by_name
         from speech_adapters.inference import recogniser as recognising
         from speech_adapters.inference import transcribe as transcribing
+        from speech_adapters.inference.piped import spooled
         from speech_adapters.inference.subtitles import targets
 
         chosen = {"txt": txt, "json": as_json, "srt": srt, "vtt": vtt}
@@ -88,21 +90,27 @@ def transcribe(
         sets = by_name.find_adapter_sets(adapter or ())
         _check_beam(lm, words, len(sets))
         found = find_device(device)
+        targets((), (), formats, out, overwrite=overwrite)  # before any work
         recogniser = recognising.load(model, sets, torch.device(found.kind))
         if lm and words:
             recogniser = recogniser.with_beam_search(
                 lm, words.read_text(encoding="utf-8").split(), lm_weight, word_score, beam
             )
-        outputs = targets(files, [v.label for v in recogniser.decoders], formats, out, overwrite=overwrite)
-        failed = 0
-        with progress("transcribing", transcribing.count_windows(files, recogniser), "window") as bar:
-            for done in transcribing.transcribe(files, recogniser, batch_s=batch_s, advance=bar.advance):
-                if isinstance(done, transcribing.Failure):
-                    failed += 1
-                    complain(done.reason)
-                    continue
-                for transcript in done:
-                    _put(transcript, outputs, formats)
+        for decoder in recogniser.decoders:
+            if decoder.caution:
+                say(f"note: {decoder.caution}")
+        with spooled(files) as names:
+            labels = [decoder.label for decoder in recogniser.decoders]
+            outputs = targets(list(names.values()), labels, formats, out, overwrite=overwrite)
+            failed, inputs = 0, list(names)
+            with progress("transcribing", transcribing.count_windows(inputs, recogniser), "window") as bar:
+                for done in transcribing.transcribe(inputs, recogniser, batch_s=batch_s, advance=bar.advance):
+                    if isinstance(done, transcribing.Failure):
+                        failed += 1
+                        complain(done.reason.replace(str(done.path), str(names[done.path])))
+                        continue
+                    for transcript in done:
+                        _put(replace(transcript, path=names[transcript.path]), outputs, formats)
         _finish(failed, len(files))
 
 
@@ -115,6 +123,7 @@ def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:
 
 def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], formats: Sequence[str]) -> None:
     """Into its files, or to stdout."""
+    from common.data.media import shown
     from common.files import write_atomically
     from speech_adapters.inference.subtitles import WRITERS, as_text
 
@@ -122,9 +131,9 @@ def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], for
     for suffix in formats:
         target = outputs[transcript.path, label, suffix]
         write_atomically(target, WRITERS[suffix](transcript).encode())
-        typer.echo(f"{target}: {count} words in {transcript.duration_s:.1f} s, by {label}")
+        typer.echo(f"{shown(target)}: {count} words in {transcript.duration_s:.1f} s, by {label}")
     if not formats:
-        typer.echo(f"{transcript.path}, by {label}:\n{as_text(transcript) or 'no words'}".rstrip())
+        typer.echo(f"{shown(transcript.path)}, by {label}:\n{as_text(transcript) or 'no words'}".rstrip())
 
 
 def _finish(failed: int, total: int) -> None:
@@ -164,22 +173,26 @@ def encode(
     with plain_errors(stopped=KEPT + "; the same command goes on", too_large="--whole-s is"):
         import torch
 
+        from common.data.media import shown
         from common.runtime import find_device
         from speech_adapters.inference import encode as encoding
+        from speech_adapters.inference.piped import spooled
 
-        targets = encoding.targets(files, out)
+        encoding.targets((), out)  # before any work
         encoder = encoding.load(model, layer, torch.device(find_device(device).kind))
-        encoding.prepare_folder(encoder, list(targets.values()), out, overwrite=overwrite)
         failed = 0
-        with progress("encoding", len(files), "file") as bar:
+        with spooled(files) as names, progress("encoding", len(files), "file") as bar:
+            by_name = encoding.targets(list(names.values()), out)
+            encoding.prepare_folder(encoder, list(by_name.values()), out, overwrite=overwrite)
+            targets = {path: by_name[name] for path, name in names.items()}
             for done in encoding.encode(targets, encoder, overwrite=overwrite, whole_s=whole_s):
                 bar.advance()
                 if isinstance(done, encoding.Failure):
                     failed += 1
-                    complain(done.reason)
+                    complain(done.reason.replace(str(done.path), str(names[done.path])))
                 else:
                     made = "is there, kept" if done.frames is None else f"{done.frames} frames"
-                    typer.echo(f"{done.target}: {made}")
+                    typer.echo(f"{shown(done.target)}: {made}")
         _finish(failed, len(files))
 
 

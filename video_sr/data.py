@@ -138,7 +138,7 @@ def prepare(clips: int) -> None:
     """
     marker = _marker(clips)
     if marker.exists():
-        sealed.check_once(marker.parent)
+        sealed.check_once(marker.parent / sealed.SEAL)
         return
     with only_writer(data_root() / "video_sr", wait=True):  # ranks of one run start at once
         if marker.exists():
@@ -162,7 +162,7 @@ def prepare(clips: int) -> None:
         for fault in bad:
             say(f"bad, left out: {fault}")
         check_bad_share(bad, len(listed), MOST_BAD)
-        sealed.seal(marker.parent, marker.parent.glob("*.npy"))
+        sealed.seal(marker.parent / sealed.SEAL, marker.parent.glob("*.npy"))
         write_atomically(marker, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
 
@@ -274,13 +274,15 @@ def verify(scale: str) -> list[Bad]:
 
     Vid3oC's frames are read as they are.
     """
-    return [*shots.verify(), *sealed.faults(prepared_folder())] if scale in ("mini", "gpu") else []
+    return (
+        [*shots.verify(), *sealed.faults(prepared_folder() / sealed.SEAL)] if scale in ("mini", "gpu") else []
+    )
 
 
 @cache
 def array(path: Path) -> ndarray:
     """A prepared array, mapped into memory and shared between processes."""
-    return sealed.mapped(path)
+    return sealed.mapped(path, path.parent / sealed.SEAL)
 
 
 # ---- sequences for dev and test

@@ -1,7 +1,8 @@
 """Audio of any file to mono samples at one rate, whole or in windows with flat memory.
 
 soundfile reads what it knows (wav, flac, ogg); PyAV reads the rest, the sound of videos included. Channels are
-averaged. Both ways of reading share one decoder and one resampling filter (torchaudio's windowed sinc), so the
+averaged (see `mono`). A sound that begins later than its file, or has a gap, is silent there, so that times of samples
+are the file's. Both ways of reading share one decoder and one resampling filter (torchaudio's windowed sinc), so the
 windows of a long file are, sample by sample, those of the file read at once.
 """
 
@@ -20,13 +21,19 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.data.media import MediaError, decoder_words, fault_of
+from common.data.container import Gaps, main_sound
+from common.data.media import MediaError, decoder_words, fault_of, is_utf8
+from common.data.mono import MonoMix
 
 SAMPLE_RATE_HZ = 16_000
 MIN_S = 0.025  # one frame of a speech encoder sees this much; shorter audio gives no frame
 MOST_PEAK = 8.0  # lossy codecs and float files overshoot full scale; integers mistaken for floats by far more
 BLOCK_SAMPLES = 1 << 16
 UNKNOWN_SIZE = 0x7FFF_F000  # programs that write a wav into a pipe promise about 2 or 4 GiB: size not known
+
+
+# What decoders raise at sound that they do not expect, beside errors of their own.
+ODD = (ValueError, TypeError, RuntimeError)
 
 
 class AudioError(MediaError):
@@ -136,12 +143,18 @@ class _Decoder:
     def _source(self) -> Any:
         """As both decoders take it; afresh, so that one may try after the other."""
         # Of a relative name such as "http:a.mp3" FFmpeg would take the beginning for a protocol.
-        return io.BytesIO(self.source) if isinstance(self.source, bytes) else str(self.source.absolute())
+        if isinstance(self.source, bytes):
+            return io.BytesIO(self.source)
+        # Neither takes a name that is no text.
+        return str(self.source.absolute()) if is_utf8(self.source) else open(self.source, "rb")
 
     def _file(self) -> Any:
         return io.BytesIO(self.source) if isinstance(self.source, bytes) else open(self.source, "rb")
 
     def blocks(self) -> Iterator[Float32[ndarray, " sample"]]:
+        yield from MonoMix().all_of(self._channels())
+
+    def _channels(self) -> Iterator[Float32[ndarray, "sample channel"]]:
         sound = None if self.format else self._opened_by_soundfile()
         for block in self._by_soundfile(sound) if sound else self._by_pyav():
             if not np.isfinite(block).all():
@@ -149,7 +162,7 @@ class _Decoder:
             peak = float(np.abs(block).max(initial=0))
             if peak > MOST_PEAK:
                 raise AudioError(self.name, f"samples must lie in [-1, 1], got {peak:.4g}; scale the file")
-            yield block.mean(1, dtype=np.float32) if block.ndim == 2 else block
+            yield block
 
     def info(self) -> AudioInfo:
         sound = self._opened_by_soundfile()
@@ -157,9 +170,10 @@ class _Decoder:
             with sound:
                 return AudioInfo(sound.samplerate, float(sound.frames / sound.samplerate), self.can_seek)
         with self._opened_by_pyav() as container:
-            stream, lasts_s = container.streams.audio[0], None
+            lasts_s, stream = None, _sound_of(container)
             if stream.duration:
-                lasts_s = float(stream.duration * stream.time_base)
+                lasts_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+                lasts_s -= (container.start_time or 0) / 1_000_000
             elif container.duration:
                 lasts_s = container.duration / 1_000_000
             return AudioInfo(stream.rate, lasts_s, self.can_seek)
@@ -175,7 +189,7 @@ class _Decoder:
                 return sound
             sound.close()  # it seeks between blocks, and an mp3 then has some hundred wrong samples at each
             return None
-        except soundfile.SoundFileError:  # not one of its formats; PyAV has the last word
+        except (soundfile.SoundFileError, *ODD):  # not one of its formats; PyAV has the last word
             return None
 
     def _by_soundfile(self, sound: Any) -> Iterator[ndarray]:
@@ -184,10 +198,11 @@ class _Decoder:
         with sound:
             self.rate_hz, read = sound.samplerate, 0
             try:
-                for block in sound.blocks(BLOCK_SAMPLES, dtype="float32", always_2d=True):
+                # Its own `blocks` refuses GSM and other kinds in which it finds no place.
+                while len(block := sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
                     read += len(block)
                     yield block
-            except soundfile.SoundFileError as error:
+            except (soundfile.SoundFileError, *ODD) as error:
                 raise AudioError(self.name, f"cannot be decoded after {read} samples: {error}") from error
             if read < sound.frames:
                 raise AudioError(self.name, f"breaks off: promises {sound.frames} samples, has {read}")
@@ -214,7 +229,7 @@ class _Decoder:
         options = {"sample_rate": raw_rate} if raw_rate else {}
         try:
             container = av.open(self._source(), format=demuxer or None, options=options)
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, *ODD) as error:
             raise AudioError(self.name, f"cannot be read as audio: {decoder_words(error)}") from error
         if not container.streams.audio:
             kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
@@ -226,23 +241,44 @@ class _Decoder:
         import av
 
         with self._opened_by_pyav() as container:
-            stream, read = container.streams.audio[0], 0
-            as_floats: Any = None
+            stream, read, gaps = _sound_of(container), 0, Gaps(container)
+            as_floats, made_for = None, None
             try:
                 for packet in container.demux(stream):
                     if packet.is_corrupt:
                         raise AudioError(self.name, f"breaks off or is damaged after {read} samples")
                     for frame in packet.decode():
-                        if as_floats is None:
-                            self.rate_hz = frame.sample_rate
-                            as_floats = av.AudioResampler("fltp", frame.layout, frame.sample_rate)
-                        for piece in as_floats.resample(frame):
-                            read += piece.samples
-                            yield piece.to_ndarray().T
-            except av.FFmpegError as error:
+                        self.rate_hz = self.rate_hz or frame.sample_rate
+                        for silence in gaps.before(frame, read, self.rate_hz):
+                            read += len(silence)
+                            yield silence
+                        kind = frame.format.name, frame.layout.name, frame.sample_rate
+                        if kind != made_for:  # some streams change on their way; the first rate stays
+                            yield from _floats(as_floats, None)
+                            as_floats = av.AudioResampler("fltp", frame.layout, self.rate_hz)
+                            made_for = kind
+                        for piece in _floats(as_floats, frame):
+                            read += len(piece)
+                            yield piece
+                yield from _floats(as_floats, None)
+            except AudioError:
+                raise
+            except (av.FFmpegError, *ODD) as error:
                 raise AudioError(
                     self.name, f"cannot be decoded after {read} samples: {decoder_words(error)}"
                 ) from error
+
+
+def _sound_of(container: Any) -> Any:
+    stream = main_sound(container)
+    assert stream is not None
+    return stream
+
+
+def _floats(resampler: Any, frame: Any) -> Iterator[Float32[ndarray, "sample channel"]]:
+    """What a resampler makes of a frame; of None, what it held back."""
+    for piece in resampler.resample(frame) if resampler else ():
+        yield piece.to_ndarray().T
 
 
 # ---- resampling

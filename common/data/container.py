@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from common.data.media import MediaError, decoder_words, fault_of
 
+LEAST_GAP_S = 0.1  # between stamps of sound: less is how containers round and encoders begin
+MOST_GAP_S = 3600.0  # more is a clock that was set anew
+SILENT_SAMPLES = 1 << 16  # at once
 RESTART_S = 1.0  # a clock that falls back by more was started anew, as where recordings were joined
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 
@@ -118,6 +123,30 @@ class Clock:
         time_s = told_s + self.shift_s
         self.now_s = time_s if self.now_s is None else max(self.now_s, time_s)
         return self.now_s
+
+
+class Gaps:
+    """Silence that the stamps of sound ask for, so that its samples' times are those of the file.
+
+    Times begin where the file's first stream does, as a player shows them.
+    """
+
+    def __init__(self, container: Any):
+        self._shift_s = -(container.start_time or 0) / 1_000_000
+        self._lasts_s = container.duration / 1_000_000 if container.duration else math.inf
+
+    def before(self, frame: Any, read: int, rate_hz: int) -> Iterator[ndarray]:
+        """Zeros (samples, 1), in blocks, between the `read` samples so far and a frame of sound."""
+        if frame.pts is None:
+            return
+        now_s, told_s = read / rate_hz, float(frame.pts * frame.time_base) + self._shift_s
+        gap_s = told_s - now_s
+        if gap_s < -RESTART_S or gap_s > MOST_GAP_S or told_s > self._lasts_s + RESTART_S:
+            self._shift_s -= gap_s
+        elif gap_s > LEAST_GAP_S:
+            missing = round(gap_s * rate_hz)
+            for begin in range(0, missing, SILENT_SAMPLES):
+                yield np.zeros((min(SILENT_SAMPLES, missing - begin), 1), np.float32)
 
 
 @dataclass

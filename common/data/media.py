@@ -1,5 +1,6 @@
 """What counts as a video, a picture and sound by its name, and the one error of whoever cannot read it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ class MediaError(ValueError):
     """`PATH: reason`, with the decoder's own words where it had any."""
 
     def __init__(self, path: Path, reason: str):
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{shown(path)}: {reason}")
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a name is text; file systems take any bytes for one."""
+    return shown(path) == str(path)
+
+
+def shown(path: Path) -> str:
+    """A name to print: what of it is not UTF-8 stands there as `\\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def fault_of(path: Path) -> str:
@@ -27,7 +38,7 @@ def fault_of(path: Path) -> str:
     if not path.exists():
         return "no such file"
     if not path.is_file():
-        return "is a folder, not a file"
+        return "is a folder, not a file" if path.is_dir() else "is no file but a pipe or device"
     return "is empty (0 bytes)" if path.stat().st_size == 0 else ""
 
 

@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
-import numpy as np
 from jaxtyping import Bool, Int16, Int64, UInt8
 from numpy import ndarray
 
+from common.data import sealed
+from common.data.manifest import Bad
 from common.data.packages import data_root
 from common.files import only_writer
 from multimodal_ssl.composed import gather, made_up, material, plan, render, store
@@ -125,8 +126,7 @@ def planned(composition: Composition, cast: Cast) -> dict[str, tuple[Scene, ...]
 
 @cache
 def _mapped(path: Path) -> ndarray:
-    found: ndarray = np.load(path, mmap_mode="r")
-    return found
+    return sealed.mapped(path, path.parent / sealed.SEAL)
 
 
 @cache
@@ -146,13 +146,15 @@ def prepare(composition: Composition) -> None:
         ValueError: more than a twentieth of the files are bad; they are listed.
     """
     root = data_root()
-    if composition.made_up or _ready(composition, root):
+    if composition.made_up:
         return
-    with only_writer(root / "multimodal", wait=True):  # ranks of one run start at once
-        if not _ready(composition, root):
-            gather.gather(root)
-            scenes = planned(composition, material.load(root, composition.num_objects).cast)
-            store.write(_folder(composition, root), composition, root, scenes)
+    if not _ready(composition, root):
+        with only_writer(root / "multimodal", wait=True):  # ranks of one run start at once
+            if not _ready(composition, root):
+                gather.gather(root)
+                scenes = planned(composition, material.load(root, composition.num_objects).cast)
+                store.write(_folder(composition, root), composition, root, scenes)
+    sealed.check_once(_folder(composition, root) / sealed.SEAL)
 
 
 def compose(composition: Composition) -> ComposedClips:
@@ -183,6 +185,11 @@ def manifest_sha256(composition: Composition) -> str:
 def _hash(composition: Composition, root: Path) -> str:
     made = [material.manifest_sha256(root), asdict(composition), render.VERSION, plan.SALT]
     return hashlib.sha256(json.dumps(made).encode()).hexdigest()
+
+
+def verify(composition: Composition) -> list[Bad]:
+    """What is no longer what was composed, by name."""
+    return [] if composition.made_up else sealed.faults(_folder(composition, data_root()) / sealed.SEAL)
 
 
 def bad(composition: Composition) -> list[str]:

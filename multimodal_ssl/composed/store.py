@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
+from common.data import sealed
 from common.data.arrays import writing_rows
 from common.data.workers import workers
 from common.files import sweep, write_atomically
@@ -53,6 +54,7 @@ def write(folder: Path, composition: Composition, root: Path, plan: Mapping[str,
         path: (start, len(sound)) for path, start, sound in zip(recordings, starts, sounds, strict=False)
     }
     write_atomically(folder / "index.json", json.dumps(index, ensure_ascii=False).encode())
+    sealed.seal(folder / sealed.SEAL, [*folder.glob("*.npy"), folder / "index.json"])
 
 
 def _render(composition: Composition, root: Path, plan: Sequence[Scene]) -> tuple[ndarray, ndarray]:

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from common.data import sealed
 from common.data.arrays import writing_rows
 from common.progress import say, tracked
 from speech_adapters.data.source import Utterance
@@ -55,7 +55,9 @@ class FrozenActivations:
             frames = architecture.num_frames(utterance.samples)
             self._places[utterance.id] = (place, frames)
             place += frames
+        seal_path = sealed.seal_of(self.path)
         if self.path.exists() or not self.utterances:
+            sealed.check_once(seal_path)
             return
         width = architecture.conv[-1][0] if self.depth == 0 else architecture.width
         if (size := 4 * width * place) > SAID_FROM_BYTES:
@@ -66,6 +68,7 @@ class FrozenActivations:
             for utterance in waited:
                 waveform = as_float(utterance.waveform()).to(device)
                 rows.add(model.frozen_activations(waveform, self.depth).float().cpu().numpy())
+        sealed.seal(seal_path, [self.path])
 
     def __getitem__(self, utterance_id: str) -> Float32[ndarray, "frame channel"]:
         start, frames = self._places[utterance_id]
@@ -74,5 +77,4 @@ class FrozenActivations:
 
     @cached_property
     def _rows(self) -> ndarray:
-        rows: ndarray = np.load(self.path, mmap_mode="r")
-        return rows
+        return sealed.mapped(self.path, sealed.seal_of(self.path))

@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from common.data.audio import AudioInfo, probe_audio, stream_audio
+from common.data.audio import ODD, AudioInfo, probe_audio, stream_audio
+from common.data.mono import MonoMix
 from common.data.packages import file_sha256
 from speech_adapters.data.decoding import LEAST_S
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
@@ -142,8 +143,8 @@ def _samples(path: Path, rate_hz: int, first: int, stop: int) -> Float32[ndarray
                 begin = max(0, min(first, sound.frames - round(LAST_PAGE_S * rate_hz)) - RUN_UP)
                 sound.seek(begin)
                 block = sound.read(stop - begin, dtype="float32", always_2d=True)
-                return block[first - begin :].mean(1, dtype=np.float32)
-    except soundfile.SoundFileError:
+                return MonoMix().of([block[first - begin :]])[0]
+    except (soundfile.SoundFileError, *ODD):
         pass  # not one of its formats
     parts = [np.zeros(0, np.float32)]
     for start_s, window in stream_audio(path, window_s=WINDOW_S, hop_s=WINDOW_S, rate_hz=rate_hz):

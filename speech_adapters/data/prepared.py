@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
+from common.data import sealed
 from common.data.arrays import writing_rows
 from common.data.manifest import Bad, Entry, Manifest, check_bad_share
 from common.data.packages import Package, data_root, fetch
@@ -77,11 +78,11 @@ class PackagedSpeech(Source):
         """All that have text and audio in the packages below the data root, usable or not, sorted by id."""
 
     def prepare(self) -> None:
-        if self.index_path().exists():
-            return
-        with only_writer(data_root() / "speech", wait=True):  # ranks of one run start at once
-            if not self.index_path().exists():
-                _prepare(self)
+        if not self.index_path().exists():
+            with only_writer(data_root() / "speech", wait=True):  # ranks of one run start at once
+                if not self.index_path().exists():
+                    _prepare(self)
+        sealed.check_once(sealed.seal_of(self.index_path()))
 
     def utterances(self, part: str) -> tuple[PreparedUtterance, ...]:
         check_part(part)
@@ -111,7 +112,7 @@ class PackagedSpeech(Source):
         for utterance, decoded in zip(here, decode_all(here, available.read), strict=True):
             if reason := _difference(self.array_path(), lines[utterance.id], decoded):
                 found.append(Bad(utterance.id, utterance.path, reason))
-        return found
+        return found or sealed.faults(sealed.seal_of(self.index_path()))
 
     def from_pack(self) -> bool:
         return packs.open_pack(data_root(), self.name) is not None
@@ -203,6 +204,7 @@ def _prepare(source: PackagedSpeech) -> None:
         "utterances": _write_samples(source.array_path(), kept, parts),
     }
     write_atomically(source.index_path(), json.dumps(index, ensure_ascii=False).encode())
+    sealed.seal(sealed.seal_of(source.index_path()), [source.array_path(), source.index_path()])
     if expected().get(source.name, index["manifest_sha256"]) != index["manifest_sha256"]:
         say(
             f"WARNING {source.name}: its package holds other recordings or texts than published results were made "
@@ -255,8 +257,7 @@ def _index(path: Path, name: str) -> dict[str, Any]:
 
 @cache
 def _mapped(path: Path) -> ndarray:
-    array: ndarray = np.load(path, mmap_mode="r")
-    return array
+    return sealed.mapped(path, sealed.seal_of(path))
 
 
 @cache

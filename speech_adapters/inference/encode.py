@@ -15,7 +15,7 @@ from torch import Tensor
 
 from common.data.arrays import save_array
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio, read_audio
-from common.files import write_atomically
+from common.files import check_folder, write_atomically
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.inference.windows import Failure, Stitch, Windows
 from speech_adapters.model.wav2vec2 import Wav2Vec2
@@ -115,8 +115,9 @@ def targets(paths: Sequence[Path], out: Path) -> dict[Path, Path]:
     """Where each file's features go.
 
     Raises:
-        ValueError: two files of one name.
+        ValueError: two files of one name, or `out` is a file.
     """
+    check_folder(out)
     found: dict[Path, Path] = {}
     for path in paths:
         target = out / f"{path.stem}.npy"

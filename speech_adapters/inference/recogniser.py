@@ -19,6 +19,9 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
+ONE_VOICE_SOURCES = ("asterisk-en", "asterisk-fr")
+ONE_VOICE = "learned from one voice alone ({}): of other voices most letters come out wrong"
+
 
 @runtime_checkable
 class AcousticModel(Protocol):
@@ -43,6 +46,8 @@ class Decoder:
     beam_search: Callable[[Tensor], str] | None = (
         None  # log-probabilities to text; None is the likeliest path
     )
+
+    caution: str = ""  # what whoever reads its text should know
 
     def decode(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
         return (
@@ -144,5 +149,8 @@ def _banked(stored: StoredModel, adapters: Mapping[str, Path], device: torch.dev
             bank.add(name, adapter_set)
         except WrongBackbone as error:
             raise WrongBackbone(f"{path}: {error}") from error
-        decoders.append(Decoder(name, label, adapter_set.language, adapter_set.vocabulary))
+        source = adapter_set.origin.get("source", "")
+        caution = f"{label} {ONE_VOICE.format(source)}" if source in ONE_VOICE_SOURCES else ""
+        language, vocabulary = adapter_set.language, adapter_set.vocabulary
+        decoders.append(Decoder(name, label, language, vocabulary, caution=caution))
     return Recogniser(bank.to(device), stored.architecture, tuple(decoders), device)

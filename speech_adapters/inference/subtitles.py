@@ -9,6 +9,8 @@ from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 
+from common.data.media import shown
+from common.files import check_folder
 from speech_adapters.ctc.decoding import Word
 from speech_adapters.inference.transcribe import Transcript
 
@@ -65,7 +67,7 @@ def as_text(transcript: Transcript) -> str:
 def as_json(transcript: Transcript) -> str:
     """Everything: times in seconds, confidences in 0..1 (see `ctc.Word`)."""
     content = {
-        "file": str(transcript.path),
+        "file": shown(transcript.path),
         "adapter": transcript.decoder.label,
         "language": transcript.decoder.language or None,
         "duration_s": round(transcript.duration_s, 3),
@@ -126,8 +128,11 @@ def targets(
         out: the folder; None is each input's own.
 
     Raises:
-        ValueError: two would be one file, one is an input, or is there already and `overwrite` is off.
+        ValueError: `out` is no folder, two would be one file, one is an input, or is there already and `overwrite`
+            is off.
     """
+    if out is not None:
+        check_folder(out)
     found: dict[tuple[Path, str, str], Path] = {}
     taken: dict[Path, Path] = {}
     for path in paths:

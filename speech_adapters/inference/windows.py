@@ -12,6 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from common.data.audio import AudioError, stream_audio
+from common.data.media import shown
 from speech_adapters.model.architecture import Architecture
 
 
@@ -25,7 +26,7 @@ class Failure:
     @classmethod
     def of(cls, path: Path, error: AudioError | OSError) -> Failure:
         if isinstance(error, OSError):  # such as a file that may not be read
-            return cls(path, f"{path}: {error.strerror or error}")
+            return cls(path, f"{shown(path)}: {error.strerror or error}")
         return cls(path, str(error))
 
 

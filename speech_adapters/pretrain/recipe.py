@@ -87,9 +87,9 @@ class Unlabelled(Recipe):
         from speech_adapters.model.wav2vec2 import span_mask
 
         drawn = self._crops(seed, step)
-        if len(drawn) < shard.count:
+        if len(drawn) % shard.count:
             raise ValueError(
-                f"{shard.count} shards need as many crops in a batch, got {len(drawn)}; raise batch_s"
+                f"{shard.count} shards must hold equally many of a batch's {len(drawn)} crops; change batch_s"
             )
         num_frames = torch.tensor([self.architecture.num_frames(self.crop_samples)])
         seeds, mask = [], []
@@ -193,9 +193,12 @@ class FirstStage(Unlabelled):
         return BestRQModel(encoder, self.codebooks, self.codes, self.unmasked_weight)
 
     def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
+        """Means over all frames of the whole batch that are masked, and that are not, however shards share them."""
         with self._precision(batch.inputs.device):
             losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.mask)
-        return losses
+        masked, frames, usual = int(batch.mask.sum()), batch.mask.numel(), batch.masked_frames_per_shard
+        shares = {"masked": masked / usual, "unmasked": (frames - masked) / (frames - usual)}
+        return {name: loss * shares[name] for name, loss in losses.items()}
 
     def monitor(self, model: BestRQModel) -> dict[str, Tensor]:  # type: ignore[override]
         import torch
@@ -231,6 +234,14 @@ class Pretrain(Unlabelled):
 
             load_pretraining(model, self.start_from)
         return model
+
+    def not_in_shards(self) -> str:
+        if self.accumulate == 1 or not self.objective.diversity_weight:
+            return ""  # processes exchange how often each code is used
+        return (
+            f"how evenly codes are used is asked of a whole batch, and accumulate={self.accumulate} sees parts of it "
+            "one after another; use accumulate=1 and more processes"
+        )
 
     # ---- learning
 

@@ -18,63 +18,13 @@ import pytest
 import soundfile
 import torch
 from patience import HANG_S, started
-from typer.testing import CliRunner, Result
+from speech_tool import ENGLISH, run, talkative, write
 
-from speech_adapters import __main__ as tool
 from speech_adapters.checkpoints import by_name, model_files
-from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.ctc.ngram import estimate
-from speech_adapters.data.text import Vocabulary
-from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
-from speech_adapters.model.arm import Arm
-from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 COMMANDS = ("transcribe", "encode", "params", "convert")
-ENGLISH = Vocabulary.of("en")
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(tool.app, [*map(str, arguments)])
-
-
-def talkative(architecture=TINY, seed: int = 0) -> CTCModel:
-    """Says some nonsense to any noise."""
-    torch.manual_seed(seed)
-    model = CTCModel(Wav2Vec2(architecture), len(ENGLISH)).eval()
-    with torch.no_grad():
-        model.head.weight.mul_(20)
-    return model
-
-
-def write(
-    path: Path, length_s: float = 2.0, rate_hz: int = 16_000, channels: int = 1, subtype: str = "PCM_16"
-) -> Path:
-    size = (round(length_s * rate_hz), channels)
-    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, size), rate_hz, subtype=subtype)
-    return path
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory) -> Path:
-    """recogniser, nameless (whose symbols nobody knows), encoder, other; sets en and fr of the encoder."""
-    folder = tmp_path_factory.mktemp("models")
-    model = talkative()
-    model_files.save_recogniser(folder / "recogniser.safetensors", model, ENGLISH.symbols)
-    model_files.save_recogniser(folder / "nameless.safetensors", model, None)
-    model_files.save_encoder(folder / "encoder.safetensors", model.encoder)
-    model_files.save_encoder(folder / "other.safetensors", talkative(seed=5).encoder)
-    for seed, language in enumerate(("en", "fr")):
-        own = talkative()
-        backbone = model_files.backbone_sha256(own.encoder)
-        arm = Arm(kind="adapters", bottleneck=4)
-        apply(arm, own.encoder, own.head)
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            own.head.weight.normal_()
-        AdapterSet.of(own, arm, language, backbone, {}).save(folder / f"{language}.safetensors")
-    return folder
 
 
 def bad_files(folder: Path) -> list[Path]:

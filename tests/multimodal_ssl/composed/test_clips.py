@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from common.data import packages
+from common.data import packages, sealed
 from common.data.packages import data_root
 from common.data.pinned import STAMPS
 from common.data.splits import check_disjoint
@@ -216,6 +216,19 @@ def test_verify_names_what_changed_since(root):
     next((folder / "sounds").iterdir()).write_bytes(b"other")
     next((folder / "pictures").iterdir()).write_bytes(b"other")
     assert sorted(fault.path.rpartition(".")[2] for fault in data.verify("mini")) == ["ogg", "png"]
+
+
+def test_a_changed_clip_is_found_once_a_run_and_by_verify(root):
+    clips.prepare(SMALL)
+    frames = clips.compose(SMALL).folder / "train.npy"
+    content = bytearray(frames.read_bytes())
+    content[-500:] = bytes(500)
+    frames.write_bytes(content)
+    clips._mapped.cache_clear()
+    sealed.check_once.cache_clear()  # as the next process begins
+    assert [fault.id for fault in clips.verify(SMALL)] == ["train.npy"]
+    with pytest.raises(ValueError, match=r"train\.npy: sha256 must be .* and start again"):
+        clips.prepare(SMALL)
 
 
 def test_a_pack_gives_the_same_clips_and_hash_without_any_package(root, tmp_path, monkeypatch):

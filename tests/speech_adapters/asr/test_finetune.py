@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from common import trainer
+from common.data import sealed
 from common.recipe import Shard
 from common.schedule import TriStage
 from speech_adapters.asr import curves, evaluation, recipes
 from speech_adapters.asr.finetune import NO_MASKING, FineTune
 from speech_adapters.asr.measures import DEV_NATS
+from speech_adapters.ctc import training
 from speech_adapters.ctc.scoring import feasible
 from speech_adapters.data import synthetic
 from speech_adapters.data.sources import TONES
@@ -68,6 +70,19 @@ def test_kept_activations_train_to_the_same_bits(arm, masking, tmp_path):
     computed = _trained(replace(recipe, cache_frozen=False), tmp_path / "computed")
     kept = _trained(replace(recipe, cache_frozen=True), tmp_path / "kept")
     assert all(torch.equal(kept[name], computed[name]) for name in computed)
+
+
+def test_damaged_kept_activations_are_one_sentence_and_not_trained_on(tmp_path):
+    recipe = replace(ADAPTERS, arm=ARMS[3], time_masking=NO_MASKING, cache_frozen=True)
+    _trained(recipe, tmp_path / "first")
+    (kept,) = recipe.activations_folder().glob("*.npy")
+    content = bytearray(kept.read_bytes())
+    content[-400:] = bytes(400)
+    kept.write_bytes(content)
+    training._frozen_activations.cache_clear()  # as the next process begins
+    sealed.check_once.cache_clear()
+    with pytest.raises(ValueError, match=r"depth\d\.npy: sha256 must be .*; remove .* and start again"):
+        _trained(recipe, tmp_path / "second")
 
 
 def test_the_frozen_depth_ends_where_something_is_trained_or_masked():

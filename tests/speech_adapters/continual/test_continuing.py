@@ -21,6 +21,7 @@ from speech_adapters.continual.recipes import SCALES
 from speech_adapters.data import crops
 from speech_adapters.data.sources import AMAZON_QUEEN, ASTERISK, TONES, TUXPAINT
 from speech_adapters.model.arm import Arm
+from speech_adapters.pretrain.recipe import FirstStage
 
 # In full precision and of four short crops, so that shards are of different numbers of masked frames.
 SHORT = {"crop_s": 1.0, "batch_s": 4.0, "cpu_bf16": False, "keep_every": 0}
@@ -260,6 +261,41 @@ def test_shards_together_are_the_whole_batch_masks_and_draws_included(step):
 
 
 # ---- ranks, resumes, collapses
+
+
+def test_codes_used_evenly_are_not_asked_of_parts_one_after_another(tmp_path):
+    """Processes exchange how often each code is used; what is accumulated cannot."""
+    with pytest.raises(
+        ValueError, match=r"^2 shards of a batch .* accumulate=2 sees parts .* more processes$"
+    ):
+        _trained(replace(FULL, batch_size=2, accumulate=2), tmp_path)
+    free = replace(FULL.objective, diversity_weight=0.0)
+    assert replace(FULL, batch_size=2, accumulate=2, objective=free).not_in_shards() == ""
+
+
+def test_a_batch_is_not_cut_into_unequal_shards():
+    with pytest.raises(
+        ValueError, match="3 shards must hold equally many of a batch's 4 crops; change batch_s"
+    ):
+        FULL.batch(0, 0, Shard(0, 3))
+
+
+@pytest.mark.parametrize("unmasked_weight", [0.0, 0.5])
+def test_shards_of_the_first_stage_average_to_the_whole_batch(unmasked_weight):
+    recipe = FirstStage(
+        architecture=FULL.architecture, sources=FULL.sources, scored_on=(), batch_s=FULL.batch_s,
+        crop_s=FULL.crop_s, steps=3, batch_size=FULL.batch_size, peak_lr=1e-3, schedule=FULL.schedule,
+        unmasked_weight=unmasked_weight, masking=FULL.masking,
+    )  # fmt: skip
+    model = recipe.model().eval()
+    whole = recipe.losses(model, recipe.batch(0, 0, Shard()), 0)
+    parts = [recipe.batch(0, 0, Shard(i, 2)) for i in range(2)]
+    assert parts[0].mask.sum() != parts[1].mask.sum()
+    losses = [recipe.losses(model, part, 0) for part in parts]
+    for name, loss in whole.items():
+        assert sum(of_part[name].item() for of_part in losses) / 2 == pytest.approx(loss.item(), rel=1e-5), (
+            name
+        )
 
 
 @pytest.mark.parametrize("recipe", [FULL, ADAPTERS], ids=["everything", "adapters"])

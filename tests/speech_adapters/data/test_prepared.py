@@ -2,7 +2,7 @@
 
 import tarfile
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import soundfile
 from patience import HANG_S
 
 from common.data import packs as common_packs
+from common.data import sealed
 from common.data.packages import data_root
 from common.data.pcm import levelled
 from speech_adapters.data import packs, prepared
@@ -125,7 +126,7 @@ def test_preparing_twice_changes_nothing(tmp_path, toy):
     toy.clear()  # nobody asks again
     TOY.prepare()
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files(tmp_path)} == before
-    assert sorted(path.suffix for path in before) == [".json", ".npy"]
+    assert sorted(path.suffix for path in before) == [".json", ".json", ".npy"]
 
 
 def files(root):
@@ -135,13 +136,14 @@ def files(root):
 def test_two_processes_prepare_once(tmp_path, toy):
     """So many that each decodes in further processes, and in order."""
     recorded(tmp_path, toy, 40)
+    forkserver._forkserver._stop()  # one that an earlier test started is no child of a fork
     starts = [get_context("fork").Process(target=TOY.prepare) for _ in range(2)]
     for process in starts:
         process.start()
     for process in starts:
         process.join(HANG_S)
     assert [process.exitcode for process in starts] == [0, 0]
-    assert len(files(tmp_path)) == 2
+    assert len(files(tmp_path)) == 3
     assert len(everything()) == 40
     assert TOY.verify() == []
 
@@ -365,6 +367,11 @@ def test_damaged_samples_on_disk_are_found(tmp_path, toy):
     store.write_bytes(content)
     prepared._mapped.cache_clear()
     assert [fault.reason for fault in TOY.verify()] == ["its prepared samples are not those of the recording"]
+    sealed.check_once.cache_clear()  # as the next process begins
+    with pytest.raises(
+        ValueError, match=r"toy-\w+\.npy: sha256 must be .*remove .*toy-\w+\.\* and start again"
+    ):
+        TOY.prepare()
 
 
 # ---- packs
