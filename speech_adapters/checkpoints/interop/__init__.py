@@ -270,6 +270,16 @@ def refuse_unless(settings: Mapping[str, Any], expected: Mapping[str, Any], fami
             )
 
 
+def epsilon_notes(architecture: Architecture, theirs: float, family: str) -> tuple[str, ...]:
+    """What to say where a family normalises waveforms by another epsilon than the model was trained with."""
+    ours = architecture.input_epsilon
+    if not architecture.normalise_input or ours == theirs:
+        return ()
+    return (
+        f"{family} adds {theirs:g} to the variance of a waveform, this model {ours:g}: quiet sound differs",
+    )
+
+
 def label_rows(vocabulary: Sequence[str] | None, family: str) -> Sequence[str]:
     """
     Raises:

@@ -26,6 +26,7 @@ from speech_adapters.checkpoints.interop import (
     Rules,
     Symbols,
     WrittenCheckpoint,
+    epsilon_notes,
     label_rows,
     refuse_unless,
     rename_in,
@@ -39,6 +40,7 @@ from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "fairseq"
+EPSILON = 1e-5  # of layer norm, by which fairseq normalises waveforms
 BLANK_NAME, FIXED = "<s>", ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with these
 # Row of a symbol that fairseq's dictionary has and our head has not: its probability is exactly zero.
 SILENT_BIAS = -1e4
@@ -233,7 +235,7 @@ def write(path: Path, stored: StoredModel) -> WrittenCheckpoint:
             tensors |= {f"{name}.weight": torch.zeros(1, width), f"{name}.bias": torch.zeros(1)}
             added += (f"{name}.weight", f"{name}.bias")
     _save(path, tensors, _settings(path, stored))
-    return WrittenCheckpoint(names=renamed, added=added)
+    return WrittenCheckpoint(names=renamed, added=added, notes=epsilon_notes(architecture, EPSILON, FAMILY))
 
 
 def _with_fixed(stored: StoredModel) -> tuple[StoredModel, list[str], tuple[str, ...]]:

@@ -21,6 +21,7 @@ from speech_adapters.checkpoints.interop import (
     ReadCheckpoint,
     Symbols,
     WrittenCheckpoint,
+    epsilon_notes,
     refuse_unless,
     rename_in,
     rename_out,
@@ -32,6 +33,7 @@ from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "huggingface"
+EPSILON = 1e-7  # of Wav2Vec2FeatureExtractor, fixed in its code
 ONLY = {
     "model_type": "wav2vec2", "hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5,
     "add_adapter": False, "adapter_attn_dim": None,
@@ -131,8 +133,8 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
     """Sizes out of `config.json`; what it leaves out has BASE's values, as there.
 
     Whether the waveform is normalised stands in `preprocessor_config.json`; without one, it is where the extractor
-    has layer norms. There 1e-7 is added to the variance, in fairseq and ours 1e-5: one of rms r comes out smaller
-    here by 1 - (1 + 1e-5 / r^2)^-1/2, which is 5 % at r = 0.01 and 0.05 % at r = 0.1.
+    has layer norms. There 1e-7 is added to the variance, in fairseq and ours 1e-5: with that, one of rms r would come
+    out smaller by 1 - (1 + 1e-5 / r^2)^-1/2, which is 5 % at r = 0.01 and 0.05 % at r = 0.1.
     """
     conv = zip(
         settings.get("conv_dim", (512,) * 7),
@@ -141,6 +143,7 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
         strict=True,
     )
     norm = settings.get("feat_extract_norm", "group")
+    normalise = bool(preprocessor.get("do_normalize", norm == "layer"))
     return Architecture(
         conv=tuple(conv),
         conv_norm=norm,
@@ -152,7 +155,11 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
         pre_norm=settings.get("do_stable_layer_norm", False),
         positional_kernel=settings.get("num_conv_pos_embeddings", 128),
         positional_groups=settings.get("num_conv_pos_embedding_groups", 16),
-        normalise_input=bool(preprocessor.get("do_normalize", norm == "layer")),
+        normalise_input=normalise,
+        # The key is ours, of models that were trained with another.
+        input_epsilon=float(preprocessor.get("input_epsilon", EPSILON))
+        if normalise
+        else Architecture.input_epsilon,
     )
 
 
@@ -197,7 +204,7 @@ def write(folder: Path, stored: StoredModel) -> WrittenCheckpoint:
     write_atomically(folder / "model.safetensors", to_bytes(tensors, metadata={"format": "pt"}))
     for name in sorted(files, reverse=True):
         write_atomically(folder / name, json.dumps(files[name], indent=1, ensure_ascii=False).encode())
-    return WrittenCheckpoint(names=renamed)
+    return WrittenCheckpoint(names=renamed, notes=epsilon_notes(stored.architecture, EPSILON, FAMILY))
 
 
 def _settings(stored: StoredModel) -> dict[str, Any]:
@@ -233,7 +240,8 @@ def _settings(stored: StoredModel) -> dict[str, Any]:
 
 
 def _preprocessor(architecture: Architecture) -> dict[str, Any]:
-    return {
+    epsilon = {"input_epsilon": architecture.input_epsilon} if architecture.normalise_input else {}
+    return epsilon | {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,
         "sampling_rate": SAMPLE_RATE_HZ,
