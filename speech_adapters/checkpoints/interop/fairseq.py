@@ -31,6 +31,7 @@ from speech_adapters.checkpoints.interop import (
     refuse_unless,
     rename_in,
     rename_out,
+    unwrapped,
     with_symbols,
 )
 from speech_adapters.checkpoints.interop.pickles import allowed as allowed
@@ -100,9 +101,27 @@ def read(path: Path, content: Mapping[str, Any]) -> ReadCheckpoint:
         ConversionError: another network than wav2vec 2.0 with CTC or its own objective.
     """
     cfg = plain(content["cfg"] if content.get("cfg") is not None else content["args"])
-    model, task = cfg.get("model", cfg), cfg.get("task", cfg)  # old settings are one flat list
-    task = task if isinstance(task, dict) else cfg
-    tensors: Mapping[str, Tensor] = content["model"]
+    model = _table(path, cfg, "cfg or args").get("model", cfg)  # old settings are one flat list
+    task = cfg.get("task", cfg)
+    task, model = task if isinstance(task, dict) else cfg, _table(path, model, "cfg.model")
+    tensors, notes = unwrapped(_table(path, content["model"], "model"))
+    source = _read(path, content, model, task, tensors)
+    return replace(source, notes=(*notes, *source.notes))
+
+
+def _table(path: Path, value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConversionError(f"{path}: its {name} must be a table of names, got {type(value).__name__}")
+    return value
+
+
+def _read(
+    path: Path,
+    content: Mapping[str, Any],
+    model: Mapping[str, Any],
+    task: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> ReadCheckpoint:
     if any(name.startswith("decoder.") for name in tensors):
         raise ConversionError(f"{path}: must be a CTC or a pre-training model, got one with a decoder")
     if any(".adapter." in name for name in tensors):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -22,9 +21,11 @@ from speech_adapters.checkpoints.interop import (
     Symbols,
     WrittenCheckpoint,
     epsilon_notes,
+    read_safetensors,
     refuse_unless,
     rename_in,
     rename_out,
+    unwrapped,
     with_symbols,
 )
 from speech_adapters.checkpoints.model_files import StoredModel
@@ -43,6 +44,7 @@ CLASSES = {
     "pretraining": "Wav2Vec2ForPreTraining",
     "recogniser": "Wav2Vec2ForCTC",
 }
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 PAD = "<pad>"  # their name of CTC's blank
 ENCODER = EncoderNames(
     conv="feature_extractor.conv_layers.{n}.conv",
@@ -84,14 +86,17 @@ class Folder:
     tensors: dict[str, Tensor] = field(repr=False)
 
 
-def read(folder: Path) -> ReadCheckpoint:
+def read(folder: Path, weights: Path | None = None) -> ReadCheckpoint:
     """The model of a folder.
+
+    Args:
+        weights: the one file to read; None: those that the folder's index lists, or its only ones.
 
     Raises:
         ConversionError: no model in it, or another network than ours.
     """
-    found = _open(folder)
-    settings, tensors = found.settings, found.tensors
+    found = _open(folder, weights)
+    settings, (tensors, notes) = found.settings, unwrapped(found.tensors)
     refuse_unless(settings, ONLY, FAMILY)
     architecture = architecture_of(settings, found.preprocessor)
     sizes, kind = None, "encoder"
@@ -103,30 +108,48 @@ def read(folder: Path) -> ReadCheckpoint:
     prefixed = any(name.startswith("wav2vec2.") for name in tensors)
     names = Names(NAMES.encoder, NAMES.rest, dict.fromkeys(NAMES.prefix, "wav2vec2." if prefixed else ""))
     source = rename_in(tensors, names, family=FAMILY, kind=kind, architecture=architecture, sizes=sizes)
+    source = replace(source, notes=(*notes, *source.notes))
     if kind != "recogniser":
         return source
     blank = settings.get("pad_token_id", 0) or 0
     return with_symbols(source, _symbols(folder, source.stored.num_symbols, blank), blank)
 
 
-def _open(folder: Path) -> Folder:
+def _open(folder: Path, weights: Path | None) -> Folder:
     if not (folder / "config.json").exists():
         raise ConversionError(
             f"{folder}: a Hugging Face model is a folder with config.json, which is not there"
         )
+    settings, preprocessor = (_json(folder / f"{name}.json") for name in ("config", "preprocessor_config"))
     tensors: dict[str, Tensor] = {}
-    for part in sorted(folder.glob("model*.safetensors")):
-        tensors |= load_file(part)
-    if not tensors:
-        for part in sorted(folder.glob("pytorch_model*.bin")):
-            tensors |= read_foreign(part)
-    if not tensors:
-        raise ConversionError(f"{folder}: must hold model.safetensors or pytorch_model.bin, got neither")
-    return Folder(_json(folder / "config.json"), _json(folder / "preprocessor_config.json"), tensors)
+    for part in [weights] if weights else _parts(folder):
+        tensors |= read_safetensors(part) if part.suffix == ".safetensors" else read_foreign(part)
+    return Folder(settings, preprocessor, tensors)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files that hold a folder's weights, as its index lists them; copies beside them are none."""
+    for name in WEIGHTS:
+        if index := _json(folder / f"{name}.index.json"):
+            listed = sorted({str(part) for part in index.get("weight_map", {}).values()})
+            if lost := [part for part in listed if not (folder / part).is_file()]:
+                raise ConversionError(f"{folder}: lacks {lost[0]}, one of {len(listed)} parts of its weights")
+            return [folder / part for part in listed]
+        if (folder / name).is_file():
+            return [folder / name]
+    raise ConversionError(f"{folder}: must hold {' or '.join(WEIGHTS)}, got neither, nor an index of parts")
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConversionError(f"{path}: is no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ConversionError(f"{path}: must be a table of names, got {type(found).__name__}")
+    return found
 
 
 def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> Architecture:
@@ -175,6 +198,11 @@ def quantiser_sizes(settings: Mapping[str, Any]) -> QuantiserSizes:
 
 def _symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
     places = _json(folder / "vocab.json") | _json(folder / "added_tokens.json")
+    if odd := [name for name, row in places.items() if not isinstance(row, int)]:
+        raise ConversionError(
+            f"{folder / 'vocab.json'}: must number symbols, but under {odd[0]!r} holds no number; one of several "
+            "languages needs that language's own table"
+        )
     named = {row: name for name, row in places.items() if row < num_rows}
     if len(named) < num_rows:
         return None
