@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import types
 import typing
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -90,6 +91,12 @@ def free_fields(cls: type) -> frozenset[str]:
     """Names of fields that change no number; a field that is free stays so where a subclass gives another default."""
     declared = [base for base in cls.__mro__ if dataclasses.is_dataclass(base)]
     return frozenset(f.name for base in declared for f in dataclasses.fields(base) if f.metadata.get("free"))
+
+
+@cache
+def later_fields(cls: type) -> Mapping[str, Any]:
+    """Names and defaults of fields that runs were published without."""
+    return {f.name: f.default for f in dataclasses.fields(cls) if f.metadata.get("later")}
 
 
 def spelled(declared: Any) -> str:

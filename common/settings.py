@@ -30,6 +30,11 @@ def free(default: T) -> T:
     return typing.cast(T, field(default=default, metadata={"free": True}))
 
 
+def later(default: T) -> T:
+    """A field that runs were published without: at its default, which is what they did, settings do not tell it."""
+    return typing.cast(T, field(default=default, metadata={"later": True}))
+
+
 # ---- to JSON
 
 
@@ -62,7 +67,8 @@ def _encode(value: Any, declared: Any, with_free: bool) -> Any:
     cls = type(value)
     if not dataclasses.is_dataclass(cls):
         raise TypeError(f"a setting must be a number, a word, None, a tuple or a dataclass, got {value!r}")
-    hints, left_out = of_type.hints(cls), () if with_free else of_type.free_fields(cls)
+    hints, left_out = of_type.hints(cls), set() if with_free else set(of_type.free_fields(cls))
+    left_out |= {key for key, default in of_type.later_fields(cls).items() if getattr(value, key) == default}
     told = {
         key: _encode(getattr(value, key), hints[key], with_free)
         for key in of_type.fields(cls)
@@ -81,7 +87,8 @@ def _encode(value: Any, declared: Any, with_free: bool) -> Any:
 
 
 def decode(cls: type[T], encoded: Any, path: str = "") -> T:
-    """The value that `encode` or `hashed` turned into JSON; `free` fields that are not there take their defaults.
+    """The value that `encode` or `hashed` turned into JSON; `free` and `later` fields that are not there take their
+    defaults.
 
     Args:
         cls: its class, or a base class of the one that the JSON names as its "kind".
@@ -124,7 +131,7 @@ def _decode_fields(declared: Any, encoded: Mapping[str, Any], path: str) -> Any:
         if key not in known:
             raise ValueError(_unknown(cls, key, path, json.dumps(encoded[key])))
     for key in known:
-        if key not in encoded and key not in of_type.free_fields(cls):
+        if key not in encoded and key not in of_type.free_fields(cls) | of_type.later_fields(cls).keys():
             raise ValueError(
                 f"{_place(path)} lacks {_under(path, key)!r}, which {of_type.name_of(cls)} needs"
             )

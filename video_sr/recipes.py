@@ -76,9 +76,7 @@ class Upscaling(Recipe):
     # ---- learning
 
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        from video_sr.objective import charbonnier
-
-        return {"charbonnier": charbonnier(model(batch.low), batch.high, eps=self.charbonnier_eps)}
+        return self.network.losses(model, batch.low, batch.high, eps=self.charbonnier_eps)
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`)."""

@@ -7,14 +7,13 @@ convert(Path("base.safetensors"), Path("base-hf"), to="huggingface")
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
-from common.checkpoint import read_foreign
+from common.checkpoint import CheckpointError, read_foreign
 from speech_adapters.checkpoints import model_files
 from speech_adapters.checkpoints.interop import (
     ConversionError,
@@ -22,11 +21,13 @@ from speech_adapters.checkpoints.interop import (
     WrittenCheckpoint,
     fairseq,
     huggingface,
+    read_safetensors,
     torchaudio,
 )
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import Architecture
 
+PART = re.compile(r"-\d+-of-\d+\.")  # in the name of a file that holds a part of the weights
 FORMATS = ("ours", "fairseq", "huggingface")
 
 
@@ -108,18 +109,32 @@ def read(path: Path, architecture: Architecture | None = None) -> ReadCheckpoint
     """
     if not path.exists():
         raise ConversionError(f"{path}: no such file or folder")
+    try:
+        return _read(path, architecture)
+    except (ConversionError, CheckpointError):
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ConversionError(
+            f"{path}: is not as any family writes its checkpoints ({type(error).__name__}: "
+            f"{(str(error).splitlines() or [''])[0]})"
+        ) from error
+
+
+def _read(path: Path, architecture: Architecture | None) -> ReadCheckpoint:
     if path.is_dir():
         return huggingface.read(path)
     if path.suffix == ".safetensors" and path.with_suffix(".json").exists():
         stored = model_files.read(path)
         return ReadCheckpoint(family="ours", stored=stored, names={name: name for name in stored.tensors})
-    content = load_file(path) if path.suffix == ".safetensors" else read_foreign(path, fairseq.allowed())
+    content: Any = (
+        read_safetensors(path) if path.suffix == ".safetensors" else read_foreign(path, fairseq.allowed())
+    )
     if fairseq.is_checkpoint(content):
         return fairseq.read(path, content)
     if torchaudio.is_checkpoint(content):
         return torchaudio.read(content, architecture)
     if (path.parent / "config.json").exists():
-        return huggingface.read(path.parent)
+        return huggingface.read(path.parent, None if PART.search(path.name) else path)
     raise ConversionError(
         f"{path}: must be a checkpoint of fairseq (with settings), Hugging Face (in a folder with config.json), "
         f"torchaudio (a state dict) or ours (with its JSON), got {_outline(content)}"

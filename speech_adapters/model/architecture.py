@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from common.settings import later
+
 SAMPLE_RATE_HZ = 16_000
 CONV_NORMS = ("group", "layer")
 BASE_CONV = ((512, 10, 5), *((512, 3, 2),) * 4, *((512, 2, 2),) * 2)
@@ -26,6 +28,7 @@ class Architecture:
     positional_kernel: int = 128
     positional_groups: int = 16
     normalise_input: bool = False  # each waveform to zero mean and unit variance
+    input_epsilon: float = later(1e-5)  # added to that variance: fairseq's and ours; transformers has 1e-7
 
     def __post_init__(self) -> None:
         # JSON has lists where these are tuples.

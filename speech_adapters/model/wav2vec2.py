@@ -106,7 +106,7 @@ class FeatureExtractor(nn.Module):
         if int(num_samples.min()) < (fewest := self.architecture.receptive_field):
             raise ValueError(f"an utterance must have {fewest} samples or more, got {int(num_samples.min())}")
         if self.architecture.normalise_input:
-            waveform = normalise_waveform(waveform, num_samples)
+            waveform = normalise_waveform(waveform, num_samples, self.architecture.input_epsilon)
         x, num_frames = waveform[:, None], num_samples
         for layer in self.layers:
             x, num_frames = layer(x, num_frames)
@@ -114,11 +114,11 @@ class FeatureExtractor(nn.Module):
 
 
 def normalise_waveform(
-    waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"]
+    waveform: Float[Tensor, "batch sample"], num_samples: Int[Tensor, " batch"], epsilon: float = 1e-5
 ) -> Float[Tensor, "batch sample"]:
-    """Each utterance's own samples to zero mean and unit variance (variance + 1e-5, as fairseq); padding to zero."""
+    """Each utterance's own samples to zero mean and unit variance, to which `epsilon` is added; padding to zero."""
     length = waveform.shape[1]
-    rows = [F.pad(F.layer_norm(row[:n], (n,)), (0, length - n))
+    rows = [F.pad(F.layer_norm(row[:n], (n,), eps=epsilon), (0, length - n))
             for row, n in zip(waveform, num_samples.tolist(), strict=True)]  # fmt: skip
     return torch.stack(rows)
 

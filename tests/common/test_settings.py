@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from common.setting_types import kinds
-from common.settings import decode, encode, free, hashed, override, settings_hash
+from common.settings import decode, encode, free, hashed, later, override, settings_hash
 
 
 class Shape(ABC):
@@ -131,6 +131,24 @@ def test_a_free_field_stays_free_where_a_subclass_has_another_default():
         every_s: float = 1.0
 
     assert hashed(Often()) == hashed(Often(every_s=2.0))
+
+
+def test_a_field_of_later_is_told_only_where_it_changes_a_number():
+    @dataclass(frozen=True, kw_only=True)
+    class Before:
+        width: int = 1
+
+    @dataclass(frozen=True, kw_only=True)
+    class Today(Before):
+        epsilon: float = later(0.5)
+
+    assert encode(Today()) == hashed(Today()) == {"width": 1}
+    assert encode(Today(epsilon=0.25)) == hashed(Today(epsilon=0.25)) == {"width": 1, "epsilon": 0.25}
+    assert [decode(Today, encode(each)) for each in (Today(), Today(epsilon=0.25))] == [
+        Today(),
+        Today(epsilon=0.25),
+    ]
+    assert override(Today(), ["epsilon=0.25"]) == Today(epsilon=0.25)
 
 
 def test_the_hash_is_of_the_class_and_of_sorted_json():

@@ -10,7 +10,7 @@ from common.data.resize import upscale
 from common.recipe import Shard
 from common.settings import decode, encode, override
 from video_sr.challenge import FACTOR
-from video_sr.networks import BicubicSizes, EVESRNetSizes, Network, WideActivationSizes
+from video_sr.networks import BicubicSizes, DKSANSizes, EVESRNetSizes, Network, WideActivationSizes
 from video_sr.recipes import WIDE_SMOKE
 
 
@@ -57,7 +57,7 @@ def test_a_ninth_network_is_one_class():
     assert override(WIDE_SMOKE, ["network=BrighterSizes", "network.start=0.5"]) == recipe
 
 
-@pytest.mark.parametrize("sizes", [BicubicSizes(), EVESRNetSizes(), WideActivationSizes()])
+@pytest.mark.parametrize("sizes", [BicubicSizes(), EVESRNetSizes(), WideActivationSizes(), DKSANSizes()])
 def test_sizes_of_the_paper_depart_in_nothing_and_build_what_sees_their_window(sizes):
     assert sizes.departures() == ()
     assert sizes.build().num_frames == sizes.num_frames

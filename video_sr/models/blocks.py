@@ -15,6 +15,16 @@ def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels_in, channels_out, 3, stride, 1)
 
 
+def leaky() -> nn.Module:
+    """EDVR's activation as a layer."""
+    return nn.LeakyReLU(SLOPE, inplace=True)
+
+
+def active(x: Tensor) -> Tensor:
+    """EDVR's activation, in place."""
+    return F.leaky_relu(x, SLOPE, inplace=True)
+
+
 def start_small(*convs: nn.Conv2d, gain: float = RESIDUAL_GAIN) -> None:
     """Kaiming-normal weights times `gain` and zero biases; a gain of 0 silences the layer exactly."""
     for conv in convs:
@@ -124,6 +134,20 @@ def _deform_conv2d_by_sampling(
 ) -> Float[Tensor, "batch out_channels height width"]:
     batch, channels, height, width = x.shape
     groups = mask.shape[1] // TAPS
+    samples = sampled(x, offset_px, groups) * mask.reshape(batch, groups, 1, TAPS, height, width)
+    # batch groups channels/groups taps height width -> batch (channels taps) height width
+    return F.conv2d(
+        samples.view(batch, channels * TAPS, height, width), weight.flatten(1)[:, :, None, None], bias
+    )
+
+
+def sampled(
+    x: Float[Tensor, "batch channels height width"],
+    offset_px: Float[Tensor, "batch two_groups_taps height width"],
+    groups: int,
+) -> Float[Tensor, "batch groups group_channels taps height width"]:
+    """What each tap of a deformable 3x3 kernel reads at each place, in float32; see `deform_conv2d`."""
+    batch, channels, height, width = x.shape
     # Coordinates stay in float32 under autocast: bfloat16 cannot tell pixel 100 from 100.4.
     offset = offset_px.float().reshape(batch * groups, TAPS, 2, height, width)
     step = torch.arange(3, device=x.device) - 1
@@ -136,12 +160,7 @@ def _deform_conv2d_by_sampling(
     grid = torch.stack((across, down), -1).view(batch * groups, TAPS * height, width, 2)
     planes = x.float().reshape(batch * groups, channels // groups, height, width)
     samples = F.grid_sample(planes, grid, align_corners=False, padding_mode="zeros")
-    samples = samples.view(batch, groups, channels // groups, TAPS, height, width)
-    samples = samples * mask.reshape(batch, groups, 1, TAPS, height, width)
-    # batch groups channels/groups taps height width -> batch (channels taps) height width
-    return F.conv2d(
-        samples.view(batch, channels * TAPS, height, width), weight.flatten(1)[:, :, None, None], bias
-    )
+    return samples.view(batch, groups, channels // groups, TAPS, height, width)
 
 
 class DeformableConv(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from video_sr.networks.network import Network, at_least, check_squeeze
+from video_sr.networks.network import Network, at_least, check_groups, check_odd, check_squeeze
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,10 +37,8 @@ class EVESRNetSizes(Network):
     tail_channels: tuple[int, ...] = (128, 64, 64, 64)
 
     def __post_init__(self) -> None:
-        if self.num_frames < 1 or self.num_frames % 2 == 0:
-            raise ValueError(f"num_frames must be odd, for there to be a centre, got {self.num_frames}")
-        if self.groups < 1 or self.channels % self.groups:
-            raise ValueError(f"groups must divide the {self.channels} channels, got {self.groups}")
+        check_odd(self, "num_frames")
+        check_groups(self.groups, self.channels)
         at_least(self, 0, "front_blocks", "trunk_blocks")
         at_least(self, 1, "channels", "trunk_width")
         check_squeeze(self.squeeze, self.trunk_width)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from video_sr.challenge import FACTOR
+
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +26,29 @@ class Network(ABC):
     def build(self) -> nn.Module:
         """A new network, from torch's random state."""
 
+    def losses(self, model: nn.Module, low: Tensor, high: Tensor, *, eps: float) -> dict[str, Tensor]:
+        """What training it makes small, by name, weighted, to be summed.
+
+        Args:
+            model: what `build` gave.
+            low: windows of frames, (batch, time, 3, height, width).
+            high: the truth of their middle frames.
+            eps: of the Charbonnier loss, where it has one.
+        """
+        from video_sr.objective import charbonnier
+
+        return {"charbonnier": charbonnier(model(low), high, eps=eps)}
+
     def departures(self) -> tuple[str, ...]:
         """In what its sizes differ from the paper's, one sentence each."""
         return ()
+
+
+def l1_of(model: nn.Module, low: Tensor, high: Tensor) -> dict[str, Tensor]:
+    """The losses of a network that is trained on L1 alone."""
+    from video_sr.objective import l1
+
+    return {"l1": l1(model(low), high)}
 
 
 def at_least(owner: object, least: int, *keys: str) -> None:
@@ -37,3 +60,20 @@ def at_least(owner: object, least: int, *keys: str) -> None:
 def check_squeeze(squeeze: int, channels: int) -> None:
     if not 1 <= squeeze <= channels:
         raise ValueError(f"squeeze must be in 1..{channels} (the channels), got {squeeze}")
+
+
+def check_odd(owner: object, *keys: str) -> None:
+    for key in keys:
+        value = getattr(owner, key)
+        if value < 1 or value % 2 == 0:
+            raise ValueError(f"{key} must be odd, for there to be a centre, got {value}")
+
+
+def check_groups(groups: int, channels: int) -> None:
+    if groups < 1 or channels % groups:
+        raise ValueError(f"groups must divide the {channels} channels, got {groups}")
+
+
+def check_stages(stages: tuple[int, ...]) -> None:
+    if math.prod(stages) != FACTOR:
+        raise ValueError(f"stages must multiply to {FACTOR}, got {stages}")

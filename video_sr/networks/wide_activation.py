@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from video_sr.challenge import FACTOR
-from video_sr.networks.network import Network, at_least, check_squeeze
+from video_sr.networks.network import Network, at_least, check_squeeze, check_stages
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,8 +39,7 @@ class WideActivationSizes(Network):
                 f"linear_ratio must leave 1..{self.channels} channels, got {self.linear_ratio} "
                 f"({self.narrow_channels} channels)"
             )
-        if math.prod(self.stages) != FACTOR:
-            raise ValueError(f"stages must multiply to {FACTOR}, got {self.stages}")
+        check_stages(self.stages)
 
     @property
     def num_frames(self) -> int:

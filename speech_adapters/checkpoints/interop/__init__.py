@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
+from common.checkpoint import CheckpointError
 from speech_adapters.checkpoints.model_files import StoredModel, shapes
 from speech_adapters.data.text import BLANK, BOUNDARY
 from speech_adapters.model.architecture import Architecture
@@ -23,6 +27,8 @@ from speech_adapters.model.objective import QuantiserSizes
 Rules = tuple[tuple[str, str], ...]  # patterns at the start of our names, and what they are in theirs
 # Symbols of dictionaries that no recogniser is taught to write; they stand last in ours.
 SPECIALS = ("<s>", "<bos>", "<pad>", "</s>", "<unk>", "[PAD]", "[UNK]")
+WRAPPERS = ("_orig_mod.", "module.")  # put before names by torch.compile and by data parallelism
+SHOWN = 4  # tensors named in a message
 MASK_VECTOR = "mask_vector"  # the one tensor that a checkpoint may lack: fine-tuning may do without
 
 
@@ -91,6 +97,12 @@ class Names:
             local = ours.removeprefix("encoder.")
         return prefix + _first_match(self.encoder, local)
 
+    def is_of_encoder(self, theirs: str, kind: str) -> bool:
+        """Whether one of their names stands where their encoder's do, one of ours or not."""
+        prefix = self.prefix[kind]
+        roots = {re.split(r"[.\\]", name)[0] for _, name in self.encoder}
+        return theirs.startswith(prefix) and theirs.removeprefix(prefix).split(".")[0] in roots
+
 
 def _first_match(rules: Rules, name: str) -> str:
     for pattern, theirs in rules:
@@ -121,6 +133,27 @@ class WrittenCheckpoint:
     notes: tuple[str, ...] = ()
 
 
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """
+    Raises:
+        CheckpointError: cut off, damaged, or not to be read.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read, it may be cut off or damaged ({error})") from error
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Tensors by their names without what wrappers put before them, and a note of what was taken away."""
+    found, taken = dict(tensors), []
+    for wrapper in WRAPPERS * 2:  # in either order
+        if any(name.startswith(wrapper) for name in found):
+            found = {name.removeprefix(wrapper): tensor for name, tensor in found.items()}
+            taken.append(wrapper)
+    return found, tuple(f"names stood under {wrapper!r}, which was taken away" for wrapper in taken)
+
+
 def common_name(theirs: str) -> str:
     """One spelling of weight norm: torch's parametrizations and its older attributes are the same numbers."""
     return theirs.replace(".parametrizations.weight.original0", ".weight_g").replace(
@@ -140,7 +173,8 @@ def rename_in(
     """Their tensors as ours, float32.
 
     Raises:
-        ConversionError: a tensor that is missing, or of a shape that the settings do not tell, with both shapes.
+        ConversionError: a tensor that is missing, of a shape that the settings do not tell, with both shapes, or of
+            the encoder and without a place in ours.
     """
     spelled = {common_name(name): name for name in theirs}
     head = {"head.bias": theirs[names.of("head.bias", kind)]} if kind == "recogniser" else {}
@@ -164,14 +198,20 @@ def rename_in(
     lacking = [name for name in missing if name.removeprefix("encoder.") != MASK_VECTOR]
     if lacking:
         raise ConversionError(f"the {family} checkpoint lacks {len(lacking)} tensors of a {kind} model: "
-                              f"{', '.join(names.of(name, kind) for name in lacking[:4])}")  # fmt: skip
+                              f"{', '.join(names.of(name, kind) for name in lacking[:SHOWN])}")  # fmt: skip
+    unused = sorted(set(theirs) - set(found.values()))
+    if odd := [name for name in unused if names.is_of_encoder(common_name(name), kind)]:
+        raise ConversionError(
+            f"the {family} checkpoint's encoder has {len(odd)} tensors that its settings know nothing of: "
+            f"{', '.join(odd[:SHOWN])}; these settings are of another network"
+        )
     precisions = {str(theirs[name].dtype).removeprefix("torch.") for name in found.values()}
     return ReadCheckpoint(
         family=family,
         stored=replace(stored, tensors=tensors),
         names=found,
         missing=tuple(missing),
-        unused=tuple(sorted(set(theirs) - set(found.values()))),
+        unused=tuple(unused),
         notes=tuple(f"{precision} made float32" for precision in sorted(precisions - {"float32"})),
     )
 
@@ -268,6 +308,16 @@ def refuse_unless(settings: Mapping[str, Any], expected: Mapping[str, Any], fami
             raise ConversionError(
                 f"{family}'s {key} must be {only!r}, got {value!r}: it is not wav2vec 2.0 as ours"
             )
+
+
+def epsilon_notes(architecture: Architecture, theirs: float, family: str) -> tuple[str, ...]:
+    """What to say where a family normalises waveforms by another epsilon than the model was trained with."""
+    ours = architecture.input_epsilon
+    if not architecture.normalise_input or ours == theirs:
+        return ()
+    return (
+        f"{family} adds {theirs:g} to the variance of a waveform, this model {ours:g}: quiet sound differs",
+    )
 
 
 def label_rows(vocabulary: Sequence[str] | None, family: str) -> Sequence[str]:

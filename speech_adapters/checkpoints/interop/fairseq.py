@@ -26,10 +26,12 @@ from speech_adapters.checkpoints.interop import (
     Rules,
     Symbols,
     WrittenCheckpoint,
+    epsilon_notes,
     label_rows,
     refuse_unless,
     rename_in,
     rename_out,
+    unwrapped,
     with_symbols,
 )
 from speech_adapters.checkpoints.interop.pickles import allowed as allowed
@@ -39,6 +41,7 @@ from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "fairseq"
+EPSILON = 1e-5  # of layer norm, by which fairseq normalises waveforms
 BLANK_NAME, FIXED = "<s>", ("<s>", "<pad>", "</s>", "<unk>")  # every dictionary of fairseq begins with these
 # Row of a symbol that fairseq's dictionary has and our head has not: its probability is exactly zero.
 SILENT_BIAS = -1e4
@@ -98,9 +101,27 @@ def read(path: Path, content: Mapping[str, Any]) -> ReadCheckpoint:
         ConversionError: another network than wav2vec 2.0 with CTC or its own objective.
     """
     cfg = plain(content["cfg"] if content.get("cfg") is not None else content["args"])
-    model, task = cfg.get("model", cfg), cfg.get("task", cfg)  # old settings are one flat list
-    task = task if isinstance(task, dict) else cfg
-    tensors: Mapping[str, Tensor] = content["model"]
+    model = _table(path, cfg, "cfg or args").get("model", cfg)  # old settings are one flat list
+    task = cfg.get("task", cfg)
+    task, model = task if isinstance(task, dict) else cfg, _table(path, model, "cfg.model")
+    tensors, notes = unwrapped(_table(path, content["model"], "model"))
+    source = _read(path, content, model, task, tensors)
+    return replace(source, notes=(*notes, *source.notes))
+
+
+def _table(path: Path, value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConversionError(f"{path}: its {name} must be a table of names, got {type(value).__name__}")
+    return value
+
+
+def _read(
+    path: Path,
+    content: Mapping[str, Any],
+    model: Mapping[str, Any],
+    task: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> ReadCheckpoint:
     if any(name.startswith("decoder.") for name in tensors):
         raise ConversionError(f"{path}: must be a CTC or a pre-training model, got one with a decoder")
     if any(".adapter." in name for name in tensors):
@@ -233,7 +254,7 @@ def write(path: Path, stored: StoredModel) -> WrittenCheckpoint:
             tensors |= {f"{name}.weight": torch.zeros(1, width), f"{name}.bias": torch.zeros(1)}
             added += (f"{name}.weight", f"{name}.bias")
     _save(path, tensors, _settings(path, stored))
-    return WrittenCheckpoint(names=renamed, added=added)
+    return WrittenCheckpoint(names=renamed, added=added, notes=epsilon_notes(architecture, EPSILON, FAMILY))
 
 
 def _with_fixed(stored: StoredModel) -> tuple[StoredModel, list[str], tuple[str, ...]]:

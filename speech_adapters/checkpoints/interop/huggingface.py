@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
@@ -21,9 +20,12 @@ from speech_adapters.checkpoints.interop import (
     ReadCheckpoint,
     Symbols,
     WrittenCheckpoint,
+    epsilon_notes,
+    read_safetensors,
     refuse_unless,
     rename_in,
     rename_out,
+    unwrapped,
     with_symbols,
 )
 from speech_adapters.checkpoints.model_files import StoredModel
@@ -32,6 +34,7 @@ from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.objective import QuantiserSizes
 
 FAMILY = "huggingface"
+EPSILON = 1e-7  # of Wav2Vec2FeatureExtractor, fixed in its code
 ONLY = {
     "model_type": "wav2vec2", "hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5,
     "add_adapter": False, "adapter_attn_dim": None,
@@ -41,6 +44,7 @@ CLASSES = {
     "pretraining": "Wav2Vec2ForPreTraining",
     "recogniser": "Wav2Vec2ForCTC",
 }
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 PAD = "<pad>"  # their name of CTC's blank
 ENCODER = EncoderNames(
     conv="feature_extractor.conv_layers.{n}.conv",
@@ -82,14 +86,17 @@ class Folder:
     tensors: dict[str, Tensor] = field(repr=False)
 
 
-def read(folder: Path) -> ReadCheckpoint:
+def read(folder: Path, weights: Path | None = None) -> ReadCheckpoint:
     """The model of a folder.
+
+    Args:
+        weights: the one file to read; None: those that the folder's index lists, or its only ones.
 
     Raises:
         ConversionError: no model in it, or another network than ours.
     """
-    found = _open(folder)
-    settings, tensors = found.settings, found.tensors
+    found = _open(folder, weights)
+    settings, (tensors, notes) = found.settings, unwrapped(found.tensors)
     refuse_unless(settings, ONLY, FAMILY)
     architecture = architecture_of(settings, found.preprocessor)
     sizes, kind = None, "encoder"
@@ -101,38 +108,56 @@ def read(folder: Path) -> ReadCheckpoint:
     prefixed = any(name.startswith("wav2vec2.") for name in tensors)
     names = Names(NAMES.encoder, NAMES.rest, dict.fromkeys(NAMES.prefix, "wav2vec2." if prefixed else ""))
     source = rename_in(tensors, names, family=FAMILY, kind=kind, architecture=architecture, sizes=sizes)
+    source = replace(source, notes=(*notes, *source.notes))
     if kind != "recogniser":
         return source
     blank = settings.get("pad_token_id", 0) or 0
     return with_symbols(source, _symbols(folder, source.stored.num_symbols, blank), blank)
 
 
-def _open(folder: Path) -> Folder:
+def _open(folder: Path, weights: Path | None) -> Folder:
     if not (folder / "config.json").exists():
         raise ConversionError(
             f"{folder}: a Hugging Face model is a folder with config.json, which is not there"
         )
+    settings, preprocessor = (_json(folder / f"{name}.json") for name in ("config", "preprocessor_config"))
     tensors: dict[str, Tensor] = {}
-    for part in sorted(folder.glob("model*.safetensors")):
-        tensors |= load_file(part)
-    if not tensors:
-        for part in sorted(folder.glob("pytorch_model*.bin")):
-            tensors |= read_foreign(part)
-    if not tensors:
-        raise ConversionError(f"{folder}: must hold model.safetensors or pytorch_model.bin, got neither")
-    return Folder(_json(folder / "config.json"), _json(folder / "preprocessor_config.json"), tensors)
+    for part in [weights] if weights else _parts(folder):
+        tensors |= read_safetensors(part) if part.suffix == ".safetensors" else read_foreign(part)
+    return Folder(settings, preprocessor, tensors)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The files that hold a folder's weights, as its index lists them; copies beside them are none."""
+    for name in WEIGHTS:
+        if index := _json(folder / f"{name}.index.json"):
+            listed = sorted({str(part) for part in index.get("weight_map", {}).values()})
+            if lost := [part for part in listed if not (folder / part).is_file()]:
+                raise ConversionError(f"{folder}: lacks {lost[0]}, one of {len(listed)} parts of its weights")
+            return [folder / part for part in listed]
+        if (folder / name).is_file():
+            return [folder / name]
+    raise ConversionError(f"{folder}: must hold {' or '.join(WEIGHTS)}, got neither, nor an index of parts")
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConversionError(f"{path}: is no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ConversionError(f"{path}: must be a table of names, got {type(found).__name__}")
+    return found
 
 
 def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]) -> Architecture:
     """Sizes out of `config.json`; what it leaves out has BASE's values, as there.
 
     Whether the waveform is normalised stands in `preprocessor_config.json`; without one, it is where the extractor
-    has layer norms. There 1e-7 is added to the variance, in fairseq and ours 1e-5: one of rms r comes out smaller
-    here by 1 - (1 + 1e-5 / r^2)^-1/2, which is 5 % at r = 0.01 and 0.05 % at r = 0.1.
+    has layer norms. There 1e-7 is added to the variance, in fairseq and ours 1e-5: with that, one of rms r would come
+    out smaller by 1 - (1 + 1e-5 / r^2)^-1/2, which is 5 % at r = 0.01 and 0.05 % at r = 0.1.
     """
     conv = zip(
         settings.get("conv_dim", (512,) * 7),
@@ -141,6 +166,7 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
         strict=True,
     )
     norm = settings.get("feat_extract_norm", "group")
+    normalise = bool(preprocessor.get("do_normalize", norm == "layer"))
     return Architecture(
         conv=tuple(conv),
         conv_norm=norm,
@@ -152,7 +178,11 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
         pre_norm=settings.get("do_stable_layer_norm", False),
         positional_kernel=settings.get("num_conv_pos_embeddings", 128),
         positional_groups=settings.get("num_conv_pos_embedding_groups", 16),
-        normalise_input=bool(preprocessor.get("do_normalize", norm == "layer")),
+        normalise_input=normalise,
+        # The key is ours, of models that were trained with another.
+        input_epsilon=float(preprocessor.get("input_epsilon", EPSILON))
+        if normalise
+        else Architecture.input_epsilon,
     )
 
 
@@ -168,6 +198,11 @@ def quantiser_sizes(settings: Mapping[str, Any]) -> QuantiserSizes:
 
 def _symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
     places = _json(folder / "vocab.json") | _json(folder / "added_tokens.json")
+    if odd := [name for name, row in places.items() if not isinstance(row, int)]:
+        raise ConversionError(
+            f"{folder / 'vocab.json'}: must number symbols, but under {odd[0]!r} holds no number; one of several "
+            "languages needs that language's own table"
+        )
     named = {row: name for name, row in places.items() if row < num_rows}
     if len(named) < num_rows:
         return None
@@ -197,7 +232,7 @@ def write(folder: Path, stored: StoredModel) -> WrittenCheckpoint:
     write_atomically(folder / "model.safetensors", to_bytes(tensors, metadata={"format": "pt"}))
     for name in sorted(files, reverse=True):
         write_atomically(folder / name, json.dumps(files[name], indent=1, ensure_ascii=False).encode())
-    return WrittenCheckpoint(names=renamed)
+    return WrittenCheckpoint(names=renamed, notes=epsilon_notes(stored.architecture, EPSILON, FAMILY))
 
 
 def _settings(stored: StoredModel) -> dict[str, Any]:
@@ -233,7 +268,8 @@ def _settings(stored: StoredModel) -> dict[str, Any]:
 
 
 def _preprocessor(architecture: Architecture) -> dict[str, Any]:
-    return {
+    epsilon = {"input_epsilon": architecture.input_epsilon} if architecture.normalise_input else {}
+    return epsilon | {
         "feature_extractor_type": "Wav2Vec2FeatureExtractor",
         "feature_size": 1,
         "sampling_rate": SAMPLE_RATE_HZ,

@@ -19,6 +19,7 @@ from speech_adapters.checkpoints.interop import (
     common_name,
     huggingface,
     rename_in,
+    unwrapped,
     with_symbols,
 )
 from speech_adapters.model.architecture import BASE_CONV, Architecture
@@ -43,7 +44,9 @@ NAMES = Names(
 
 def is_checkpoint(content: Any) -> bool:
     """Whether an unpickled file is a state dict of theirs."""
-    return isinstance(content, Mapping) and "encoder.transformer.layer_norm.weight" in content
+    return isinstance(content, Mapping) and any(
+        str(name).endswith("encoder.transformer.layer_norm.weight") for name in content
+    )
 
 
 def read(tensors: Mapping[str, Tensor], architecture: Architecture | None = None) -> ReadCheckpoint:
@@ -52,9 +55,11 @@ def read(tensors: Mapping[str, Tensor], architecture: Architecture | None = None
     Raises:
         ConversionError: sizes of no factory of theirs, and no architecture told.
     """
+    tensors, notes = unwrapped(tensors)
     architecture = architecture or architecture_of(tensors)
     kind = "recogniser" if "aux.weight" in tensors else "encoder"
     source = rename_in(tensors, NAMES, family=FAMILY, kind=kind, architecture=architecture)
+    source = replace(source, notes=(*notes, *source.notes))
     return with_symbols(source, None) if kind == "recogniser" else source
 
 

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from common.data.resize import upscale
-from video_sr.models.evesrnet import Compare, Epab, PcdAlignment, pad_to_multiple
+from video_sr.models.alignment import Compare, PcdAlignment, pad_to_multiple
+from video_sr.models.evesrnet import Epab
 from video_sr.networks import EVESRNetSizes
 from video_sr.objective import charbonnier
 
