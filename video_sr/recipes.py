@@ -223,55 +223,32 @@ WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
 
 
 # The other six entries: small, few steps, and one seed each; their rate is nobody's search.
-DKSAN_MINI = _untuned(
-    DKSANSizes(num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=(3, 1), squeeze=8),
-    steps=350, cost_s=295.0,
+_DKSAN = DKSANSizes(num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=(3, 1), squeeze=8)
+_MGBP = MGBP3DSizes(num_frames=3, channels=(64, 32, 12, 6, 3), visits=1, noise_channels=0)
+_EDVR = EDVRAttentionSizes(
+    num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=4, squeeze=8, tail_channels=16,
+    second_channels=16, second_groups=1, second_blocks=2,
 )  # fmt: skip
-MGBP3D_MINI = _untuned(
-    MGBP3DSizes(num_frames=3, channels=(64, 32, 12, 6, 3), visits=1, noise_channels=0),
-    steps=200,
-    cost_s=340.0,
-)
-EDVR_MINI = _untuned(
-    EDVRAttentionSizes(
-        num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=4, squeeze=8, tail_channels=16,
-        second_channels=16, second_groups=1, second_blocks=2,
-    ),
-    steps=500, cost_s=310.0,
-)  # fmt: skip
-MULTI_DISTILLATION_MINI = _untuned(
-    MultiDistillationSizes(channels=(48, 16, 8), blocks=(3, 1, 1), squeeze=4), steps=350, cost_s=330.0
-)
-COARSE_TO_FINE_MINI = _untuned(CoarseToFineSizes(channels=(48, 32, 16, 8), blocks=1), steps=450, cost_s=285.0)
-BACK_PROJECTION_MINI = _untuned(
-    BackProjectionSizes(wide=32, channels=6, stages=1, blocks=1), steps=300, cost_s=295.0
-)
+_DISTILLED = MultiDistillationSizes(channels=(48, 16, 8), blocks=(3, 1, 1), squeeze=4)
+_FINER = CoarseToFineSizes(channels=(48, 32, 16, 8), blocks=1)
+_PROJECTED = BackProjectionSizes(wide=32, channels=6, stages=1, blocks=1)
 ENTRIES_MINI = {
-    "DKSAN": DKSAN_MINI,
-    "MGBP3D": MGBP3D_MINI,
-    "EDVR": EDVR_MINI,
-    "MULTI_DISTILLATION": MULTI_DISTILLATION_MINI,
-    "COARSE_TO_FINE": COARSE_TO_FINE_MINI,
-    "BACK_PROJECTION": BACK_PROJECTION_MINI,
+    "DKSAN": _untuned(_DKSAN, steps=350, cost_s=295.0),
+    "MGBP3D": _untuned(_MGBP, steps=200, cost_s=340.0),
+    "EDVR": _untuned(_EDVR, steps=500, cost_s=310.0),
+    "MULTI_DISTILLATION": _untuned(_DISTILLED, steps=350, cost_s=330.0),
+    "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
+    "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
 }
-ENTRIES_SMOKE = {
-    "DKSAN": _smoke(DKSAN_MINI, replace(DKSAN_MINI.network, channels=8, trunk_blocks=(1, 0), squeeze=2)),
-    "MGBP3D": _smoke(MGBP3D_MINI, replace(MGBP3D_MINI.network, channels=(8, 6, 4, 4, 3))),
-    "EDVR": _smoke(
-        EDVR_MINI,
-        replace(EDVR_MINI.network, channels=8, trunk_blocks=1, squeeze=2, tail_channels=8, second_channels=8),
-    ),
-    "MULTI_DISTILLATION": _smoke(
-        MULTI_DISTILLATION_MINI,
-        replace(MULTI_DISTILLATION_MINI.network, channels=(8, 4, 4), blocks=(1, 1, 1), squeeze=2),
-    ),
-    "COARSE_TO_FINE": _smoke(
-        COARSE_TO_FINE_MINI, replace(COARSE_TO_FINE_MINI.network, channels=(8, 8, 4, 4))
-    ),
-    "BACK_PROJECTION": _smoke(
-        BACK_PROJECTION_MINI, replace(BACK_PROJECTION_MINI.network, wide=8, channels=4)
-    ),
+_TINY: Mapping[str, Network] = {
+    "DKSAN": replace(_DKSAN, channels=8, trunk_blocks=(1, 0), squeeze=2),
+    "MGBP3D": replace(_MGBP, channels=(8, 6, 4, 4, 3)),
+    "EDVR": replace(_EDVR, channels=8, trunk_blocks=1, squeeze=2, tail_channels=8, second_channels=8),
+    "MULTI_DISTILLATION": replace(_DISTILLED, channels=(8, 4, 4), blocks=(1, 1, 1), squeeze=2),
+    "COARSE_TO_FINE": replace(_FINER, channels=(8, 8, 4, 4)),
+    "BACK_PROJECTION": replace(_PROJECTED, wide=8, channels=4),
 }
+ENTRIES_SMOKE = {name: _smoke(recipe, _TINY[name]) for name, recipe in ENTRIES_MINI.items()}
 
 
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
