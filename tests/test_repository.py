@@ -29,7 +29,7 @@ CLIPS_ROOMS = (
     ),
     *("claims", "report", "recipes", "paper", "python_api"),
 )
-SPEECH_ROOMS = ("model", "data", "checkpoints", "ctc", "pretrain", "inference", "fairseq_plugin")
+SPEECH_ROOMS = ("model", "data", "checkpoints", "ctc", "pretrain", "inference", "own", "fairseq_plugin")
 FORBIDDEN = {  # importer: what it must not import; the longest importer that fits decides
     "common": ("video_sr", "speech_adapters", "multimodal_ssl", "benchmarks"),
     "video_sr": ("speech_adapters", "multimodal_ssl", "benchmarks"),

@@ -37,9 +37,9 @@ class SPANSizes(Network):
         return 1
 
     def prepare(self) -> None:
-        from video_sr.span_weights import fetch_span
-
         if self.pretrained:
+            from video_sr.span_weights import fetch_span
+
             fetch_span()
 
     def build(self) -> nn.Module:

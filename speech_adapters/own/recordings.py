@@ -1,0 +1,228 @@
+"""A source of somebody's own recordings: read and checked once, kept as samples beside what is trained on them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int16
+from numpy import ndarray
+
+from common.files import write_atomically
+from common.progress import say
+from common.settings import free
+from speech_adapters.data import any_script
+from speech_adapters.data.source import Source, check_part
+from speech_adapters.data.text import Vocabulary
+from speech_adapters.data.tracks import SpeakerTracks
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
+from speech_adapters.own import checking
+from speech_adapters.own.checking import Checked, LeftOut
+from speech_adapters.own.reading import Recording, read
+
+RULES = (1, any_script.NORMALISER, checking.MOST_S)  # raise the first for new code
+DEV_SHARE, MOST_DEV_SHARE = 0.1, 0.3  # of the seconds
+LEAST_SPEAKERS = 4  # fewer are not divided by speaker: dev would be one voice alone
+
+
+@dataclass(frozen=True)
+class OwnUtterance:
+    """An utterance whose samples lie in its source's file."""
+
+    id: str
+    source: str
+    language: str
+    text: str
+    group: str  # its speaker; where nobody knows, itself
+    speaker: str
+    start: int  # in the file
+    samples: int
+    file: Path = field(default=Path(), compare=False, repr=False)
+
+    def waveform(self) -> Int16[ndarray, " sample"]:
+        """Samples at 16 kHz, mapped from disk: copy before changing."""
+        return np.memmap(self.file, np.int16, "r", 2 * self.start, (self.samples,))
+
+
+@dataclass(frozen=True)
+class OwnSpeech(Source):
+    """Recordings of a folder, and of another one for dev; without, a tenth of them by speaker or by text."""
+
+    language: str
+    architecture: Architecture  # whose frames must be able to spell the texts
+    folder: str = free("")
+    dev_folder: str = free("")
+    kept: str = free("")  # folder of the samples
+
+    @property
+    def name(self) -> str:
+        return Path(self.folder).resolve().stem
+
+    def prepare(self) -> None:
+        recordings = read(Path(self.folder))
+        dev = read(Path(self.dev_folder)) if self.dev_folder else []
+        key = _key(recordings, dev, self.architecture)
+        if not self._index_path().exists() or _read_index(self._index_path())["key"] != key:
+            _prepare(self, recordings, dev, key)
+
+    def utterances(self, part: str) -> tuple[OwnUtterance, ...]:
+        check_part(part)
+        index = self.index()
+        place, common = self._samples_path(index["key"]), {"source": self.name, "language": self.language}
+        return _utterances(place, part, json.dumps(common), json.dumps(index["utterances"]))
+
+    def tracks(self, part: str, min_samples: int = 0) -> SpeakerTracks:
+        return SpeakerTracks(self.name, self.utterances(part), min_samples)
+
+    def content_sha256(self) -> str:
+        return str(self.index()["content"])
+
+    def vocabulary(self) -> Vocabulary:
+        """What the training texts are written with."""
+        return any_script.vocabulary(one.text for one in self.utterances("train"))
+
+    def index(self) -> dict[str, Any]:
+        """
+        Raises:
+            ValueError: it is not prepared.
+        """
+        if not self._index_path().exists():
+            raise ValueError(f"{self.folder} is not prepared in {self.kept}")
+        return _read_index(self._index_path())
+
+    def _index_path(self) -> Path:
+        return Path(self.kept) / "recordings.json"
+
+    def _samples_path(self, key: str) -> Path:
+        return Path(self.kept) / f"{key[:12]}.samples"
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@cache
+def _utterances(file: Path, part: str, common: str, lines: str) -> tuple[OwnUtterance, ...]:
+    of_all = json.loads(common)
+    found = [line for line in json.loads(lines) if line["part"] == part]
+    made = (
+        OwnUtterance(**of_all, **{k: v for k, v in line.items() if k not in ("part", "sha256")}, file=file)
+        for line in found
+    )
+    return tuple(sorted(made, key=lambda one: one.id))
+
+
+def _key(recordings: Sequence[Recording], dev: Sequence[Recording], architecture: Architecture) -> str:
+    """Changes with the texts and with the files, as far as their sizes and times tell."""
+    told: list[Any] = [RULES, asdict(architecture)]
+    for one in (*recordings, *dev):
+        size, mtime_ns = 0, 0
+        if one.path.is_file():
+            found = one.path.stat()
+            size, mtime_ns = found.st_size, found.st_mtime_ns
+        told.append([one.id, one.text, one.speaker, one.part, one.start_s, one.length_s, size, mtime_ns])
+    return hashlib.sha256(json.dumps([len(dev), told]).encode()).hexdigest()
+
+
+def _prepare(source: OwnSpeech, recordings: Sequence[Recording], dev: Sequence[Recording], key: str) -> None:
+    folder = Path(source.kept)
+    folder.mkdir(parents=True, exist_ok=True)
+    for former in folder.glob("*.samples*"):
+        former.unlink()
+    place, left, lines = source._samples_path(key), list[LeftOut](), list[dict[str, Any]]()
+    half = place.with_suffix(".samples-half")
+    with half.open("wb") as opened:
+        start = 0
+        for given, those in (("", recordings), ("dev", dev)):
+            for found in checking.checked(those, source.architecture):
+                if isinstance(found, LeftOut):
+                    left.append(found)
+                    continue
+                opened.write(found.samples.tobytes())
+                lines.append(_line(found, given or ("train" if dev else found.recording.part), start))
+                start += len(found.samples)
+    half.replace(place)
+    checking.tell(left, len(recordings) + len(dev), folder.parent / "left-out.txt")
+    if dev:
+        lines = _without_leaks(lines)
+    by = _divide(lines)
+    for part in ("train", "dev"):
+        if not any(line["part"] == part for line in lines):
+            raise ValueError(
+                f"{source.folder}: no recordings are left for {part}; see what was left out above"
+            )
+    content = hashlib.sha256(json.dumps(sorted(lines, key=lambda line: line["id"])).encode()).hexdigest()
+    index = {"key": key, "content": content, "divided": by, "left_out": len(left), "utterances": lines}
+    write_atomically(source._index_path(), json.dumps(index, ensure_ascii=False).encode())
+
+
+def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
+    one = found.recording
+    return {"id": one.id, "text": found.text, "group": one.speaker or one.id, "speaker": one.speaker,
+            "start": start, "samples": len(found.samples), "sha256": found.sha256, "part": part}  # fmt: skip
+
+
+def _without_leaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what is trained on and given for dev as well; ids of the rest differ."""
+    trained = {line["sha256"] for line in lines if line["part"] == "train"}
+    leaks = [line for line in lines if line["part"] == "dev" and line["sha256"] in trained]
+    if leaks:
+        say(f"left out of dev, is in the training data too: {len(leaks)}, such as {leaks[0]['id']}")
+    return [
+        line | ({"id": f"dev/{line['id']}"} if line["part"] == "dev" else {})
+        for line in lines
+        if line["part"] == "train" or line["sha256"] not in trained
+    ]
+
+
+def _divide(lines: list[dict[str, Any]]) -> str:
+    """Gives every line a part, unless all have one; says by what."""
+    if all(line["part"] for line in lines) and any(line["part"] == "dev" for line in lines):
+        return "as given"
+    speakers = {line["speaker"] for line in lines}
+    by = "speaker" if len(speakers) >= LEAST_SPEAKERS and "" not in speakers else "text"
+    groups, total = defaultdict(list), sum(line["samples"] for line in lines)
+    for line in lines:
+        groups[line[by]].append(line)
+        line["part"] = "train"
+    held = 0
+    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        size = sum(line["samples"] for line in groups[name])
+        if held >= DEV_SHARE * total or len(groups) == 1:
+            break
+        if not held or held + size <= MOST_DEV_SHARE * total:
+            held += size
+            for line in groups[name]:
+                line["part"] = "dev"
+    return f"by {by}"
+
+
+def summary(source: OwnSpeech) -> list[str]:
+    """Sentences on hours, speakers, letters and shared texts."""
+    told, texts = [], {}
+    for part in ("train", "dev"):
+        found = source.utterances(part)
+        speakers = {one.speaker for one in found} - {""}
+        texts[part] = [one.text for one in found]
+        minutes = sum(one.samples for one in found) / SAMPLE_RATE_HZ / 60
+        length = f"{minutes / 60:.2f} h" if minutes >= 60 else f"{minutes:.1f} min"
+        voices = f"{len(speakers)} speakers" if speakers else "speakers unknown"
+        told.append(f"{part}: {length} in {len(found)} recordings, {voices}")
+    letters = "".join(source.vocabulary().symbols[2:])
+    told.append(f"dev part: {source.index()['divided']}; {len(letters)} letters: {letters}")
+    if shared := len([text for text in texts["dev"] if text in set(texts["train"])]):
+        told.append(f"{shared} of {len(texts['dev'])} dev texts occur in training too: its scores flatter")
+    return told
