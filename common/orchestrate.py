@@ -124,12 +124,15 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
     Raises:
         CommandError: some runs failed; the others are done, and each failure is named with its last words.
     """
-    recipes = paper.at(scale).recipes
+    preset = paper.at(scale)
     started = time.monotonic()
     paper.prepare(scale)
     wanted = [
-        Job(paper, name, recipe, scale, seed) for seed in range(seeds) for name, recipe in recipes.items()
+        Job(paper, name, recipe, scale, seed)
+        for seed in range(seeds)
+        for name, recipe in preset.recipes.items()
     ]
+    wanted += [Job(paper, name, recipe, scale, 0) for name, recipe in preset.once.items()]
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:

@@ -63,6 +63,7 @@ class Scale:
     Args:
         recipes: what `reproduce` runs, by name; the headline's first.
         seeds: how many seeds of each it runs.
+        once: what `reproduce` runs after those, with one seed; no claim reads them.
         backbones: recipes that make committed weights; known to `train` and `score`, no part of `reproduce`.
         weights: what `publish` commits beside results: name of a file to name of the recipe, of seed 0.
         search: what `tune` tries, None where nothing is to be chosen.
@@ -70,20 +71,26 @@ class Scale:
 
     recipes: Mapping[str, Experiment]
     seeds: int
+    once: Mapping[str, Experiment] = field(default_factory=dict)
     backbones: Mapping[str, Experiment] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     search: Search | None = None
 
     def __post_init__(self) -> None:
         named = {*self.weights.values(), *(self.search.arms if self.search else ())}
-        if unknown := sorted(named - {*self.recipes, *self.backbones}):
+        if unknown := sorted(named - set(self.every_recipe)):
             raise ValueError(
                 f"weights and search name recipes of their scale, which lacks {', '.join(unknown)}"
             )
 
     @property
+    def reproduced(self) -> Mapping[str, Experiment]:
+        """What `reproduce` runs, with however many seeds."""
+        return {**self.recipes, **self.once}
+
+    @property
     def every_recipe(self) -> Mapping[str, Experiment]:
-        return {**self.recipes, **self.backbones}
+        return {**self.reproduced, **self.backbones}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +183,7 @@ class Paper:
 
     def prepare(self, scale: str) -> None:
         """Fetches and prepares what the recipes of a scale read; at once where that was done."""
-        for recipe in self.at(scale).recipes.values():
+        for recipe in self.at(scale).reproduced.values():
             recipe.prepare()
 
     # ---- where its files lie

@@ -31,7 +31,7 @@ def test_a_scale_has_recipes_or_says_which_scales_have(slug, scale):
     preset = paper.at(scale)
     assert preset.seeds >= (1 if scale == "smoke" else 3)
     assert all(isinstance(recipe, Experiment) for recipe in preset.every_recipe.values())
-    assert len({(type(r), r.settings_hash()) for r in preset.recipes.values()}) == len(preset.recipes)
+    assert len({(type(r), r.settings_hash()) for r in preset.reproduced.values()}) == len(preset.reproduced)
     for claim in paper.claims:
         if scale in claim.scales and scale not in claim.not_testable and claim.id != "trade-off":
             assert set(claim.reads) <= set(preset.recipes), claim.id
@@ -132,7 +132,7 @@ def test_every_command_runs_at_smoke(paper, tmp_path):
     )
     code, said = _call("pack", slug, *smoke)
     assert (code, "at scale smoke trains on nothing that a pack could hold" in said) == (2, True)
-    recipes = paper.at("smoke").recipes
+    recipes = paper.at("smoke").reproduced
     first = next(name for name, one in recipes.items() if isinstance(one, Recipe) and one.steps)
     assert _call("train", slug, first, *smoke, "--device", "cpu")[0] == 0
     hashes = set()

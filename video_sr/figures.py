@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from common.measures import Part
 from common.report.figures import group_gains, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
-from common.report.styles import method_styles
+from common.report.styles import method_styles, style_at
 from common.report.tables import Cell, Table, number
 from common.results import Run
 from video_sr.measures import PARTS, PSNR, SSIM
@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
-STYLES = method_styles(("BICUBIC", "EVESRNET", "COPIES", "WIDE"))  # the same in every figure
-SHOWN = {"BICUBIC": "bicubic", "WIDE": "one frame (WIDE)", "EVESRNET": "several frames (EVESRNet)"}
+COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE")  # with several seeds
+BESIDE = ("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN")
+STYLES = method_styles(COMPARED) | {  # the same in every figure
+    name: style_at(len(COMPARED) + place) for place, name in enumerate(BESIDE)
+}
+SHOWN = {
+    "BICUBIC": "bicubic",
+    "WIDE": "one frame (WIDE)",
+    "EVESRNET": "several frames (EVESRNet)",
+    "SPAN": "SPAN twice",
+}
 MOST_PANELS = 12
 
 

@@ -21,7 +21,19 @@ from common.recipe import Recipe, Shard
 from common.schedule import Cosine
 from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
 from video_sr.measures import PHOTOGRAPHS, PSNR, SSIM, of_copies
-from video_sr.networks import BicubicSizes, EVESRNetSizes, Network, WideActivationSizes
+from video_sr.networks import (
+    BackProjectionSizes,
+    BicubicSizes,
+    CoarseToFineSizes,
+    DKSANSizes,
+    EDVRAttentionSizes,
+    EVESRNetSizes,
+    MGBP3DSizes,
+    MultiDistillationSizes,
+    Network,
+    SPANSizes,
+    WideActivationSizes,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,7 +70,11 @@ class Upscaling(Recipe):
     # ---- training items
 
     def prepare(self) -> None:
+        from video_sr import data
+
         self.corpus.prepare()
+        if self.steps or data.scorable():  # a machine filled from a pack trains, and may have no network
+            self.network.prepare()
 
     def _draws(self, seed: int, step: int, shard: Shard) -> list[Draw]:
         return draws(self.corpus.num_items(seed), self.batch_size, seed, step, shard)
@@ -177,6 +193,10 @@ def _mini(recipe: Upscaling, network: Network) -> Upscaling:
     )  # fmt: skip
 
 
+def _untuned(network: Network, steps: int, cost_s: float) -> Upscaling:
+    return replace(_mini(EVESRNET, network), offset_lr_ratio=0.1, steps=steps, peak_lr=1e-3, cost_s=cost_s)
+
+
 def _smoke(recipe: Upscaling, network: Network) -> Upscaling:
     return replace(
         recipe, network=network, corpus=Textures(), steps=4, batch_size=2, patch=8, schedule=Cosine(warmup_steps=1),
@@ -195,10 +215,40 @@ NARROW = EVESRNetSizes(
 SHORT = WideActivationSizes(channels=48, blocks=6, expansion=3, squeeze=8, stages=(16,))
 EVESRNET_MINI = replace(_mini(EVESRNET, NARROW), offset_lr_ratio=0.1, steps=750, peak_lr=1e-3, cost_s=175.0)
 WIDE_MINI = replace(_mini(WIDE, SHORT), steps=1000, peak_lr=2e-3, cost_s=150.0)
+
 EVESRNET_SMOKE = _smoke(
     EVESRNET_MINI, replace(NARROW, channels=8, trunk_channels=8, trunk_blocks=1, squeeze=2)
 )
 WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
+
+
+# The other six entries: small, few steps, and one seed each; their rate is nobody's search.
+_DKSAN = DKSANSizes(num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=(3, 1), squeeze=8)
+_MGBP = MGBP3DSizes(num_frames=3, channels=(64, 32, 12, 6, 3), visits=1, noise_channels=0)
+_EDVR = EDVRAttentionSizes(
+    num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=4, squeeze=8, tail_channels=16,
+    second_channels=16, second_groups=1, second_blocks=2,
+)  # fmt: skip
+_DISTILLED = MultiDistillationSizes(channels=(48, 16, 8), blocks=(3, 1, 1), squeeze=4)
+_FINER = CoarseToFineSizes(channels=(48, 32, 16, 8), blocks=1)
+_PROJECTED = BackProjectionSizes(wide=32, channels=6, stages=1, blocks=1)
+ENTRIES_MINI = {
+    "DKSAN": _untuned(_DKSAN, steps=350, cost_s=295.0),
+    "MGBP3D": _untuned(_MGBP, steps=200, cost_s=340.0),
+    "EDVR": _untuned(_EDVR, steps=500, cost_s=310.0),
+    "MULTI_DISTILLATION": _untuned(_DISTILLED, steps=350, cost_s=330.0),
+    "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
+    "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
+}
+_TINY: Mapping[str, Network] = {
+    "DKSAN": replace(_DKSAN, channels=8, trunk_blocks=(1, 0), squeeze=2),
+    "MGBP3D": replace(_MGBP, channels=(8, 6, 4, 4, 3)),
+    "EDVR": replace(_EDVR, channels=8, trunk_blocks=1, squeeze=2, tail_channels=8, second_channels=8),
+    "MULTI_DISTILLATION": replace(_DISTILLED, channels=(8, 4, 4), blocks=(1, 1, 1), squeeze=2),
+    "COARSE_TO_FINE": replace(_FINER, channels=(8, 8, 4, 4)),
+    "BACK_PROJECTION": replace(_PROJECTED, wide=8, channels=4),
+}
+ENTRIES_SMOKE = {name: _smoke(recipe, _TINY[name]) for name, recipe in ENTRIES_MINI.items()}
 
 
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
@@ -218,6 +268,12 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_SMOKE,
         },
         seeds=1,
+        once={
+            **ENTRIES_SMOKE,
+            "SPAN": replace(
+                BICUBIC, corpus=Textures(), network=SPANSizes(channels=8, blocks=1, pretrained=False)
+            ),
+        },
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -229,6 +285,10 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_MINI,
         },
         seeds=3,
+        once={
+            **ENTRIES_MINI,
+            "SPAN": replace(BICUBIC, corpus=EVESRNET_MINI.corpus, network=SPANSizes(), cost_s=60.0),
+        },
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
         search=SEARCH,
     ),

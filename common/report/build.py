@@ -168,7 +168,7 @@ def _whose(shown: Sequence[_Shown]) -> str:
 
 def _training_figures(paper: Paper, scale: str) -> list[Picture]:
     journals: dict[str, dict[int, list[dict[str, object]]]] = {}
-    for name in paper.at(scale).recipes:
+    for name in paper.at(scale).reproduced:
         for _, seed, folder in paper.begun(scale, name):
             rows = [row for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
             journals.setdefault(name, {})[seed] = rows

@@ -137,10 +137,11 @@ def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, cap
     monkeypatch.setattr(Job, "finished", lambda self: self.recipe_name == "WIDE" and self.seed == 0)
     monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
     orchestrate.reproduce(PAPER, scale="smoke", seeds=2, device="cpu", jobs=1)
-    names = list(PAPER.at("smoke").recipes)
+    names, once = list(PAPER.at("smoke").recipes), list(PAPER.at("smoke").once)
     expected = [(name, seed) for seed in (0, 1) for name in names if (name, seed) != ("WIDE", 0)]
+    expected += [(name, 0) for name in once]  # after all that claims read
     assert [(job.recipe_name, job.seed) for job in started] == expected
-    assert f"1 of {2 * len(names)} runs are finished and kept" in capsys.readouterr().out
+    assert f"1 of {2 * len(names) + len(once)} runs are finished and kept" in capsys.readouterr().out
 
 
 def test_a_search_tries_the_frozen_settings_of_an_arm_once(monkeypatch):

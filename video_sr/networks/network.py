@@ -26,6 +26,10 @@ class Network(ABC):
     def build(self) -> nn.Module:
         """A new network, from torch's random state."""
 
+    def prepare(self) -> None:
+        """Fetches what `build` reads, where it reads anything."""
+        return
+
     def losses(self, model: nn.Module, low: Tensor, high: Tensor, *, eps: float) -> dict[str, Tensor]:
         """What training it makes small, by name, weighted, to be summed.
 

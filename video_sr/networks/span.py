@@ -36,6 +36,12 @@ class SPANSizes(Network):
     def num_frames(self) -> int:
         return 1
 
+    def prepare(self) -> None:
+        if self.pretrained:
+            from video_sr.span_weights import fetch_span
+
+            fetch_span()
+
     def build(self) -> nn.Module:
         from video_sr.models.span import SPANTwice
 
