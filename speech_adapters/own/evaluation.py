@@ -161,7 +161,8 @@ def items(
         waveform = as_float(samples)[None].to(recogniser.device)
         lengths = torch.tensor([waveform.shape[1]], device=recogniser.device)
         (log_probs,) = recogniser.acoustic_model.log_probs(waveform, lengths, [decoder.name])
-        yield item(id_, speaker, reference, normalise(decoder.decode(log_probs.cpu())))
+        heard = " ".join(decoder.vocabulary.decode(word) for word in decoder.words(log_probs.cpu()))
+        yield item(id_, speaker, reference, normalise(heard))
 
 
 def normaliser_of(adapter_set: AdapterSet | None) -> Callable[[str], str]:
