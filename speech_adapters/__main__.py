@@ -93,9 +93,7 @@ def transcribe(
         targets((), (), formats, out, overwrite=overwrite)  # before any work
         recogniser = recognising.load(model, sets, torch.device(found.kind))
         if lm and words:
-            recogniser = recogniser.with_beam_search(
-                lm, words.read_text(encoding="utf-8").split(), lm_weight, word_score, beam
-            )
+            recogniser = recogniser.with_beam_search(lm, _words(words), lm_weight, word_score, beam)
         for decoder in recogniser.decoders:
             if decoder.caution:
                 say(f"note: {decoder.caution}")
@@ -119,6 +117,13 @@ def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:
         raise ValueError("beam search needs both --lm FILE.arpa and --words FILE")
     if lm and num_sets > 1:
         raise ValueError(f"an n-gram is of one language; give --lm with one --adapter, got {num_sets}")
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8, got other bytes at {error.start}") from error
 
 
 def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], formats: Sequence[str]) -> None:
@@ -282,7 +287,7 @@ def convert(
             raise ValueError(f"{target} is there already; choose another name, or --overwrite")
         if target.exists() and target.resolve() == source.resolve():
             raise ValueError(f"{target} is IN itself; choose another name")
-        names = symbols.read_text(encoding="utf-8").split() if symbols else None
+        names = _words(symbols) if symbols else None
         typer.echo(str(converting.convert(source, target, to, vocabulary=names)))
 
 

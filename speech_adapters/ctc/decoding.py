@@ -40,9 +40,16 @@ def greedy(log_probs: Float[Tensor, "frame symbol"], vocabulary: Vocabulary) -> 
     Raises:
         ValueError: the vocabulary is not the model's.
     """
+    return " ".join(vocabulary.decode(word) for word in greedy_words(log_probs, vocabulary))
+
+
+def greedy_words(log_probs: Float[Tensor, "frame symbol"], vocabulary: Vocabulary) -> list[list[int]]:
+    """As `greedy`, the symbols of each word."""
     _refuse_other_symbols(log_probs, vocabulary)
     merged = [symbol for symbol, _ in groupby(log_probs.argmax(dim=1).tolist())]
-    return vocabulary.decode(merged)  # drops the blanks
+    letters = [symbol for symbol in merged if symbol != vocabulary.blank]
+    parts = groupby(letters, key=lambda symbol: symbol == vocabulary.boundary)
+    return [list(word) for is_boundary, word in parts if not is_boundary]
 
 
 class BeamSearch:
@@ -65,7 +72,8 @@ class BeamSearch:
         beam: hypotheses kept after each frame; the only pruning.
 
     Raises:
-        ValueError: no words, a word that the vocabulary cannot spell, a beam below 1.
+        ValueError: no words, a word that the vocabulary cannot spell, a beam below 1, a weight that is no number, or
+            a file that KenLM cannot read.
         FileNotFoundError: no n-gram there.
     """
 
@@ -83,23 +91,33 @@ class BeamSearch:
 
         if beam < 1:
             raise ValueError(f"beam must be 1 or more hypotheses, got {beam}")
+        for name, weight in (("lm_weight", lm_weight), ("word_score", word_score)):
+            if not math.isfinite(
+                weight
+            ):  # no hypothesis would be better than another, and the search never end
+                raise ValueError(f"{name} must be a finite number, got {weight}")
         if not Path(arpa).is_file():
             raise FileNotFoundError(f"no n-gram at {arpa}; write it with ngram.estimate")
         self.vocabulary = vocabulary
         with tempfile.TemporaryDirectory() as folder, _quiet_stderr():
             lexicon = Path(folder) / "lexicon.txt"
             lexicon.write_text(_lexicon(words, vocabulary), encoding="utf-8")
-            self._decoder = ctc_decoder(
-                lexicon=str(lexicon),
-                tokens=list(vocabulary.symbols),
-                lm=str(arpa),
-                beam_size=beam,
-                beam_threshold=float("inf"),
-                lm_weight=lm_weight,
-                word_score=word_score,
-                blank_token=BLANK,
-                sil_token=BOUNDARY,
-            )
+            try:
+                self._decoder = ctc_decoder(
+                    lexicon=str(lexicon),
+                    tokens=list(vocabulary.symbols),
+                    lm=str(arpa),
+                    beam_size=beam,
+                    beam_threshold=float("inf"),
+                    lm_weight=lm_weight,
+                    word_score=word_score,
+                    blank_token=BLANK,
+                    sil_token=BOUNDARY,
+                )
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{arpa} is no n-gram in ARPA's form, or breaks off: {_last_line(error)}"
+                ) from error
 
     def __call__(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
         """Words of one utterance, without padding, with single spaces between them.
@@ -119,11 +137,17 @@ class BeamSearch:
         return " ".join(best.words)
 
 
+def _last_line(error: RuntimeError) -> str:
+    """What KenLM says is wrong, without the place in its code, in characters that can be printed."""
+    told = str(error).strip().splitlines() or ["it is empty"]
+    return told[-1].encode("ascii", "backslashreplace").decode()
+
+
 def _lexicon(words: Iterable[str], vocabulary: Vocabulary) -> str:
     """flashlight's file: a word, its letters, the boundary that ends it."""
     different = sorted(set(words))
-    letters = set(vocabulary.symbols) - {BLANK, BOUNDARY}
-    wrong = [word for word in different if not word or not letters.issuperset(word)]
+    spelled = {word: _spelling(word, vocabulary) for word in different}
+    wrong = [word for word, symbols in spelled.items() if not symbols]
     if wrong:
         raise ValueError(
             f"words of the lexicon must be spelled by the vocabulary's letters, got {wrong[:SHOWN]} "
@@ -131,7 +155,15 @@ def _lexicon(words: Iterable[str], vocabulary: Vocabulary) -> str:
         )
     if not different:
         raise ValueError("a lexicon needs words, got 0")
-    return "".join(f"{word} {' '.join(word)} {BOUNDARY}\n" for word in different)
+    return "".join(f"{word} {' '.join(symbols)} {BOUNDARY}\n" for word, symbols in spelled.items())
+
+
+def _spelling(word: str, vocabulary: Vocabulary) -> list[str]:
+    try:
+        symbols = [vocabulary.symbols[label] for label in vocabulary.encode(word)]
+    except ValueError:
+        return []
+    return [] if BOUNDARY in symbols else symbols
 
 
 @contextmanager
@@ -180,18 +212,28 @@ def align(
         ValueError: the text has a character that is no letter of the vocabulary, or needs more frames than there
             are, or these are no log-probabilities.
     """
+    _refuse_other_symbols(log_probs, vocabulary)
+    if BOUNDARY in text:
+        raise ValueError(f"words are separated by spaces, got {BOUNDARY!r} in {text!r}")
+    return align_words(log_probs, [vocabulary.encode(word) for word in text.split()], vocabulary, frame_s)
+
+
+def align_words(
+    log_probs: Float[Tensor, "frame symbol"],
+    words: Sequence[Sequence[int]],
+    vocabulary: Vocabulary,
+    frame_s: float,
+) -> list[Word]:
+    """As `align`, of words by their symbols."""
     from torchaudio.functional import forced_align, merge_tokens
 
     _refuse_other_symbols(log_probs, vocabulary)
     refuse_logits(log_probs)
-    words = text.split()
-    if BOUNDARY in text:
-        raise ValueError(f"words are separated by spaces, got {BOUNDARY!r} in {text!r}")
-    labels = vocabulary.encode(" ".join(words))
+    labels = [label for word in words for label in (vocabulary.boundary, *word)][1:]
     needed = feasible_frames(labels)
     if len(log_probs) < needed:
         raise ValueError(
-            f"{text!r} needs {needed} frames, got {len(log_probs)}; it is not what was said here"
+            f"{vocabulary.decode(labels)!r} needs {needed} frames, got {len(log_probs)}; it is not what was said here"
         )
     if not words:
         return []
@@ -201,7 +243,7 @@ def align(
     letters = iter(merge_tokens(path[0], path_scores[0]))
     aligned = []
     for word in words:
-        aligned.append(_placed(word, [next(letters) for _ in word], frame_s))
+        aligned.append(_placed(vocabulary.decode(word), [next(letters) for _ in word], frame_s))
         next(letters, None)  # the boundary
     return aligned
 

@@ -16,6 +16,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 NORMALISER = "letters-1"
 BLANK, BOUNDARY = "<blank>", "|"  # the second stands between words, as in fairseq's dictionaries
@@ -27,7 +28,7 @@ ALPHABETS = {
     "it": _LATIN,
     "ru": "абвгдеёжзийклмнопрстуфхцчшщъыьэюя",
 }
-_APOSTROPHES = str.maketrans("’‘ʼ`´", "'''''")
+_APOSTROPHES = str.maketrans("’‘ʼ`´′", "''''''")
 # Ligatures and letters that have no decomposition.
 _SPELLED = str.maketrans({"œ": "oe", "æ": "ae", "ß": "ss", "ø": "o", "đ": "d", "ł": "l"})
 # What is read aloud as a word, if at all: digits, signs, and brackets, which hold stage directions.
@@ -41,12 +42,27 @@ def normalise(text: str, language: str) -> str:
         ValueError: a language without an alphabet, with those there are.
     """
     letters = alphabet(language)
-    text = unicodedata.normalize("NFC", text.lower().translate(_APOSTROPHES)).translate(_SPELLED)
-    text = "".join(c if c in letters else _without_accents(c) for c in text)
+    text = _decomposed(text, letters)
     text = "".join(c if c in letters else " " for c in text)
     # An apostrophe outside a word is a quotation mark.
     text = re.sub(r"(?<!\w)'+|'+(?!\w)", " ", re.sub(r"'{2,}", "'", text))
     return " ".join(text.split())
+
+
+def _decomposed(text: str, letters: str) -> str:
+    """Lower case, without accents; what only formats a text, such as a soft hyphen, stands inside words and goes."""
+    text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    text = unicodedata.normalize("NFC", text.lower().translate(_APOSTROPHES)).translate(_SPELLED)
+    return "".join(c if c in letters else _without_accents(c) for c in text)
+
+
+def foreign(text: str, language: str) -> str:
+    """The letters of a text that the language's alphabet does not spell, though they are read aloud; "" of none."""
+    letters = alphabet(language)
+    found = (
+        c for c in _decomposed(text, letters) if c not in letters and unicodedata.category(c).startswith("L")
+    )
+    return "".join(dict.fromkeys(found))
 
 
 def _without_accents(character: str) -> str:
@@ -99,16 +115,39 @@ class Vocabulary:
         return 1
 
     def encode(self, text: str) -> list[int]:
-        """Numbers of a normalised text; no boundary at its ends.
+        """Numbers of a normalised text; no boundary at its ends. Symbols may be of several letters.
 
         Raises:
             ValueError: a character that is no symbol; normalise the text first.
         """
-        written = text.replace(" ", BOUNDARY)
-        unknown = sorted(set(written) - set(self.symbols))
-        if unknown:
-            raise ValueError(f"no symbols for {unknown} in {text!r}; normalise the text first")
-        return [self.symbols.index(symbol) for symbol in written]
+        written, ids = text.replace(" ", BOUNDARY), self._ids
+        unknown = sorted(
+            c for c in set(written) if c not in ids and not any(c in name for name in self._long)
+        )
+        labels = None if unknown else self._spelled(written) if self._long else [ids[c] for c in written]
+        if labels is None:
+            raise ValueError(f"no symbols for {unknown or [text]} in {text!r}; normalise the text first")
+        return labels
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {symbol: i for i, symbol in enumerate(self.symbols) if symbol != BLANK}
+
+    @cached_property
+    def _long(self) -> tuple[str, ...]:
+        return tuple(symbol for symbol in self._ids if len(symbol) > 1)
+
+    def _spelled(self, written: str) -> list[int] | None:
+        """The fewest symbols that spell a text, as "t" "ʃ" and "tʃ" may both; None where none do."""
+        best: list[list[int] | None] = [[]]
+        for stop in range(1, len(written) + 1):
+            ways = [
+                [*before, i]
+                for symbol, i in self._ids.items()
+                if written.endswith(symbol, 0, stop) and (before := best[stop - len(symbol)]) is not None
+            ]
+            best.append(min(ways, key=len, default=None))
+        return best[-1]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of numbers that are collapsed already: repeats are letters twice, blanks are dropped."""

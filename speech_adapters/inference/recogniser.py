@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
+NO_LETTERS = re.compile(r"<.*>|\[.*\]|\s*")
 ONE_VOICE_SOURCES = ("asterisk-en", "asterisk-fr")
 ONE_VOICE = "learned from one voice alone ({}): of other voices most letters come out wrong"
 
@@ -49,10 +51,11 @@ class Decoder:
 
     caution: str = ""  # what whoever reads its text should know
 
-    def decode(self, log_probs: Float[Tensor, "frame symbol"]) -> str:
-        return (
-            self.beam_search(log_probs) if self.beam_search else decoding.greedy(log_probs, self.vocabulary)
-        )
+    def words(self, log_probs: Float[Tensor, "frame symbol"]) -> list[list[int]]:
+        """What they say, each word by its symbols."""
+        if self.beam_search is None:
+            return decoding.greedy_words(log_probs, self.vocabulary)
+        return [self.vocabulary.encode(word) for word in self.beam_search(log_probs).split()]
 
 
 @dataclass(frozen=True)
@@ -80,14 +83,14 @@ class Recogniser:
 
 
 class SingleModel(nn.Module):
-    """A CTC model with its own output head. Symbols that are no letters, such as <unk>, are never written."""
+    """A CTC model with its own output head. Symbols that are no letters, such as <unk> or [PAD], are never written."""
 
     NAME = "own"
 
     def __init__(self, recogniser: nn.Module, symbols: Sequence[str]):
         super().__init__()
         self.recogniser = recogniser.eval()
-        self.kept = [i for i, symbol in enumerate(symbols) if i == 0 or len(symbol) == 1]
+        self.kept = [i for i, symbol in enumerate(symbols) if i == 0 or not NO_LETTERS.fullmatch(symbol)]
         self.vocabulary = Vocabulary(tuple(symbols[i] for i in self.kept))
 
     @torch.no_grad()

@@ -104,8 +104,8 @@ class _DecodedFile:
 
     def _write(self, segments: Iterable[tuple[int, Tensor]]) -> None:
         for first, log_probs in segments:
-            words = decoding.align(
-                log_probs, self._decoder.decode(log_probs), self._decoder.vocabulary, self._frame_s
+            words = decoding.align_words(
+                log_probs, self._decoder.words(log_probs), self._decoder.vocabulary, self._frame_s
             )
             shift_s = first * self._frame_s
             if words:

@@ -265,8 +265,13 @@ class Symbols:
         names[0] = BLANK
         if self.boundary in names:
             names[names.index(self.boundary)] = BOUNDARY
-        lower = [name if name in SPECIALS else name.lower() for name in names]
+        lower = [name if name in SPECIALS else _lower(name, turkish="İ" in names) for name in names]
         return tuple(lower if len(set(lower)) == len(names) else names)
+
+
+def _lower(name: str, *, turkish: bool) -> str:
+    """Where there is a capital i with a dot, one without it is the capital of an i without it."""
+    return (name.replace("İ", "i").replace("I", "ı") if turkish else name).lower()
 
 
 def with_symbols(source: ReadCheckpoint, symbols: Symbols | None, blank: int = 0) -> ReadCheckpoint:

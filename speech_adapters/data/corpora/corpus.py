@@ -15,7 +15,7 @@ from common.data.packages import data_root, file_sha256
 from common.data.splits import SplitLeak
 from common.files import new_folder, only_writer, write_atomically
 from speech_adapters.data.raw import RawUtterance, text_key
-from speech_adapters.data.text import alphabet, normalise, unspoken
+from speech_adapters.data.text import alphabet, foreign, normalise, unspoken
 
 STAMP = ".unpacked.json"
 ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar", ".zip")
@@ -213,6 +213,8 @@ class Reading:
             return "the text is empty"
         if signs := unspoken(raw_text):
             return f"letters do not tell the sound of {signs!r} in {raw_text!r}"
+        if letters := foreign(raw_text, self.language):
+            return f"{letters!r} cannot be written in {self.language!r}, in {raw_text!r}"
         if not text:
             return f"no letter of {self.language!r} in {raw_text!r}"
         return None

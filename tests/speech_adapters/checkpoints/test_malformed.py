@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from common.checkpoint import CheckpointError
 from speech_adapters.checkpoints.convert import convert, read
-from speech_adapters.checkpoints.interop import ConversionError
+from speech_adapters.checkpoints.interop import ConversionError, Symbols
 
 
 @pytest.fixture
@@ -137,3 +137,19 @@ def test_nothing_is_written_of_what_is_refused(folder, tmp_path):
     with pytest.raises(ConversionError):
         convert(folder, tmp_path / "ours.safetensors")
     assert not (tmp_path / "ours.safetensors").exists()
+
+
+# ---- symbols
+
+
+@pytest.mark.parametrize(
+    ("letters", "ours"),
+    [
+        (("İ", "I", "Ş"), ("i", "ı", "ş")),  # a capital i with a dot says that it is Turkish
+        (("A", "I", "Ä"), ("a", "i", "ä")),
+        (("A", "a", "I"), ("A", "a", "I")),  # of both cases: kept apart
+        (("aː", "tʃ", "हि"), ("aː", "tʃ", "हि")),
+    ],
+)
+def test_capitals_become_the_small_letters_of_their_language(letters, ours):
+    assert Symbols(("<pad>", "|", *letters), blank=0).ours() == ("<blank>", "|", *ours)

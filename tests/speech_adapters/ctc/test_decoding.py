@@ -409,3 +409,31 @@ def test_a_text_too_long_for_its_frames_is_refused_with_both_numbers():
 def test_logits_cannot_be_aligned():
     with pytest.raises(ValueError, match=r"must be 0 or less, got 2\.5"):
         align(torch.full((5, 4), 2.5), "a", TINY, 0.02)
+
+
+@pytest.mark.parametrize("content", ["", "hello", "half", "wrong counts", "bytes"])
+def test_a_broken_n_gram_is_one_sentence_with_its_name(tmp_path, content):
+    path = tmp_path / "a.arpa"
+    estimate(["a b", "b a"], 2).write_arpa(path)
+    whole = path.read_bytes()
+    broken = {"half": whole[: len(whole) // 2], "wrong counts": whole.replace(b"ngram 1=", b"ngram 1=9"),
+              "bytes": bytes(range(256))}  # fmt: skip
+    path.write_bytes(broken.get(content, content.encode()))
+    with pytest.raises(ValueError, match=r"a\.arpa is no n-gram in ARPA's form, or breaks off: ") as caught:
+        BeamSearch(Vocabulary.of("en"), path, ["a", "b"], lm_weight=1.0, word_score=0.0, beam=5)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("weights", [(float("nan"), 0.0), (1.0, float("nan")), (float("inf"), 0.0)])
+def test_weights_of_a_search_are_numbers(tmp_path, weights):
+    estimate(["a b", "b a"], 2).write_arpa(tmp_path / "a.arpa")
+    lm_weight, word_score = weights
+    with pytest.raises(ValueError, match=r"must be a finite number, got (nan|inf)"):
+        BeamSearch(
+            Vocabulary.of("en"),
+            tmp_path / "a.arpa",
+            ["a"],
+            lm_weight=lm_weight,
+            word_score=word_score,
+            beam=5,
+        )

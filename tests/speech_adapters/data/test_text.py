@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech_adapters.data.text import ALPHABETS, NORMALISER, Vocabulary, alphabet, normalise, unspoken
+from speech_adapters.data.text import (
+    ALPHABETS,
+    NORMALISER,
+    Vocabulary,
+    alphabet,
+    foreign,
+    normalise,
+    unspoken,
+)
 
 LANGUAGES = sorted(ALPHABETS)
 
@@ -94,3 +102,32 @@ def test_a_vocabulary_of_another_normaliser_is_refused():
 def test_a_symbol_occurs_once():
     with pytest.raises(ValueError, match="occur once"):
         Vocabulary(("<blank>", "|", "a", "a"))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("en", "co\u00adoperate, zero\u200bwidth \ufeffword", "cooperate zerowidth word"),
+        ("en", "don′t", "don't"),
+        ("ru", "ко\u00adрень", "корень"),
+    ],
+)
+def test_what_only_formats_a_text_never_splits_a_word(language, text, expected):
+    assert normalise(text, language) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "letters"),
+    [
+        ("ru", "Версия Windows вышла", "windos"),
+        ("en", "Þór and Björk", "þ"),
+        ("en", "ısıtıcı", "ı"),
+        ("fr", "Привет à tous", "привет"),
+        ("fr", "L'été où “d’accord”, cœur", ""),
+        ("es", "¿Qué año? ¡Mañana!", ""),
+        ("ru", "Ёлка, Йод: из-за ко\u0301рня!", ""),
+        ("en", "it's -- a\u00ad “Crystal Skull”…", ""),
+    ],
+)
+def test_letters_that_are_spoken_and_cannot_be_written_are_found(language, text, letters):
+    assert foreign(text, language) == letters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -287,6 +288,22 @@ def test_symbols_that_are_no_letters_are_never_written():
     (rows,) = whole.log_probs(torch.zeros(1, 800), torch.tensor([800]), ["own"])
     assert decoding.greedy(rows, whole.vocabulary) == "ab"
     torch.testing.assert_close(rows.exp().sum(1), torch.ones(2))
+
+
+def test_symbols_of_several_letters_are_written_whole(tmp_path):
+    symbols = (BLANK, BOUNDARY, "a", "ː", "aː", "tʃ", "हि", "<unk>", "[PAD]")
+    assert SingleModel(torch.nn.Module(), symbols).vocabulary.symbols == symbols[:7]
+    vocabulary = Vocabulary(symbols[:7])
+    path = [5, 5, 0, 4, 1, 6, 2, 3, 0]  # tʃ aː | हि a ː
+    log_probs = torch.nn.functional.one_hot(torch.tensor(path), 7).float().mul(9).log_softmax(dim=1)
+    words = replace(PLAIN, vocabulary=vocabulary).words(log_probs)
+    assert words == [[5, 4], [6, 2, 3]]
+    first, second = decoding.align_words(log_probs, words, vocabulary, 1.0)
+    assert [first.text, second.text] == ["tʃaː", "हिaː"]
+    assert [(first.start_s, first.stop_s), (second.start_s, second.stop_s)] == [(0, 4), (5, 8)]
+    assert vocabulary.encode("tʃaː हिa") == [5, 4, 1, 6, 2]
+    with pytest.raises(ValueError, match=r"no symbols for \['t'\]|no symbols for \['ta'\]"):
+        vocabulary.encode("ta")
 
 
 # ---- files

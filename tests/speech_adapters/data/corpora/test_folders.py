@@ -1,5 +1,6 @@
 """Plain folders: a stable order without holding it all, and a table of texts."""
 
+from pathlib import Path
 from types import GeneratorType
 
 import pytest
@@ -68,3 +69,17 @@ def test_an_archive_may_hold_the_labelled_folder(root, make):
     make.write(root / "made/mine/manifest.tsv", "a.wav\tYes")
     corpus = labelled_folder(make.packed(root / "given.tar.gz", root / "made"), "en")
     assert (corpus.name, ids(corpus)) == ("mine", ["mine/a.wav"])
+
+
+def test_a_line_with_letters_of_another_alphabet_is_rejected_as_one_with_digits_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    folder = tmp_path / "ru"
+    folder.mkdir()
+    texts = {"a": "Версия Windows вышла", "b": "версия вышла", "c": "версия 7 вышла"}
+    for name in texts:
+        (folder / f"{name}.wav").write_bytes(b"sound")
+    (folder / "manifest.tsv").write_text("".join(f"{n}.wav\t{text}\n" for n, text in texts.items()), "utf-8")
+    corpus = labelled_folder(Path("ru"), "ru")
+    assert [utterance.text for utterance in corpus.utterances] == ["версия вышла"]
+    assert len(corpus.bad) == 2
+    assert "'windos' cannot be written in 'ru', in 'Версия Windows вышла'" in str(corpus.bad[0])
