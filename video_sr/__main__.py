@@ -35,6 +35,16 @@ def upscale(
         str,
         typer.Option(help="evesrnet, wide, span-twice, bicubic, or a run's weights.safetensors."),
     ] = "evesrnet",
+    tile: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Pixels of IN a side, a multiple of 4: works on tiles, for frames larger than memory; 0: whole.",
+        ),
+    ] = 0,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Mean of eight flips and turns; eight times as long.")
+    ] = False,
     device: Device = "auto",
     rate: Rate = None,
     crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality, 0 is best.")] = 16,
@@ -53,12 +63,13 @@ def upscale(
     with plain_errors(too_large="frames are"):
         from common.runtime import find_device
         from video_sr.models.by_name import load
+        from video_sr.models.views import seen_through
         from video_sr.upscale import Footage, check_target
         from video_sr.upscale import upscale as enlarge
 
         check_target(source, target, overwrite=overwrite)
         footage = Footage.open(source, salvage=salvage)
-        network, found = load(model), find_device(device)
+        network, found = seen_through(load(model), tile=tile, ensemble=ensemble), find_device(device)
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)
         rate_hz = None if rate is None else Fraction(rate).limit_denominator(1001)
