@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -107,6 +107,7 @@ def transcribe(
                         failed += 1
                         complain(done.reason.replace(str(done.path), str(names[done.path])))
                         continue
+                    _tell_note(done[0].note, done[0].path, names)
                     for transcript in done:
                         _put(replace(transcript, path=names[transcript.path]), outputs, formats)
         _finish(failed, len(files))
@@ -139,6 +140,11 @@ def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], for
         typer.echo(f"{shown(target)}: {count} words in {transcript.duration_s:.1f} s, by {label}")
     if not formats:
         typer.echo(f"{shown(transcript.path)}, by {label}:\n{as_text(transcript) or 'no words'}".rstrip())
+
+
+def _tell_note(note: str, path: Path, names: Mapping[Path, Path]) -> None:
+    if note:
+        say(f"note: {note.replace(str(path), str(names[path]))}")
 
 
 def _finish(failed: int, total: int) -> None:
@@ -196,6 +202,7 @@ def encode(
                     failed += 1
                     complain(done.reason.replace(str(done.path), str(names[done.path])))
                 else:
+                    _tell_note(done.note, done.path, names)
                     made = "is there, kept" if done.frames is None else f"{done.frames} frames"
                     typer.echo(f"{shown(done.target)}: {made}")
         _finish(failed, len(files))
