@@ -93,6 +93,12 @@ def score(
     hr: Annotated[Path, typer.Option(help="The truth, laid out alike.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, frame by frame.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw PSNR over frames into this .png.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also score what this model makes of HR degraded: span-twice, bicubic, ...; repeatable."
+        ),
+    ] = None,
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Also LPIPS; its file lies in WEIGHTS_ROOT.")
     ] = False,
@@ -101,11 +107,13 @@ def score(
 
     \b
     python -m video_sr score --sr large.mp4 --hr truth.mp4
+    python -m video_sr score --sr large.mp4 --hr truth.mp4 --peer bicubic --peer span-twice
     python -m video_sr score --sr results/ --hr truth/ --plot psnr.png
     python -m video_sr score --sr results/ --hr truth/ --json > scores.json
     """
     with plain_errors(too_large="frames are"):
-        from video_sr import score_kit
+        from video_sr import peers, score_kit
+        from video_sr.models.by_name import load
 
         if plot and (plot.suffix.lower() != ".png" or not plot.parent.is_dir()):
             raise ValueError(f"{plot}: the plot must be a .png in a folder that is there")
@@ -114,12 +122,19 @@ def score(
                 raise ValueError(f"{side}: no such file or folder")
         pairs = score_kit.find_pairs(sr, hr)
         network = score_kit.load_lpips() if lpips else None
+        beside = {name: load(name) for name in peer or []}  # a wrong name is told before any work
         counts = [pair.hr.num_frames for pair in pairs]
         total = None if None in counts else sum(count or 0 for count in counts)
         with progress("scoring", total, "frame") as bar:
             scored = [score_kit.score(pair, network, bar.advance) for pair in pairs]
-        report = score_kit.report(scored)
+        rows = []
+        for name, one in beside.items():
+            with progress(f"scoring {name}", total, "frame") as bar:
+                rows.append(peers.score_peer(name, one, pairs, bar.advance))
+        report = score_kit.report(scored) | ({"peers": peers.report(rows)} if rows else {})
         typer.echo(json.dumps(report, indent=1) if as_json else score_kit.table(scored))
+        if rows and not as_json:
+            typer.echo("\n" + peers.table(scored, rows))
         if plot:
             score_kit.plot(scored).savefig(plot, dpi=150)
             typer.echo(f"{plot}: drawn", err=True)
