@@ -1,9 +1,9 @@
-"""The tool: `python -m speech_adapters transcribe|encode|params|convert`; what is heavy is imported once one runs."""
+"""The tool: `python -m speech_adapters transcribe|finetune|evaluate|...`; what is heavy is imported once one runs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ import typer
 
 from common.command import TOOL_SETTINGS, complain, plain_errors
 from common.progress import progress, say
+from speech_adapters.own import commands
 
 if TYPE_CHECKING:
     from speech_adapters.inference.transcribe import Transcript
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 KEPT = "what was finished before is kept"
 
 app = typer.Typer(
-    help="wav2vec 2.0 with adapters: transcribe speech, encode audio, count weights, convert checkpoints.",
+    help="wav2vec 2.0 with adapters: transcribe, train on your own speech, encode audio, count weights, convert.",
     **TOOL_SETTINGS,
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -107,6 +108,7 @@ def transcribe(
                         failed += 1
                         complain(done.reason.replace(str(done.path), str(names[done.path])))
                         continue
+                    _tell_note(done[0].note, done[0].path, names)
                     for transcript in done:
                         _put(replace(transcript, path=names[transcript.path]), outputs, formats)
         _finish(failed, len(files))
@@ -139,6 +141,11 @@ def _put(transcript: Transcript, outputs: dict[tuple[Path, str, str], Path], for
         typer.echo(f"{shown(target)}: {count} words in {transcript.duration_s:.1f} s, by {label}")
     if not formats:
         typer.echo(f"{shown(transcript.path)}, by {label}:\n{as_text(transcript) or 'no words'}".rstrip())
+
+
+def _tell_note(note: str, path: Path, names: Mapping[Path, Path]) -> None:
+    if note:
+        say(f"note: {note.replace(str(path), str(names[path]))}")
 
 
 def _finish(failed: int, total: int) -> None:
@@ -196,6 +203,7 @@ def encode(
                     failed += 1
                     complain(done.reason.replace(str(done.path), str(names[done.path])))
                 else:
+                    _tell_note(done.note, done.path, names)
                     made = "is there, kept" if done.frames is None else f"{done.frames} frames"
                     typer.echo(f"{shown(done.target)}: {made}")
         _finish(failed, len(files))
@@ -289,6 +297,10 @@ def convert(
             raise ValueError(f"{target} is IN itself; choose another name")
         names = _words(symbols) if symbols else None
         typer.echo(str(converting.convert(source, target, to, vocabulary=names)))
+
+
+app.command()(commands.finetune)
+app.command()(commands.evaluate)
 
 
 if __name__ == "__main__":

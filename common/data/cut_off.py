@@ -16,6 +16,13 @@ EBML, SEGMENT = (
     b"\x1a\x45\xdf\xa3",
     b"\x18\x53\x80\x67",
 )  # what a Matroska file begins with, and what holds all else
+OGG, OGG_KIND, OGG_IS_LAST = (
+    b"OggS",
+    5,
+    4,
+)  # a page's first bytes, the place of its kind, and the bit of the last one
+LONGEST_OGG_PAGE = 65_307
+MP3_LEAST_FRAME = 96  # bytes
 BOXES = (b"moov", b"mdat", b"moof")  # of ISO base media files (mp4, mov): what must be whole
 
 
@@ -35,6 +42,55 @@ def missing_end(path: Path) -> str:
                 return f"ends inside a packet, {rest} of {packet} bytes of which are there" if rest else ""
         end = _matroska_end(file) if begin.startswith(EBML) else _boxes_end(file, size)
     return f"promises {end} bytes, has {size}" if end > size else ""
+
+
+def missing_sound(path: Path) -> str:
+    """As `missing_end`, of sound: RF64, mp3 whose first frame counts the others' bytes, and Ogg as well."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        begin = file.read(12)
+        if begin[:4] == b"RF64" and begin[8:] == b"WAVE":
+            end = _rf64_end(file, size)
+        elif begin[:4] == OGG:
+            file.seek(max(0, size - LONGEST_OGG_PAGE))
+            rest = file.read()
+            whole = rest[rest.rfind(OGG) + OGG_KIND] & OGG_IS_LAST
+            return "" if whole else "its last page is not marked as the end"
+        else:
+            end = _mp3_end(file)
+    return f"promises {end} bytes, has {size}" if end > size else missing_end(path)
+
+
+def _rf64_end(file: BinaryIO, size: int) -> int:
+    """Where the samples end; the chunk ds64 tells their bytes, as their own has but 32 bits."""
+    at, promised = 12, 0
+    while at + 8 <= size:
+        file.seek(at)
+        kind, length = file.read(4), int.from_bytes(file.read(4), "little")
+        if kind == b"ds64":
+            promised = int.from_bytes(file.read(16)[8:], "little")
+        if kind == b"data":
+            return at + 8 + promised
+        at += 8 + length + length % 2
+    return 0
+
+
+def _mp3_end(file: BinaryIO) -> int:
+    """Where the last frame ends, by the count in a first one that holds no sound; 0 where there is none."""
+    file.seek(0)
+    begin, at = file.read(10), 0
+    if begin[:3] == b"ID3":
+        at = 10 + sum((byte & 0x7F) << 7 * (3 - place) for place, byte in enumerate(begin[6:10]))
+    file.seek(at)
+    frame = file.read(MP3_LEAST_FRAME)
+    place = max(frame.find(b"Xing"), frame.find(b"Info"))
+    if len(frame) < 2 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0 or place < 0:
+        return 0
+    flags, fields = frame[place + 7], frame[place + 8 : place + 16]
+    if not flags & 2:  # bytes are told, behind the number of frames if that is told too
+        return 0
+    skip = 4 if flags & 1 else 0
+    return at + int.from_bytes(fields[skip : skip + 4], "big")
 
 
 def _matroska_end(file: BinaryIO) -> int:

@@ -7,6 +7,7 @@ Somebody's collection holds everything. What a file is found to be stands in the
     silent      stays below `SILENT_PEAK`
     clipped     has more than `MOST_CLIPPED` of its samples at full scale; from `CLIPPED` on that is told, no fault
     long        lasts more than `LONG_S`; no fault
+    cut         ends before its own sizes say; what is there is used, no fault
     unseekable  is of a format whose crops cost decoding all before them; no fault
 """
 
@@ -22,6 +23,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from common.data.audio import ODD, AudioInfo, probe_audio, stream_audio
+from common.data.cut_off import missing_sound
 from common.data.mono import MonoMix
 from common.data.packages import file_sha256
 from speech_adapters.data.decoding import LEAST_S
@@ -92,9 +94,11 @@ def _decoded(path: Path, info: AudioInfo) -> dict[str, Any]:
         fault = f"silent: its peak {peak:.2g} is below {SILENT_PEAK:g} of full scale"
     elif share > MOST_CLIPPED:
         fault = f"{clipped}, over {100 * MOST_CLIPPED:g} %"
+    missing = missing_sound(path)
     told = {
         clipped: share > CLIPPED,
         f"long: lasts {lasts_s / 3600:.2f} h": lasts_s > LONG_S,
+        f"cut: it {missing}": bool(missing),
         f"unseekable: {path.suffix} is decoded from its beginning for every crop; flac would not be": not info.can_seek,
     }
     samples = length * SAMPLE_RATE_HZ // rate_hz

@@ -17,7 +17,7 @@ from common.data.arrays import save_array
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio, read_audio
 from common.files import check_folder, write_atomically
 from speech_adapters.checkpoints import by_name, convert, model_files
-from speech_adapters.inference.windows import Failure, Stitch, Windows
+from speech_adapters.inference.windows import Failure, Stitch, Windows, cut_off_note
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WHOLE_S = 600.0  # longer files are encoded in windows
@@ -82,6 +82,7 @@ class Encoded:
     path: Path
     target: Path
     frames: int | None  # None: it was there before and is kept
+    note: str = ""  # what is odd about the file, which was read all the same
 
 
 def load(model: str, layer: int | None, device: torch.device) -> Encoder:
@@ -179,4 +180,4 @@ def encode(
         record = target.parent / RECORD
         write_atomically(record, (json.dumps(encoder.record, indent=1) + "\n").encode())
         save_array(target, features.numpy())
-        yield Encoded(path, target, len(features))
+        yield Encoded(path, target, len(features), cut_off_note(path))

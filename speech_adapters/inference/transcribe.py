@@ -21,7 +21,7 @@ from speech_adapters.ctc import decoding
 from speech_adapters.ctc.decoding import Word
 from speech_adapters.inference.recogniser import Decoder, Recogniser
 from speech_adapters.inference.segments import Segments
-from speech_adapters.inference.windows import Failure, Stitch, Windows
+from speech_adapters.inference.windows import Failure, Stitch, Windows, cut_off_note
 from speech_adapters.model.wav2vec2 import pad
 
 WINDOW_S, OVERLAP_S = 20.0, 4.0
@@ -36,6 +36,7 @@ class Transcript:
     decoder: Decoder
     duration_s: float
     segments: tuple[tuple[Word, ...], ...]  # with pauses between them; none is empty
+    note: str = ""  # what is odd about the file, which was read all the same
 
     @property
     def words(self) -> list[Word]:
@@ -132,8 +133,9 @@ class _File:
             return self.fault
         for track in self.tracks.values():
             track.finish()
+        note = cut_off_note(self.path)
         return tuple(
-            Transcript(self.path, decoder, self.duration_s, tuple(track.done))
+            Transcript(self.path, decoder, self.duration_s, tuple(track.done), note)
             for decoder, track in self.tracks.items()
         )
 

@@ -12,6 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from common.data.audio import AudioError, stream_audio
+from common.data.cut_off import missing_sound
 from common.data.media import shown
 from speech_adapters.model.architecture import Architecture
 
@@ -28,6 +29,12 @@ class Failure:
         if isinstance(error, OSError):  # such as a file that may not be read
             return cls(path, f"{shown(path)}: {error.strerror or error}")
         return cls(path, str(error))
+
+
+def cut_off_note(path: Path) -> str:
+    """What to tell of a file that was read, and ends too early; "" of others."""
+    missing = missing_sound(path)
+    return f"{shown(path)}: is cut off, {missing}; what is there is used" if missing else ""
 
 
 @dataclass(frozen=True)

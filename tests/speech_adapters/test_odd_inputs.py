@@ -86,3 +86,28 @@ def test_a_set_of_one_voice_says_so(tmp_path, models):
     done = run(*arguments, "--adapter", tmp_path / "voice.safetensors")
     assert done.stderr.splitlines()[0].startswith("note: voice learned from one voice alone (asterisk-en)")
     assert run(*arguments, "--adapter", models / "en.safetensors").stderr == ""
+
+
+def test_a_file_that_is_cut_off_is_used_and_named_once(tmp_path, models):
+    soundfile.write(
+        tmp_path / "a.rf64", np.random.default_rng(0).uniform(-0.5, 0.5, 64_000), 16_000, format="RF64"
+    )
+    content = (tmp_path / "a.rf64").read_bytes()
+    (tmp_path / "a.rf64").write_bytes(content[:80_000])
+    for command, model in (("transcribe", "recogniser"), ("encode", "encoder")):
+        done = run(
+            command,
+            tmp_path / "a.rf64",
+            "--model",
+            models / f"{model}.safetensors",
+            "--out",
+            tmp_path,
+            "--device",
+            "cpu",
+        )
+        assert done.exit_code == 0, done.output
+        assert re.fullmatch(
+            r"note: .*a\.rf64: is cut off, promises \d+ bytes, has 80000; what is there is used\n",
+            done.stderr,
+        )
+    assert {path.name for path in tmp_path.iterdir()} >= {"a.txt", "a.npy"}

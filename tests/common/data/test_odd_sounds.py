@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from fractions import Fraction
 
 import av
@@ -10,6 +11,7 @@ import pytest
 import soundfile
 
 from common.data.audio import AudioError, probe_audio, read_audio, stream_audio
+from common.data.cut_off import missing_sound
 from common.data.mono import LEAST_SAMPLES, MonoMix
 from speech_adapters.data import audio_files
 
@@ -169,3 +171,48 @@ def test_a_choice_holds_through_a_pause():
     assert np.abs(mix.of([voice * np.float32([1, -0.9])])[0]).max() > 1  # still one channel
     together = mix.of([voice * np.float32([1, 1])])[0]
     np.testing.assert_allclose(together, voice[:, 0])
+
+
+# ---- cut off
+
+
+def compressed(path, codec, duration_s=8.0, layout="mono"):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48_000)
+        stream.layout = layout
+        coder = stream.codec_context
+        resampler = av.AudioResampler(coder.format, layout, 48_000, frame_size=coder.frame_size)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, round(48_000 * duration_s)))
+        frame = av.AudioFrame.from_ndarray(np.int16(noise * 32767), "s16", "mono")
+        frame.sample_rate = 48_000
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp3", "mp3"), ("a.webm", "libopus"), ("a.oga", "libopus"), ("a.rf64", "")]
+)
+def test_what_is_cut_off_is_used_and_named(tmp_path, name, codec):
+    path = tmp_path / name
+    if codec:
+        compressed(path, codec)
+    else:
+        soundfile.write(path, tone(8.0, rate_hz=48_000), 48_000, format="RF64")
+    assert missing_sound(path) == ""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: round(0.6 * len(whole))])
+    assert re.match(r"promises \d+ bytes, has \d+|its last page is not marked", missing_sound(path))
+    assert len(read_audio(path)) / RATE_HZ == pytest.approx(
+        0.6 * 8.0, abs=1.0
+    )  # a page of Ogg lasts a second
+    assert any(each.startswith("cut: it ") for each in audio_files.examine(path)["told"])
+
+
+def test_sound_of_which_no_size_is_told_is_not_called_cut_off(tmp_path):
+    for name in ("a.wav", "b.flac", "c.aiff"):
+        soundfile.write(tmp_path / name, tone(), RATE_HZ)
+        assert missing_sound(tmp_path / name) == ""
+    (tmp_path / "d.mp3").write_bytes(b"\xff\xfb")
+    assert missing_sound(tmp_path / "d.mp3") == ""
