@@ -154,7 +154,7 @@ class FineTune(CTCTraining):
 
     # ---- scoring
 
-    def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
+    def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         """Greedy, and by beam search with an n-gram of the training texts; then the dev curve of the training."""
         import torch
 
