@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -44,6 +45,12 @@ class Evidence:
         self._places = {
             group: place for place, group in enumerate(group for stratum in self.strata for group in stratum)
         }
+
+    def asked(self, margin: Margin) -> Evidence:
+        """The same evidence for another question."""
+        other = copy(self)
+        other._margin = margin
+        return other
 
     @property
     def num_groups(self) -> int:

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.special import stdtr, stdtrit
 
-from common.bootstrap import DRAW_SEED, Evidence
+from common.bootstrap import DRAW_SEED, Evidence, Margin
 from common.digits import number, signed
 from common.sample import Drawn
 from common.verdicts import LEVEL, Verdict, Word
@@ -236,6 +236,37 @@ def _seeds_drawn(evidence: Evidence) -> Int[ndarray, "draws seeds"]:
             for seeds in map(np.flatnonzero, present)
         ]
     )
+
+
+@dataclass(frozen=True)
+class AboveFloor(Kind):
+    """Another kind's ruling, but none where no arm is above a floor: a comparison of two that fail says nothing.
+
+    Args:
+        kind: that rules.
+        above: margin of the better arm over the floor, as a positive number.
+        floor: what it is, in words.
+    """
+
+    kind: Kind
+    above: Margin
+    floor: str
+
+    @property
+    def region(self) -> tuple[float, float] | None:
+        return self.kind.region
+
+    def rule(self, evidence: Evidence, verdict: Verdict) -> Verdict:
+        ruled = self.kind.rule(evidence, verdict)
+        above = np.mean(
+            [np.asarray(one).item() for one in evidence.asked(self.above).as_they_stand().values()]
+        )
+        if above > 0:
+            return ruled
+        return ruled.undecided(f"no arm is better than {self.floor} (the best by {signed(float(above))})")
+
+    def bound_words(self, unit: str) -> str:
+        return f"ruled on where an arm is better than {self.floor}"
 
 
 # ---- without draws

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -215,39 +216,53 @@ def _last_words(job: Job) -> str:
     return f"{lines[-1] if lines else 'it said nothing'} ({path})"
 
 
-def tune(paper: Paper, *, scale: str, device: str, jobs: int) -> None:
-    """Every arm with every setting of the scale's search, scored on dev; the table is the log to commit.
+def tune(paper: Paper, *, scale: str, device: str, jobs: int, arms: Sequence[str] = ()) -> None:
+    """Arms with every combination of the search's settings, scored on dev; the table is the log to commit.
 
     Dev items are the same for every seed and never tested, so seed 0 serves.
 
+    Args:
+        arms: that are searched; none named means all. Of the others the log has the rows that are committed.
+
     Raises:
-        ValueError: nothing is searched at this scale.
+        ValueError: nothing is searched at this scale, or no such arm.
     """
     search = paper.at(scale).search
     if search is None:
         raise ValueError(f"{paper.slug} searches nothing at scale {scale}")
+    if unknown := sorted(set(arms) - set(search.arms)):
+        raise ValueError(f"arms must be of {', '.join(search.arms)}, got {', '.join(unknown)}")
+    chosen = tuple(arms) or search.arms
     left: list[Job] = []
-    for arm, (key, values) in itertools.product(search.arms, search.settings.items()):
-        for value in values:
-            assignment = f"{key}={json.dumps(value)}"
-            registered = paper.recipe(arm, scale)
-            recipe = override(registered, [assignment])
-            name = name_of(arm, recipe, registered)
-            if name not in {job.folder_name for job in left}:  # the frozen value of each setting is one run
-                told = () if name == arm else (assignment,)
-                left.append(Job(paper, arm, recipe, scale, 0, told, "dev", folder_name=name))
+    for arm, values in itertools.product(chosen, itertools.product(*search.settings.values())):
+        assignments = [
+            f"{key}={json.dumps(value)}" for key, value in zip(search.settings, values, strict=True)
+        ]
+        registered = paper.recipe(arm, scale)
+        recipe = override(registered, assignments)
+        name = name_of(arm, recipe, registered)
+        told = () if name == arm else tuple(assignments)
+        left.append(Job(paper, arm, recipe, scale, 0, told, "dev", folder_name=name))
     for job in left:
         job.recipe.prepare()
     unfinished = [job for job in left if not job.finished()]
     if unfinished:
         run_all(unfinished, side_by_side(jobs, unfinished[0].recipe, device), device)
-    rows = [_tried(job, search) for job in left]
+    rows = [*_committed(paper, scale, set(search.arms) - set(chosen)), *(_tried(job, search) for job in left)]
     log = paper.own(scale) / f"tuning-{scale}.json"
     table = {"measure": search.measure, "scale": scale, "seed": 0, "tried": rows}
     write_atomically(log, (json.dumps(table, indent=1) + "\n").encode())
     for row in rows:
         say(json.dumps(row))
     say(f"log: {log}; to commit it, copy it to {paper.folder / 'results'}")
+
+
+def _committed(paper: Paper, scale: str, arms: Collection[str]) -> list[dict[str, Any]]:
+    """Rows of the published log that are of some arms."""
+    log = paper.folder / "results" / f"tuning-{scale}.json"
+    if not arms or not log.exists():
+        return []
+    return [row for row in json.loads(log.read_bytes())["tried"] if row["arm"] in arms]
 
 
 def _tried(job: Job, search: Search) -> dict[str, Any]:

@@ -322,12 +322,13 @@ def pack(
 def tune(
     paper: PaperArgument, scale: Scale = "mini", device: DeviceOption = "auto",
     jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
+    arm: Annotated[list[str] | None, typer.Option(help="An arm to search, again for more; default all.")] = None,
 ) -> None:  # fmt: skip
-    """Try the settings that a paper's arms may differ in, on dev, with the same budget for every arm."""
+    """Try every combination of the settings that a paper's arms may differ in, on dev, the same for every arm."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import orchestrate
 
-        orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs)
+        orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs, arms=arm or ())
 
 
 @cli.command()

@@ -1,8 +1,8 @@
 """The ways of matching that are compared, as recipes at `mini`; every scale and rate of wrong captions replaces these.
 
 Nothing of the paper's recipe could be read. Arms differ in the similarity, and attention in weights of pairs as well;
-everything else is the same but rates and temperatures. Those are each arm's best on dev (results/tuning-mini.json) of
-the three that are compared; every other arm takes those of the one that it varies.
+everything else is the same but where a clip is averaged, rates and temperatures. Those are each arm's best on dev
+(results/tuning-mini.json) of the three that are compared; every other arm takes those of the one that it varies.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from multimodal_ssl.model.similarities import (
     SoftAttention,
 )
 
+# Features are averaged over the clip before the heads and the unit length, as MIL-NCE and MMV have it.
 COARSE = Contrast(
-    composition=COMPOSITIONS["mini"], network=MINI, similarity=MeanAndMax(), steps=450, batch_size=48,
-    peak_lr=1e-3, schedule=Cosine(warmup_steps=45, final_ratio=0.02), betas=(0.9, 0.98), clip_norm=5.0, log_every=25,
-    cost_s=100.0,
+    composition=COMPOSITIONS["mini"], network=replace(MINI, pool_video=True), similarity=MeanAndMax(),
+    steps=450, batch_size=48, peak_lr=2e-3, tau=0.03, schedule=Cosine(warmup_steps=45, final_ratio=0.02),
+    betas=(0.9, 0.98), clip_norm=5.0, log_every=25, cost_s=100.0,
 )  # fmt: skip
-FINE = replace(COARSE, similarity=LogMeanExp(), peak_lr=2e-3, tau=0.03)
+# Every position is brought to unit length before the mean: what fine similarity pools, pooled at once.
+UNIT_COARSE = replace(COARSE, network=MINI, peak_lr=1e-3, tau=0.05)
+FINE = replace(UNIT_COARSE, similarity=LogMeanExp(), peak_lr=2e-3, tau=0.03)
 ATTENTION = replace(FINE, similarity=SoftAttention(), pair_weights=PairWeights())
 
 
@@ -52,7 +55,7 @@ class Arm:
 
 
 def _matching(recipe: Contrast) -> tuple[object, ...]:
-    return recipe.similarity, recipe.pair_weights, recipe.coarse_share
+    return recipe.similarity, recipe.pair_weights, recipe.coarse_share, recipe.network.pool_video
 
 
 COMPARED = (  # at every scale; in the order in which figures and tables show them
@@ -61,8 +64,9 @@ COMPARED = (  # at every scale; in the order in which figures and tables show th
     Arm("ATTENTION", "fine + attention", ATTENTION),
 )
 VARIED = (  # each asks a question of its own
+    Arm("UNIT_COARSE", "coarse, unit length before the mean", UNIT_COARSE),
     Arm("MEAN", "coarse, means", replace(COARSE, similarity=Mean())),
-    Arm("ATTENTION_POOL", "coarse, pooled by attention", replace(COARSE, similarity=AttentionPool())),
+    Arm("ATTENTION_POOL", "coarse, pooled by attention", replace(UNIT_COARSE, similarity=AttentionPool())),
     Arm("WEIGHTED_COARSE", "coarse + weights of pairs", replace(COARSE, pair_weights=PairWeights())),
     Arm("MAX_MEAN", "fine, best partners (FILIP)", replace(FINE, similarity=MaxMean())),
     Arm("PARAMETRIC", "fine, learned attention", replace(FINE, similarity=ParametricAttention())),

@@ -16,7 +16,7 @@ from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.data import COMPOSITIONS
 from multimodal_ssl.measures import CLEAN, LOG_RANK
 from multimodal_ssl.model import networks
-from multimodal_ssl.model.networks import SharedSpace
+from multimodal_ssl.model.networks import Network, SharedSpace
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,12 +30,16 @@ def _at(rate_percent: int, arms: Iterable[Arm], *, near: bool = False) -> dict[s
     return {f"{arm.name}_{rate_percent}" + "_NEAR" * near: replace(arm.recipe, wrong=wrong) for arm in arms}
 
 
+def _pooling_as(arm: Arm, network: Network) -> Network:
+    return replace(network, pool_video=arm.recipe.network.pool_video)
+
+
 def _grown(arm: Arm) -> Arm:
     """All objects, longer clips, S3D; batches of the same number of samples whatever their size."""
     recipe = replace(
         arm.recipe, composition=COMPOSITIONS["gpu"],
-        network=replace(networks.GPU, audio=None, heads=SharedSpace(width=256)), batch_size=BATCH_SIZES["gpu"],
-        steps=3000, schedule=GPU_COSINE, chunk=32, workers=6, bf16=True, cost_s=400.0,
+        network=_pooling_as(arm, replace(networks.GPU, audio=None, heads=SharedSpace(width=256))),
+        batch_size=BATCH_SIZES["gpu"], steps=3000, schedule=GPU_COSINE, chunk=32, workers=6, bf16=True, cost_s=400.0,
     )  # fmt: skip
     return replace(arm, recipe=recipe)
 
@@ -69,7 +73,7 @@ def _breadth() -> dict[str, Contrast]:
 def _shrunk(arm: Arm) -> Arm:
     recipe = replace(
         arm.recipe, composition=COMPOSITIONS["smoke"],
-        network=replace(networks.SMOKE, audio=None, heads=SharedSpace(width=8)), steps=4,
+        network=_pooling_as(arm, replace(networks.SMOKE, audio=None, heads=SharedSpace(width=8))), steps=4,
         schedule=Cosine(warmup_steps=1, final_ratio=0.02),
         batch_size=BATCH_SIZES["smoke"], log_every=1, scored_pairs=24, cost_s=3.0,
     )  # fmt: skip

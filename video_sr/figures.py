@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
-COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE")  # with several seeds
-BESIDE = ("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN")
+COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE")  # with several seeds
+BESIDE = ("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION")
 STYLES = method_styles(COMPARED) | {  # the same in every figure
     name: style_at(len(COMPARED) + place) for place, name in enumerate(BESIDE)
 }
@@ -29,7 +29,7 @@ SHOWN = {
     "BICUBIC": "bicubic",
     "WIDE": "one frame (WIDE)",
     "EVESRNET": "several frames (EVESRNet)",
-    "SPAN": "SPAN twice",
+    "SPAN_TWICE": "SPAN x4, twice",
 }
 MOST_PANELS = 12
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Okabe and Ito's colours, told apart with any colour vision; their yellow is too pale on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")  # ten and seven share no factor: 70 pairs
+# Okabe and Ito's colours, told apart with any colour vision; brown instead of their yellow, too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D", "#7A4A2B")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")  # nine and eight share no factor: 72 pairs
 INK, FAINT = "#333333", "#B8B8B8"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from common.bootstrap import Arms
 from common.claims import Claim
-from common.kinds import BestOf, Equivalent, Exact, SlightlyBetter, SlightlyWorse, Superior, Trend
+from common.kinds import AboveFloor, BestOf, Equivalent, Exact, SlightlyBetter, SlightlyWorse, Superior, Trend
 from common.measures import Measure
 from common.sample import Drawn, Sample
 from common.verdicts import Word
@@ -52,6 +52,11 @@ def nats(sample: Sample, counted: Measure = CTC_NATS) -> Drawn:
 def lower(arm: str, than: str, counted: Measure = CTC_NATS) -> Callable[[Arms], Drawn]:
     """Margin: how much lower an arm's rate is than another's on the same items."""
     return lambda arms: nats(arms[than], counted) - nats(arms[arm], counted)
+
+
+def better_than_deaf(*names: str) -> Callable[[Arms], Drawn]:
+    """Margin: how much lower the loss of the best of some arms is than that of one that hears nothing."""
+    return lambda arms: nats(arms["DEAF_EN"]) - np.minimum.reduce([nats(arms[name]) for name in names])
 
 
 def lowest(arms: Arms) -> dict[str, Drawn]:
@@ -263,8 +268,19 @@ CLAIMS = (
     _question(
         id="other-voices",
         says="On voices never trained on, English adapters are better than full fine-tuning.",
-        reads=("ADAPTERS_EN", "FULL_EN"),
+        reads=("ADAPTERS_EN", "FULL_EN", "DEAF_EN"),
+        kind=AboveFloor(Superior(), better_than_deaf("ADAPTERS_EN", "FULL_EN"), "one that hears nothing"),
         margin=lower("ADAPTERS_EN", "FULL_EN"),
+        parts=OTHER_ENGLISH,
+        not_testable=NOT_AT_SMOKE | {"paper": "at this scale every test speaker is a new one"},
+    ),
+    _question(
+        id="other-voices-errors",
+        says="The same in character errors.",
+        reads=("ADAPTERS_EN", "FULL_EN", "DEAF_EN"),
+        kind=AboveFloor(Superior(), better_than_deaf("ADAPTERS_EN", "FULL_EN"), "one that hears nothing"),
+        margin=lower("ADAPTERS_EN", "FULL_EN", CHARACTER_ERRORS),
+        unit="CER",
         parts=OTHER_ENGLISH,
         not_testable=NOT_AT_SMOKE | {"paper": "at this scale every test speaker is a new one"},
     ),

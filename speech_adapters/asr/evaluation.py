@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from common.results import Item
 from speech_adapters.asr.measures import PARAMETERS, TOTAL, TOTAL_AT_BASE, TRAINED, TRAINED_AT_BASE
 from speech_adapters.checkpoints.model_files import without_weights
@@ -36,7 +38,7 @@ def beam_search(texts: Iterable[str], language: str, search: NgramSearch) -> dec
         )
 
 
-def parameters(model: CTCModel, arm: Arm | None) -> Item:
+def parameters(model: nn.Module, arm: Arm | None) -> Item:
     """How much is trained, here and by the same arm in BASE with fairseq's 32 symbols and adapters of 256."""
     here = share(model)
     scores = {TRAINED.name: here.trained, TOTAL.name: here.total}

@@ -31,6 +31,7 @@ METHODS = {  # in the order in which they are given colours
     "lora": "LoRA",
     "bitfit": "biases (BitFit)",
     "one-adapter": "one adapter a layer",
+    "deaf": "hears nothing",
 }
 # On fewer layers; the same method as on all.
 METHOD_OF_KIND = {"finetune": "full", "single-finetune": "full", "single-adapter": "adapters"}
@@ -68,6 +69,8 @@ def variant(run: Run) -> Variant:
 
 def variant_of(recipe: FineTune) -> Variant:
     arm, language = recipe.arm, recipe.language
+    if not recipe.steps:
+        return Variant("deaf", language)
     if not recipe.backbone:
         return Variant("random", language)
     method = METHOD_OF_KIND.get(arm.kind, arm.kind)

@@ -154,7 +154,7 @@ class FineTune(CTCTraining):
 
     # ---- scoring
 
-    def score(self, model: CTCModel, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
+    def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         """Greedy, and by beam search with an n-gram of the training texts; then the dev curve of the training."""
         import torch
 
@@ -181,7 +181,8 @@ class FineTune(CTCTraining):
                 told = {"reference": one.text, "greedy": found.hypothesis, "beam": by_beam}
                 yield Item(id_, one.group, one.source, {k: round(v, 4) for k, v in scores.items()}, told)
         yield evaluation.parameters(model, self.arm if self.backbone else None)
-        yield curves.carry(pictures.parent / "journal.jsonl", DEV_NATS.name, DEV_CER.name)
+        if self.steps:
+            yield curves.carry(pictures.parent / "journal.jsonl", DEV_NATS.name, DEV_CER.name)
 
     # ---- where it comes from
 

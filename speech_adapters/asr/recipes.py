@@ -15,6 +15,7 @@ from common.papers import Scale, Search, WeightsFile
 from common.recipe import Recipe
 from common.schedule import TRI_STAGE, Cosine
 from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
+from speech_adapters.asr.deaf import Deaf
 from speech_adapters.asr.finetune import FineTune
 from speech_adapters.asr.measures import CHOSEN_BY
 from speech_adapters.data.source import Source
@@ -111,6 +112,8 @@ HEAD_MINI = replace(
     FULL_MINI, arm=Arm(kind="head"), time_masking=Masking(start=0.0, span=1), peak_lr=3e-2, cost_s=30.0
 )
 RANDOM_MINI = replace(FULL_MINI, backbone="", architecture=SMALL, cost_s=250.0)
+# Of the frames of every encoder here, which are 20 ms apart.
+DEAF = Deaf(source=PROMPTS["en"], other_voices=(OTHER_VOICES["en"],), backbone="", cost_s=15.0)
 OTHER_FR = (OTHER_VOICES["fr"],)
 
 
@@ -161,6 +164,7 @@ SCALES: Mapping[str, Scale] = {
             "ADAPTERS_EN": _smoke(ADAPTERS_MINI),
             "HEAD_EN": _smoke(HEAD_MINI),
             "RANDOM_EN": _smoke(RANDOM_MINI),
+            "DEAF_EN": replace(_smoke(DEAF), steps=0, dev_every=0),
         },
         seeds=1,
         weights={"en": "ADAPTERS_EN"},
@@ -168,6 +172,7 @@ SCALES: Mapping[str, Scale] = {
     ),
     "mini": Scale(
         recipes={
+            "DEAF_EN": DEAF,
             "RANDOM_EN": RANDOM_MINI,  # the longest first, so that no lane ends late
             **_both("FULL", FULL_MINI, _FR, OTHER_FR),
             **_both("ADAPTERS", ADAPTERS_MINI, _FR, OTHER_FR),
@@ -185,6 +190,7 @@ SCALES: Mapping[str, Scale] = {
     ),
     "gpu": Scale(
         recipes={
+            "DEAF_EN": DEAF,
             **_both("FULL", _gpu(FULL_MINI), _FR, OTHER_FR),
             **_both("ADAPTERS", ADAPTERS_GPU, _FR, OTHER_FR),
             **_both("HEAD", _gpu(HEAD_MINI), _FR, OTHER_FR),

@@ -1,5 +1,6 @@
 """Laws of many runs: what is finished is kept, what fails is named, and a stop lets each save."""
 
+import json
 import os
 import shlex
 import signal
@@ -144,7 +145,7 @@ def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, cap
     assert f"1 of {2 * len(names) + len(once)} runs are finished and kept" in capsys.readouterr().out
 
 
-def test_a_search_tries_the_frozen_settings_of_an_arm_once(monkeypatch):
+def test_a_search_tries_every_combination_and_the_frozen_one_under_the_arms_name(monkeypatch):
     started = []
     frozen = PAPER.recipe("WIDE", "smoke")
     tried = {"peak_lr": (frozen.peak_lr, 0.5), "weight_decay": (frozen.weight_decay, 0.5)}
@@ -153,7 +154,33 @@ def test_a_search_tries_the_frozen_settings_of_an_arm_once(monkeypatch):
     monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
     with pytest.raises(CommandError, match="WIDE seed 0 has no dev result"):
         orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1)
-    assert [job.arguments for job in started] == [(), ("peak_lr=0.5",), ("weight_decay=0.5",)]
+    rates, decays = (
+        (f"peak_lr={frozen.peak_lr}", "peak_lr=0.5"),
+        (f"weight_decay={frozen.weight_decay}", "weight_decay=0.5"),
+    )
+    assert [job.arguments for job in started] == [
+        (),
+        (rates[0], decays[1]),
+        (rates[1], decays[0]),
+        (rates[1], decays[1]),
+    ]
+    assert started[0].folder_name == "WIDE"
+
+
+def test_a_search_of_one_arm_keeps_the_committed_rows_of_the_others(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+    search = Search(arms=("WIDE", "EVESRNET"), settings={"peak_lr": (0.5,)}, measure="m")
+    paper = replace(PAPER, folder=tmp_path, scales={"smoke": replace(PAPER.at("smoke"), search=search)})
+    (tmp_path / "results").mkdir()
+    rows = [{"arm": "WIDE", "dev": 1.0}, {"arm": "EVESRNET", "dev": 2.0}]
+    (tmp_path / "results" / "tuning-smoke.json").write_text(json.dumps({"tried": rows}))
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: None)
+    monkeypatch.setattr(orchestrate, "_tried", lambda job, search: {"arm": job.recipe_name, "dev": 3.0})
+    orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1, arms=["WIDE"])
+    log = json.loads((paper.own("smoke") / "tuning-smoke.json").read_text())
+    assert log["tried"] == [{"arm": "EVESRNET", "dev": 2.0}, {"arm": "WIDE", "dev": 3.0}]
+    with pytest.raises(ValueError, match="arms must be of WIDE, EVESRNET, got NARROW"):
+        orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1, arms=["NARROW"])
 
 
 def test_a_scale_without_a_search_says_so():

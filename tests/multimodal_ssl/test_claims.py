@@ -57,8 +57,14 @@ CASES = {  # claim: arms for which it is true, and for which it is not
     "attention-over-fine": better("ATTENTION_25", "FINE_25"),
     "noise-hurts-coarse-more": ([fallen(1, 3)], [fallen(3, 1), fallen(2, 2)]),
     "attention-detects-noise": (
-        [{"ATTENTION_25": pairs((0.9, 0), (0.4, 1), (0.1, 1), (0.3, 0), (0.3, 1), (0.8, 0))}],
-        [{"ATTENTION_25": pairs((0.1, 0), (0.9, 1))}, {"ATTENTION_25": pairs((0.5, 0), (0.5, 1))}],
+        [{
+            "ATTENTION_25": pairs((0.9, 0), (0.4, 1), (0.1, 1), (0.3, 0), (0.3, 1), (0.8, 0)),
+            "FINE_25": pairs((0.1, 0), (0.4, 1), (0.1, 1), (0.3, 0), (0.3, 1), (0.8, 0)),
+        }],
+        [
+            {"ATTENTION_25": pairs((0.9, 0), (0.1, 1)), "FINE_25": pairs((0.5, 0), (0.2, 1))},  # both tell all
+            {"ATTENTION_25": pairs((0.1, 0), (0.9, 1)), "FINE_25": pairs((0.5, 0), (0.5, 1))},
+        ],
     ),
     "text-image": (
         [{"FINE_25": asked(1, 1, 99, 99, part="still")}],

@@ -24,9 +24,9 @@ NETWORK = {
 
 @pytest.mark.parametrize("run", results.read(PAPER.published("mini")), ids=lambda run: run.result.name)
 def test_published_settings_are_those_of_todays_recipe(run):
-    assert is_former(run.result.settings)
-    recipe = PAPER.recipe(run.result.recipe, "mini")
-    assert former_settings(run.result.settings) == recipe.settings()
+    recipe, told = PAPER.recipe(run.result.recipe, "mini"), run.result.settings
+    assert is_former(told) == (not run.result.recipe.startswith("COARSE"))  # those were made anew since
+    assert (former_settings(told) if is_former(told) else told) == recipe.settings()
     assert decode(type(recipe), recipe.settings()).settings() == recipe.settings()
 
 

@@ -40,8 +40,10 @@ def test_a_recipe_differs_from_its_arm_in_nothing_but_what_its_name_says(scale, 
 @pytest.mark.parametrize("scale", list(RECIPES))
 def test_arms_of_a_scale_differ_in_how_they_match_alone(scale):
     first, *others = (RECIPES[scale][f"{arm}_0"] for arm in ("COARSE", "FINE", "ATTENTION"))
+    assert first.network.pool_video
     for other in others:
-        assert differing(first, other) <= OF_ARMS
+        assert differing(first, replace(other, network=replace(other.network, pool_video=True))) <= OF_ARMS
+        assert not other.network.pool_video
     assert [arm.similarity for arm in (first, *others)] == [MeanAndMax(), LogMeanExp(), SoftAttention()]
     assert [other.pair_weights for other in others] == [None, PairWeights()]
     assert first.batch_size == BATCH_SIZES[scale]

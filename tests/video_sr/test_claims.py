@@ -54,6 +54,8 @@ def alone(psnr, of_copies):
 CASES = {  # claim: arms for which it is true, and for which it is not
     "structure": ([bicubic(0.7)], [bicubic(0.95)]),
     "trade-off": higher("WIDE", "PERCEPTUAL", PSNR, "vid3oc"),
+    "over-span": higher("WIDE", "SPAN_TWICE", PSNR),
+    "over-span-real": higher("WIDE", "SPAN_TWICE", PSNR, "clips"),
     "learned-psnr": higher("EVESRNET", "BICUBIC", PSNR),
     "learned-ssim": higher("EVESRNET", "BICUBIC", SSIM),
     "learned-real": higher("EVESRNET", "BICUBIC", PSNR, "clips"),

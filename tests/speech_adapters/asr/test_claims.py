@@ -76,7 +76,10 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
     "adapters-over-head": two("ADAPTERS_EN", "HEAD_EN"),
     "english-errors": two("FULL_EN", "ADAPTERS_EN"),
     "french-errors": two("ADAPTERS_FR", "FULL_FR"),
-    "other-voices": two("ADAPTERS_EN", "FULL_EN"),
+    **dict.fromkeys(
+        ("other-voices", "other-voices-errors"),
+        tuple([levels | {"DEAF_EN": 9.0} for levels in case] for case in two("ADAPTERS_EN", "FULL_EN")),
+    ),
 }  # fmt: skip
 
 
