@@ -36,14 +36,17 @@ def index(
         float,
         typer.Option(min=0.01, max=1000, help="Frames looked at per second; fewer make windows longer."),
     ] = 4.0,
+    prune: Annotated[
+        bool, typer.Option(help="Remove what was made of videos that are gone; else it is kept and told.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Makes a folder of videos searchable, or brings its index up to date.
 
     Every video is cut into overlapping windows of as many frames as the model was trained on. Videos that are new or
-    changed are indexed, those that are gone leave the index, all others are kept: a stopped command goes on when it is
-    given again. A file that cannot be decoded to its end is named with the reason, what came before is searchable, the
-    others go on, and the exit code is 1.
+    changed are indexed, all others are kept: a stopped command goes on when it is given again. Those that are gone
+    leave the index with --prune alone, since a drive may only not be mounted. A file that cannot be decoded to its end
+    is named with the reason, what came before is searchable, the others go on, and the exit code is 1.
 
     \b
     python -m multimodal_ssl index videos/
@@ -62,11 +65,17 @@ def index(
         index = finder.begin(videos, out, rate)
         counts: Counter[str] = Counter()
         with progress("indexing", len(files), "video") as bar:
-            for outcome in finder.update(index, files):
+            for outcome in finder.update(index, files, prune=prune):
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
-                if outcome.what != "removed":
+                if outcome.what == "missing":
+                    complain(
+                        _shown(
+                            f"{outcome.video.path}: is gone; what was made of it is kept, --prune removes it"
+                        )
+                    )
+                if outcome.what not in ("missing", "removed"):
                     bar.advance()
         typer.echo(_summary(index, counts))
         if counts["failed"]:
@@ -75,7 +84,7 @@ def index(
 
 def _summary(index: Index, counts: Counter[str]) -> str:
     windows = sum(len(video.times_s) for video, _ in index.videos())
-    done = ", ".join(f"{counts[what]} {what}" for what in ("indexed", "kept", "removed", "failed"))
+    done = ", ".join(f"{counts[what]} {what}" for what in ("indexed", "kept", "missing", "removed", "failed"))
     return f"{index.folder}: {windows} windows of {index.cut}, by {index.model}; videos: {done}"
 
 
@@ -172,8 +181,11 @@ def _clock(seconds: float) -> str:
 
 
 def _shown(text: str) -> str:
-    """File names need not be UTF-8; a terminal needs it."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """File names need not be UTF-8, which a terminal needs, and may hold what breaks its lines."""
+    plain = "".join(
+        char if char.isprintable() else f"\\x{ord(char):02x}" for char in text.replace("\n", "\\n")
+    )
+    return plain.encode("utf-8", "backslashreplace").decode()
 
 
 if __name__ == "__main__":

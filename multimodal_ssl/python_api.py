@@ -34,16 +34,19 @@ class Finder:
     # ---- folders of videos
 
     def index(
-        self, videos: str | Path, out: str | Path, *, rate_hz: float = RATE_HZ
+        self, videos: str | Path, out: str | Path, *, rate_hz: float = RATE_HZ, prune: bool = False
     ) -> tuple[Index, list[Outcome]]:
         """Makes a folder of videos searchable, or brings its index up to date; with what became of each file.
+
+        Args:
+            prune: remove what was made of videos that are gone.
 
         Raises:
             ValueError: no video there, or what is in `out` was made otherwise.
         """
         files = video_files(Path(videos))
         index = self.begin(Path(videos), Path(out), rate_hz)
-        return index, list(self.update(index, files))
+        return index, list(self.update(index, files, prune=prune))
 
     def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ) -> Index:
         """An index of these videos by this model: new, or one to go on with."""
@@ -52,9 +55,9 @@ class Finder:
             model = str(Path(model).resolve())
         return Index.begin(Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz)))
 
-    def update(self, index: Index, files: dict[str, Path]) -> Iterator[Outcome]:
+    def update(self, index: Index, files: dict[str, Path], *, prune: bool = False) -> Iterator[Outcome]:
         """Brings an index in line with `video_files` of its folder; what becomes of each, one after another."""
-        return index.update(files, self._encode)
+        return index.update(files, self._encode, prune=prune)
 
     def search(self, text: str, index: Index | str | Path, *, top: int = 5) -> list[Hit]:
         """The moments that fit a sentence best, best first; none shares a moment with a better one.

@@ -129,7 +129,8 @@ def ranks(
             [AVLnet]. They leave the gallery, and a query with no other right clip ranks behind all: clips + 1.
 
     Raises:
-        ValueError: a query without right clips, one that names a clip that is not there, or a score that is no number.
+        ValueError: a query without right clips, one that names a clip that is not there, a missed clip that is not
+            there, or a score that is no number.
     """
     if len(right) != len(scores):
         raise ValueError(f"every query needs its right clips: {len(scores)} queries, {len(right)} sets")
@@ -139,6 +140,8 @@ def ranks(
         if not clips or not clips <= set(range(num_clips)):
             raise ValueError(f"query {query} needs right clips in 0..{num_clips - 1}, got {sorted(clips)}")
         wanted[query, list(clips)] = True
+    if not set(missed) <= set(range(num_clips)):
+        raise ValueError(f"missed clips must be in 0..{num_clips - 1}, got {sorted(missed)}")
     kept = np.ones(num_clips, dtype=bool)
     kept[list(missed)] = False
     if np.isnan(scores[:, kept]).any():

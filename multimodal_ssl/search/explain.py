@@ -92,7 +92,7 @@ def draw(index: Index, question: Question, hit: Hit, explained: list[Explained])
     for row, one in zip(axes, shown, strict=True):
         heat = _draw_maps(row[:-1], frames, one, limits)
         _draw_along(row[-1], one, hit)
-        label = f"{textwrap.fill(one.phrase, 16)}\n{one.score:.2f}"
+        label = f"{_plain(textwrap.fill(one.phrase, 16))}\n{one.score:.2f}"
         row[0].set_ylabel(label, fontsize=10, color=INK, rotation=0, ha="right", va="center")
     for at, number in enumerate(shown_frames(index.cut.num_frames)):
         axes[0][at].set_title(f"{hit.start_s + number / index.cut.rate_hz:.2f} s", fontsize=9, color=INK)
@@ -104,10 +104,17 @@ def draw(index: Index, question: Question, hit: Hit, explained: list[Explained])
     best = shown[0]
     headline(
         figure,
-        f"“{question.text}” in {hit.video.path}, {hit.start_s:g} to {hit.stop_s:g} s: “{best.phrase}” fits best, "
-        f"{best.where}{left_out}",
+        _plain(
+            f"“{question.text}” in {hit.video.path}, {hit.start_s:g} to {hit.stop_s:g} s: “{best.phrase}” fits best, "
+            f"{best.where}{left_out}"
+        ),
     )
     return figure
+
+
+def _plain(text: str) -> str:
+    """Text that a figure shows as it stands: dollar signs would begin mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _frames(picture: Path, frame_size: tuple[int, int]) -> list[UInt8[ndarray, "height width 3"]]:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -58,9 +59,10 @@ class IndexedVideo:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one file: "failed" where it cannot be decoded to its end, now or when it was tried before."""
+    """What became of one file: "failed" where it cannot be decoded to its end, now or when it was tried before;
+    "missing" where it is gone and what was made of it is kept."""
 
-    what: Literal["indexed", "kept", "removed", "failed"]
+    what: Literal["indexed", "kept", "missing", "removed", "failed"]
     video: IndexedVideo
 
 
@@ -173,26 +175,30 @@ class Index:
         kept |= {"model_sha256": self.model_sha256, "cut": asdict(self.cut)}
         return (json.dumps(kept, indent=1) + "\n").encode()
 
-    def update(self, files: dict[str, Path], encode: Encode) -> Iterator[Outcome]:
+    def update(self, files: dict[str, Path], encode: Encode, *, prune: bool = False) -> Iterator[Outcome]:
         """Brings the index in line with the files, one after another; what is there and unchanged is kept.
 
         Args:
             files: by their path from the folder of videos, see `video_files`.
             encode: frames of a window to its units.
+            prune: remove what was made of videos that are gone, which may only be on a drive that is not mounted.
         """
         with only_writer(self.folder):
             sweep(self.folder / "videos")  # of what a kill left
             before = {video.path: video for video, _ in self.videos()}
-            for path in before.keys() - files.keys():
-                shutil.rmtree(self._folder_of(path))
-                yield Outcome("removed", before[path])
+            for path in sorted(before.keys() - files.keys()):
+                if prune:
+                    shutil.rmtree(self._folder_of(path))
+                yield Outcome("removed" if prune else "missing", before[path])
             for path, file in files.items():
                 yield self._one(path, file, before.get(path), encode)
 
     def _one(self, path: str, file: Path, before: IndexedVideo | None, encode: Encode) -> Outcome:
         try:
-            stat = file.stat()
-            now = IndexedVideo(path=path, size_bytes=stat.st_size, modified_ns=stat.st_mtime_ns)
+            found = file.stat()
+            now = IndexedVideo(path=path, size_bytes=found.st_size, modified_ns=found.st_mtime_ns)
+            if not stat.S_ISREG(found.st_mode):  # a pipe would be waited on for ever
+                now = replace(now, fault="is no regular file")
         except OSError as error:
             now = IndexedVideo(
                 path=path, size_bytes=0, modified_ns=0, fault=f"cannot be looked at: {error.strerror}"

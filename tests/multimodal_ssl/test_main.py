@@ -60,18 +60,20 @@ def test_an_index_says_what_it_holds(indexed, model):
     (line,) = indexed.stdout.splitlines()
     assert line.startswith("clip-index: ")
     assert "windows of 4 frames at 4 Hz (1 s, a new one every 0.5 s)" in line
-    assert line.endswith("videos: 2 indexed, 0 kept, 0 removed, 0 failed")
+    assert line.endswith("videos: 2 indexed, 0 kept, 0 missing, 0 removed, 0 failed")
 
 
 def test_a_folder_of_everything_is_indexed_and_failures_are_named(tmp_path, model):
     good, bad = odd_videos.fill(tmp_path / "videos")
     done = run("index", "videos", "--model", model, "--rate", 2)
     assert done.exit_code == 1
-    assert done.stdout.strip().endswith(f"videos: {len(good)} indexed, 0 kept, 0 removed, {len(bad)} failed")
+    assert done.stdout.strip().endswith(
+        f"videos: {len(good)} indexed, 0 kept, 0 missing, 0 removed, {len(bad)} failed"
+    )
     told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert [line.split(": ")[1] for line in told] == sorted(bad)
     again = run("index", "videos", "--model", model, "--rate", 2)
-    assert f"0 indexed, {len(good)} kept, 0 removed, {len(bad)} failed" in again.stdout
+    assert f"0 indexed, {len(good)} kept, 0 missing, 0 removed, {len(bad)} failed" in again.stdout
     assert run("search", TEXT, "--top", 50).exit_code == 0
 
 

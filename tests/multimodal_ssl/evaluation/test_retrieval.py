@@ -144,3 +144,9 @@ def test_a_summary_carries_its_protocol():
 def test_ranks_are_judged_without_torch():
     code = "import sys, multimodal_ssl.evaluation.retrieval; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("missed", [[-1], [3], [0, 7]])
+def test_a_missed_clip_that_is_not_there_is_refused(missed):
+    with pytest.raises(ValueError, match=r"missed clips must be in 0\.\.2, got"):
+        ranks(np.zeros((1, 3)), [{0}], missed)

@@ -36,9 +36,10 @@ def wanted(folder, videos, **changes):
     return replace(Index(folder, videos, "tiny", "0" * 64, CUT), **changes)
 
 
-def update(folder, videos, encode):
+def update(folder, videos, encode, *, prune=False):
     made = Index.begin(wanted(folder, videos))
-    return made, [(done.what, done.video.path) for done in made.update(video_files(videos), encode)]
+    done = list(made.update(video_files(videos), encode, prune=prune))
+    return made, [(one.what, one.video.path) for one in done]
 
 
 def contents(folder):
@@ -115,13 +116,32 @@ def test_changed_new_and_removed_files_are_noticed(tmp_path, films, matcher):
     odd_videos.film(films / "a.mp4", num_frames=8, first=3)
     (films / "sub" / "b.mp4").unlink()
     odd_videos.film(films / "sub" / "d.mp4")
-    made, done = update(tmp_path / "index", films, encoder(matcher))
+    made, done = update(tmp_path / "index", films, encoder(matcher), prune=True)
     assert done == [
         ("removed", "sub/b.mp4"), ("indexed", "a.mp4"), ("kept", "sub/c.mkv"), ("indexed", "sub/d.mp4"),
     ]  # fmt: skip
     kept = {video.path: len(video.times_s) for video, _ in made.videos()}
     assert set(kept) == {"a.mp4", "sub/c.mkv", "sub/d.mp4"}
     assert kept["a.mp4"] == 1
+
+
+def test_what_was_made_of_videos_that_are_gone_is_kept_until_it_is_pruned(tmp_path, films, matcher):
+    """A drive may only not be mounted."""
+    update(tmp_path / "index", films, encoder(matcher))
+    (films / "sub").rename(tmp_path / "elsewhere")
+    made, done = update(tmp_path / "index", films, encoder(matcher))
+    assert done == [("missing", "sub/b.mp4"), ("missing", "sub/c.mkv"), ("kept", "a.mp4")]
+    assert made.num_videos == 3
+    (tmp_path / "elsewhere").rename(films / "sub")
+    _, done = update(tmp_path / "index", films, encoder(matcher))
+    assert {what for what, _ in done} == {"kept"}
+
+
+def test_a_pipe_is_named_and_not_waited_on(tmp_path, films, matcher):
+    os.mkfifo(films / "pipe.mp4")
+    made, done = update(tmp_path / "index", films, encoder(matcher))
+    assert ("failed", "pipe.mp4") in done
+    assert [video.fault for video, _ in made.videos() if video.fault] == ["is no regular file"]
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 6])
