@@ -1,4 +1,4 @@
-"""The tool: `python -m speech_adapters transcribe|encode|params|convert`; what is heavy is imported once one runs."""
+"""The tool: `python -m speech_adapters transcribe|finetune|evaluate|...`; what is heavy is imported once one runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from common.command import TOOL_SETTINGS, complain, plain_errors
 from common.progress import progress, say
+from speech_adapters.own import commands
 
 if TYPE_CHECKING:
     from speech_adapters.inference.transcribe import Transcript
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 KEPT = "what was finished before is kept"
 
 app = typer.Typer(
-    help="wav2vec 2.0 with adapters: transcribe speech, encode audio, count weights, convert checkpoints.",
+    help="wav2vec 2.0 with adapters: transcribe, train on your own speech, encode audio, count weights, convert.",
     **TOOL_SETTINGS,
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -296,6 +297,10 @@ def convert(
             raise ValueError(f"{target} is IN itself; choose another name")
         names = _words(symbols) if symbols else None
         typer.echo(str(converting.convert(source, target, to, vocabulary=names)))
+
+
+app.command()(commands.finetune)
+app.command()(commands.evaluate)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,16 @@ def upscale(
         str,
         typer.Option(help="evesrnet, wide, span-twice, bicubic, or a run's weights.safetensors."),
     ] = "evesrnet",
+    tile: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Pixels of IN a side, a multiple of 4: works on tiles, for frames larger than memory; 0: whole.",
+        ),
+    ] = 0,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Mean of eight flips and turns; eight times as long.")
+    ] = False,
     device: Device = "auto",
     rate: Rate = None,
     crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality, 0 is best.")] = 16,
@@ -53,12 +63,13 @@ def upscale(
     with plain_errors(too_large="frames are"):
         from common.runtime import find_device
         from video_sr.models.by_name import load
+        from video_sr.models.views import seen_through
         from video_sr.upscale import Footage, check_target
         from video_sr.upscale import upscale as enlarge
 
         check_target(source, target, overwrite=overwrite)
         footage = Footage.open(source, salvage=salvage)
-        network, found = load(model), find_device(device)
+        network, found = seen_through(load(model), tile=tile, ensemble=ensemble), find_device(device)
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)
         rate_hz = None if rate is None else Fraction(rate).limit_denominator(1001)
@@ -82,6 +93,12 @@ def score(
     hr: Annotated[Path, typer.Option(help="The truth, laid out alike.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, frame by frame.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw PSNR over frames into this .png.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also score what this model makes of HR degraded: span-twice, bicubic, ...; repeatable."
+        ),
+    ] = None,
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Also LPIPS; its file lies in WEIGHTS_ROOT.")
     ] = False,
@@ -90,11 +107,13 @@ def score(
 
     \b
     python -m video_sr score --sr large.mp4 --hr truth.mp4
+    python -m video_sr score --sr large.mp4 --hr truth.mp4 --peer bicubic --peer span-twice
     python -m video_sr score --sr results/ --hr truth/ --plot psnr.png
     python -m video_sr score --sr results/ --hr truth/ --json > scores.json
     """
     with plain_errors(too_large="frames are"):
-        from video_sr import score_kit
+        from video_sr import peers, score_kit
+        from video_sr.models.by_name import load
 
         if plot and (plot.suffix.lower() != ".png" or not plot.parent.is_dir()):
             raise ValueError(f"{plot}: the plot must be a .png in a folder that is there")
@@ -103,12 +122,19 @@ def score(
                 raise ValueError(f"{side}: no such file or folder")
         pairs = score_kit.find_pairs(sr, hr)
         network = score_kit.load_lpips() if lpips else None
+        beside = {name: load(name) for name in peer or []}  # a wrong name is told before any work
         counts = [pair.hr.num_frames for pair in pairs]
         total = None if None in counts else sum(count or 0 for count in counts)
         with progress("scoring", total, "frame") as bar:
             scored = [score_kit.score(pair, network, bar.advance) for pair in pairs]
-        report = score_kit.report(scored)
+        rows = []
+        for name, one in beside.items():
+            with progress(f"scoring {name}", total, "frame") as bar:
+                rows.append(peers.score_peer(name, one, pairs, bar.advance))
+        report = score_kit.report(scored) | ({"peers": peers.report(rows)} if rows else {})
         typer.echo(json.dumps(report, indent=1) if as_json else score_kit.table(scored))
+        if rows and not as_json:
+            typer.echo("\n" + peers.table(scored, rows))
         if plot:
             score_kit.plot(scored).savefig(plot, dpi=150)
             typer.echo(f"{plot}: drawn", err=True)

@@ -13,6 +13,7 @@ from torch import nn
 
 from common.runtime import find_device
 from video_sr.models import by_name
+from video_sr.models.views import seen_through
 from video_sr.protocol import super_resolve
 from video_sr.upscale import Footage, check_target, upscale
 
@@ -62,15 +63,18 @@ class Upscaler:
         return super_resolve(self.network, frames)
 
 
-def load(model: str = "evesrnet", *, device: str = "auto") -> Upscaler:
+def load(model: str = "evesrnet", *, device: str = "auto", tile: int = 0, ensemble: bool = False) -> Upscaler:
     """A network that enlarges.
 
     Args:
         model: a name (evesrnet, wide, span-twice, bicubic), or a run's weights.safetensors.
         device: auto, cpu or cuda.
+        tile: works on tiles of so many low-resolution pixels a side, a multiple of 4; 0 on whole frames.
+        ensemble: the mean of eight flips and turns, in eight times the time.
 
     Raises:
         ValueError: no such model or device.
         FetchError: the package with the weights of span-twice cannot be had.
     """
-    return Upscaler(by_name.load(model).to(find_device(device).kind))
+    network = seen_through(by_name.load(model), tile=tile, ensemble=ensemble)
+    return Upscaler(network.to(find_device(device).kind))

@@ -255,18 +255,24 @@ def table(scored: Sequence[Scored]) -> str:
     means = overall(scored)
     rows = [["sequence", "frames", "flat", *(MEASURES[name].heading for name in means)]]
     for s in scored:
-        rows.append([s.pair.name, str(len(s.frames)), str(s.flat_frames), *_cells(s.means, means)])
+        rows.append([s.pair.name, str(len(s.frames)), str(s.flat_frames), *cells(s.means, means)])
     totals = [str(sum(len(s.frames) for s in scored)), str(sum(s.flat_frames for s in scored))]
-    rows.append(["mean", *totals, *_cells(means, means)])
+    rows.append(["mean", *totals, *cells(means, means)])
+    return "\n".join([*columns(rows), "", *notes(scored)])
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line per row; names to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for name, *cells in rows:
-        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+    for name, *numbers in rows:
+        right = (number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True))
         lines.append("  ".join([name.ljust(widths[0]), *right]))
-    return "\n".join([*lines, "", *notes(scored)])
+    return lines
 
 
-def _cells(means: Mapping[str, float], names: Iterable[str]) -> list[str]:
+def cells(means: Mapping[str, float], names: Iterable[str]) -> list[str]:
+    """The named measures as texts, each with its decimals."""
     decimals = {name: 4 if MEASURES[name].unit in FINE_UNITS else 2 for name in names}
     return [f"{means[name]:.{decimals[name]}f}" if name in means else "-" for name in names]
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from common import checkpoint
 from speech_adapters.checkpoints.model_files import backbone_sha256
+from speech_adapters.data import any_script
 from speech_adapters.data.text import NORMALISER, Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.arm import Arm
@@ -26,6 +27,7 @@ from speech_adapters.model.contrastive import ContrastiveModel
 from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import TransformerLayer, Wav2Vec2
 
+NORMALISERS = (NORMALISER, any_script.NORMALISER)
 SWITCHED = ("after_attention", "after_feed_forward", "attention_norm", "feed_forward_norm")
 
 
@@ -43,6 +45,7 @@ class AdapterSet:
     vocabulary: Vocabulary | None  # None of pre-training
     backbone: str  # sha256 of the encoder's tensors
     origin: Mapping[str, Any]
+    normaliser: str = NORMALISER  # of the texts that it writes
 
     @classmethod
     def of(
@@ -73,7 +76,7 @@ class AdapterSet:
             "arm": dataclasses.asdict(self.arm),
             "language": self.language,
             "symbols": list(self.vocabulary.symbols) if self.vocabulary else None,
-            "normaliser": NORMALISER if self.vocabulary else None,
+            "normaliser": self.normaliser if self.vocabulary else None,
             "backbone": self.backbone,
             "origin": dict(self.origin),
         }
@@ -95,7 +98,7 @@ class AdapterSet:
                 f"{path} is no adapter set but {found.state.get('kind', 'unknown')!r}"
             )
         state = found.state
-        if state["symbols"] and state["normaliser"] != NORMALISER:
+        if state["symbols"] and state["normaliser"] not in NORMALISERS:
             raise ValueError(
                 f"{path} was trained with normaliser {state['normaliser']}, this is {NORMALISER}"
             )
@@ -107,6 +110,7 @@ class AdapterSet:
             vocabulary,
             state["backbone"],
             state["origin"],
+            state["normaliser"] or NORMALISER,
         )
 
     def check_backbone(self, sha256: str) -> None:

@@ -69,6 +69,12 @@ class CTCTraining(Recipe):
 
         return feasible(self.source, part, self.encoder_architecture())[0]
 
+    def labels(self, utterance: Utterance) -> tuple[int, ...]:
+        """Symbol numbers of its text, by the alphabet of its language."""
+        from speech_adapters.ctc.scoring import labels
+
+        return labels(utterance)
+
     def _places(self, seed: int, step: int, shard: Shard) -> tuple[int, ...]:
         from speech_adapters.data import batches
 
@@ -85,7 +91,6 @@ class CTCTraining(Recipe):
 
     def collate(self, utterances: Sequence[Utterance]) -> Batch:
         """A batch of utterances of the source, from the cache where there is one."""
-        from speech_adapters.ctc.scoring import labels
         from speech_adapters.data.batches import collate
 
         rows: list[np.ndarray]
@@ -94,7 +99,7 @@ class CTCTraining(Recipe):
             rows = [kept[utterance.id] for utterance in utterances]
         else:
             rows = [utterance.waveform() for utterance in utterances]
-        return collate([one.id for one in utterances], rows, [labels(one) for one in utterances])
+        return collate([one.id for one in utterances], rows, [self.labels(one) for one in utterances])
 
     # ---- learning
 

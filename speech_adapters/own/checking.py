@@ -66,6 +66,7 @@ def checked(
     Args:
         architecture: whose frames must be able to spell the text.
     """
+    _sound.cache_clear()  # files may have changed since
     texts = [normalise(recording.text) for recording in recordings]
     foreign = any_script.foreign_letters(texts)
     ids: dict[str, Recording] = {}
@@ -135,6 +136,8 @@ def tell(left: Sequence[LeftOut], total: int, listing: Path | None = None) -> No
     Raises:
         ValueError: more than `MOST_BAD` of all cannot be read, with their names.
     """
+    if listing is not None:
+        listing.unlink(missing_ok=True)
     by_reason = defaultdict(list)
     for one in left:
         by_reason[one.reason.partition(":")[0]].append(one)

@@ -134,10 +134,14 @@ def _first(row: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
 
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows by the names of the first line."""
+    """Rows by the names of the first line; between tabs, as in Common Voice, nothing is quoted."""
     lines = list(_lines(path))
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL  # Common Voice quotes nothing
-    reader = csv.reader((text + "\n" for _, text in lines), delimiter=delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(
+        (text + "\n" for _, text in lines),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
     header: list[str] = []
     before = 0
     try:

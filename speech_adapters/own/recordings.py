@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
-from common.files import write_atomically
+from common.files import only_writer, write_atomically
 from common.progress import say
 from common.settings import free
 from speech_adapters.data import any_script
@@ -69,14 +69,15 @@ class OwnSpeech(Source):
         recordings = read(Path(self.folder))
         dev = read(Path(self.dev_folder)) if self.dev_folder else []
         key = _key(recordings, dev, self.architecture)
-        if not self._index_path().exists() or _read_index(self._index_path())["key"] != key:
-            _prepare(self, recordings, dev, key)
+        with only_writer(Path(self.kept), wait=True):
+            if not self._index_path().exists() or self.index()["key"] != key:
+                _prepare(self, recordings, dev, key)
 
     def utterances(self, part: str) -> tuple[OwnUtterance, ...]:
         check_part(part)
-        index = self.index()
-        place, common = self._samples_path(index["key"]), {"source": self.name, "language": self.language}
-        return _utterances(place, part, json.dumps(common), json.dumps(index["utterances"]))
+        path, now = self._index_path(), self._written_ns()
+        file = self._samples_path(_parsed(path, now)["key"])
+        return _utterances(path, now, part, file, self.name, self.language)
 
     def tracks(self, part: str, min_samples: int = 0) -> SpeakerTracks:
         return SpeakerTracks(self.name, self.utterances(part), min_samples)
@@ -86,26 +87,25 @@ class OwnSpeech(Source):
 
     def vocabulary(self) -> Vocabulary:
         """What the training texts are written with."""
-        return any_script.vocabulary(one.text for one in self.utterances("train"))
+        return _vocabulary(self.utterances("train"))
 
     def index(self) -> dict[str, Any]:
         """
         Raises:
             ValueError: it is not prepared.
         """
+        return _parsed(self._index_path(), self._written_ns())
+
+    def _written_ns(self) -> int:
         if not self._index_path().exists():
             raise ValueError(f"{self.folder} is not prepared in {self.kept}")
-        return _read_index(self._index_path())
+        return self._index_path().stat().st_mtime_ns
 
     def _index_path(self) -> Path:
         return Path(self.kept) / "recordings.json"
 
     def _samples_path(self, key: str) -> Path:
         return Path(self.kept) / f"{key[:12]}.samples"
-
-
-def _read_index(path: Path) -> dict[str, Any]:
-    return _parsed(path, path.stat().st_mtime_ns)
 
 
 @cache
@@ -115,14 +115,21 @@ def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
 
 
 @cache
-def _utterances(file: Path, part: str, common: str, lines: str) -> tuple[OwnUtterance, ...]:
-    of_all = json.loads(common)
-    found = [line for line in json.loads(lines) if line["part"] == part]
+def _utterances(
+    path: Path, mtime_ns: int, part: str, file: Path, source: str, language: str
+) -> tuple[OwnUtterance, ...]:
+    told = {one.name for one in fields(OwnUtterance)} - {"source", "language", "file"}
     made = (
-        OwnUtterance(**of_all, **{k: v for k, v in line.items() if k not in ("part", "sha256")}, file=file)
-        for line in found
+        OwnUtterance(**{key: line[key] for key in told}, source=source, language=language, file=file)
+        for line in _parsed(path, mtime_ns)["utterances"]
+        if line["part"] == part
     )
     return tuple(sorted(made, key=lambda one: one.id))
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(utterances: tuple[OwnUtterance, ...]) -> Vocabulary:
+    return any_script.vocabulary(one.text for one in utterances)
 
 
 def _key(recordings: Sequence[Recording], dev: Sequence[Recording], architecture: Architecture) -> str:
@@ -139,7 +146,6 @@ def _key(recordings: Sequence[Recording], dev: Sequence[Recording], architecture
 
 def _prepare(source: OwnSpeech, recordings: Sequence[Recording], dev: Sequence[Recording], key: str) -> None:
     folder = Path(source.kept)
-    folder.mkdir(parents=True, exist_ok=True)
     for former in folder.glob("*.samples*"):
         former.unlink()
     place, left, lines = source._samples_path(key), list[LeftOut](), list[dict[str, Any]]()

@@ -1,0 +1,144 @@
+"""From a folder of recordings and a checkpoint to a trained file that `transcribe` takes, with a card of its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from common import checkpoint, trainer
+from common.files import write_atomically
+from common.journal import Mirror, Progress
+from common.progress import say
+from common.runtime import find_device
+from common.settings import override
+from speech_adapters.checkpoints import by_name, convert, model_files
+from speech_adapters.checkpoints.adapter_sets import AdapterSet
+from speech_adapters.data import any_script
+from speech_adapters.inference import recogniser as recognising
+from speech_adapters.model.adapters import Share, share
+from speech_adapters.own import card, evaluation, training
+from speech_adapters.own.evaluation import Scores
+from speech_adapters.own.recordings import OwnSpeech, summary
+from speech_adapters.own.training import OwnTraining
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SEED = 0
+SWITCHED_ARMS = (
+    "adapters",
+    "head",
+)  # make a set; the others change matrices of the encoder: a whole recogniser
+SET, WHOLE, ENCODER, CARD = "set.safetensors", "recogniser.safetensors", "encoder.safetensors", "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a command line asks for."""
+
+    data: Path
+    model: str
+    arm: str
+    out: Path
+    dev: Path | None = None
+    language: str = "und"  # undetermined, as ISO 639 has it
+    steps: int | None = None
+    settings: Sequence[str] = ()  # as --set takes them
+
+    def recipe(self) -> OwnTraining:
+        """The training, its recordings read and checked.
+
+        Raises:
+            ValueError: recordings, a checkpoint or settings that cannot be used.
+        """
+        by_name.find(self.model)  # before any work
+        source = OwnSpeech(
+            self.language, by_name.architecture(self.model), folder=str(self.data),
+            dev_folder=str(self.dev or ""), kept=str(self.out / "recordings"),
+        )  # fmt: skip
+        source.prepare()
+        seconds = training.seconds_of(source, "train")
+        return override(training.planned(source, self.model, self.arm, self.steps, seconds), self.settings)
+
+
+def finetune(wanted: Wanted, *, device: str, resume: str) -> Path:
+    """Trains, or goes on training, and leaves the file and its card in the folder; returns the file.
+
+    Raises:
+        Interrupted: after a signal; the same call goes on.
+        ValueError: as `Wanted.recipe`, or what is in the folder is of another training.
+    """
+    recipe = wanted.recipe()
+    for sentence in summary(recipe.source):
+        say(sentence)
+    model: Any = recipe.model()
+    trained_share = share(model)
+    say(f"arm {recipe.arm.kind}: {trained_share.trained:,} of {trained_share.total:,} weights are trained "
+        f"({trained_share.percent:.2f} %), {recipe.steps} steps")  # fmt: skip
+
+    def shown(first_step: int) -> list[Mirror]:
+        return [Progress("finetune", first_step, recipe.steps)]
+
+    run = wanted.out / "run"
+    trained = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=shown)
+    made = checkpoint.load(trained.weights)
+    model.load_state_dict(made.tensors)
+    path, needs = _save(wanted, recipe, model, made.state["provenance"])
+    scores = _dev_scores(recipe, path, needs, torch.device(find_device(device).kind))
+    write_atomically(wanted.out / "scores-dev.json", scores.json().encode())
+    _describe(wanted, recipe, path, needs, trained_share, scores)
+    return path
+
+
+def _save(wanted: Wanted, recipe: OwnTraining, model: Any, provenance: Any) -> tuple[Path, str]:
+    """The file, and which encoder it needs; "" where it is a whole recogniser."""
+    origin = {"data": recipe.source.name, "settings": recipe.settings(), "provenance": provenance}
+    vocabulary = recipe.vocabulary()
+    if recipe.arm.kind not in SWITCHED_ARMS:
+        path = wanted.out / WHOLE
+        model_files.save_recogniser(path, model, vocabulary.symbols, origin)
+        return path, ""
+    needs = _encoder(wanted)
+    path = wanted.out / SET
+    tensors: dict[str, Tensor] = {
+        name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad
+    }
+    AdapterSet(
+        tensors, recipe.arm, wanted.language, vocabulary, recipe.backbone_key(), origin | {"model": needs},
+        any_script.NORMALISER,
+    ).save(path)  # fmt: skip
+    return path, needs
+
+
+def _encoder(wanted: Wanted) -> str:
+    """What `--model` of `transcribe` must be: the checkpoint, or its encoder alone where it has an output head."""
+    found = by_name.find(wanted.model)
+    if convert.read(found).stored.kind == "recogniser":
+        path = (wanted.out / ENCODER).resolve()
+        model_files.save_encoder(path, by_name.load(wanted.model), {"file": found.name})
+        return str(path)
+    return str(found.resolve()) if Path(wanted.model).expanduser().exists() else wanted.model
+
+
+def _dev_scores(recipe: OwnTraining, path: Path, needs: str, device: torch.device) -> Scores:
+    """Of what was written, loaded as `transcribe` loads it."""
+    adapters = {"set": path} if needs else {}
+    recogniser = recognising.load(needs or str(path), adapters, device)
+    spoken = ((one.id, one.speaker, one.text, one.waveform()) for one in recipe.utterances("dev"))
+    return Scores(tuple(evaluation.items(recogniser, spoken, any_script.normalise)))
+
+
+def _describe(
+    wanted: Wanted, recipe: OwnTraining, path: Path, needs: str, trained: Share, scores: Scores
+) -> None:
+    chosen = f"--model {Path(needs).name} --adapter {path.name}" if needs else f"--model {path.name}"
+    text = card.card(
+        name=wanted.out.resolve().name, language=wanted.language, model=Path(wanted.model).name, arm=recipe.arm.kind,
+        data=summary(recipe.source), left_out=recipe.source.index()["left_out"], trained=trained,
+        steps=recipe.steps, peak_lr=recipe.peak_lr, scores=scores, chosen=chosen,
+    )  # fmt: skip
+    write_atomically(wanted.out / CARD, text.encode())

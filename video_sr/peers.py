@@ -1,0 +1,89 @@
+"""What named networks make of the same truth, by the same scorer: rows to stand beside a result that is scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import tee
+from typing import Any
+
+from torch import nn
+
+from common.results import jsonable
+from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
+from video_sr.score_kit import MEASURES, Pair, Scored, cells, columns, overall
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A network's scores over all sequences, and what it costs."""
+
+    name: str
+    num_weights: int
+    seconds_a_frame: float  # of the network alone, on this machine's CPU
+    means: Mapping[str, float]
+
+
+def score_peer(
+    name: str, network: nn.Module, pairs: Sequence[Pair], advance: Callable[[], object] = lambda: None
+) -> Peer:
+    """Degrades each truth, enlarges it again and scores that; streams.
+
+    Args:
+        network: one of `video_sr.models`, in evaluation mode.
+        advance: called after each frame.
+
+    Raises:
+        ValueError: every frame of a sequence is flat.
+    """
+    scored, spent_s, num_frames = [], 0.0, 0
+    for pair in pairs:
+        sequence = SequenceScore()
+        # Two readings of one stream: the window runs ahead of the frame in its middle.
+        ahead, truths = tee(crop_to_multiple(frame) for frame in pair.hr.frames())
+        lows = (degrade(frame) for frame in ahead)
+        for window, truth in zip(windows(lows, int(network.num_frames)), truths, strict=True):  # type: ignore[arg-type]
+            started = time.perf_counter()
+            made = super_resolve_centre(network, window)
+            spent_s += time.perf_counter() - started
+            num_frames += 1
+            sequence.add(made, truth)
+            advance()
+        try:
+            means = sequence.means()
+        except ValueError as error:
+            raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
+        scored.append(Scored(pair, sequence.frames, sequence.flat_frames, means))
+    weights = sum(weight.numel() for weight in network.parameters())
+    return Peer(name, weights, spent_s / num_frames, overall(scored))
+
+
+def table(scored: Sequence[Scored], peers: Sequence[Peer]) -> str:
+    """A line for what was scored, one per peer, and what their columns mean."""
+    means = {name: value for name, value in overall(scored).items() if all(name in p.means for p in peers)}
+    rows = [["method", *(MEASURES[name].heading for name in means), "s a frame", "weights"]]
+    rows.append(["SR", *cells(means, means), "-", "-"])
+    for peer in peers:
+        cost = [f"{peer.seconds_a_frame:.2f}", f"{peer.num_weights:,}"]
+        rows.append([peer.name, *cells(peer.means, means), *cost])
+    note = (
+        "peers enlarge the truth degraded by the protocol; seconds are the network's alone, on this machine's CPU; "
+        "SR stands without, for nothing here made it"
+    )
+    return "\n".join([*columns(rows), "", note])
+
+
+def report(peers: Sequence[Peer]) -> dict[str, Any]:
+    """The same as JSON holds it."""
+    rows: dict[str, Any] = jsonable(
+        {
+            peer.name: {
+                "means": peer.means,
+                "seconds_a_frame": peer.seconds_a_frame,
+                "weights": peer.num_weights,
+            }
+            for peer in peers
+        }
+    )
+    return rows
