@@ -183,7 +183,8 @@ def _clock(seconds: float) -> str:
 def _shown(text: str) -> str:
     """File names need not be UTF-8, which a terminal needs, and may hold what breaks its lines."""
     plain = "".join(
-        char if char.isprintable() else f"\\x{ord(char):02x}" for char in text.replace("\n", "\\n")
+        char if char.isprintable() or ord(char) >= 160 else f"\\x{ord(char):02x}"
+        for char in text.replace("\n", "\\n")
     )
     return plain.encode("utf-8", "backslashreplace").decode()
 

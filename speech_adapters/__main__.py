@@ -24,7 +24,7 @@ app = typer.Typer(
     **TOOL_SETTINGS,
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio, or video with sound.")]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio, or video with sound; - is stdin.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that are there.")]
 
 

@@ -106,8 +106,7 @@ def score(
     """Scores sequences against the truth by the challenge's protocol, and names every convention.
 
     \b
-    python -m video_sr score --sr large.mp4 --hr truth.mp4
-    python -m video_sr score --sr large.mp4 --hr truth.mp4 --peer bicubic --peer span-twice
+    python -m video_sr score --sr large.mp4 --hr truth.mp4 --peer span-twice
     python -m video_sr score --sr results/ --hr truth/ --plot psnr.png
     python -m video_sr score --sr results/ --hr truth/ --json > scores.json
     """

@@ -9,7 +9,8 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 # Power of the mean as a share of the loudest channel's: below the first channels are in opposite phase, and not any
-# more from the second on. Of two like channels it is 1, of strangers 1/2, of one and a silent one 1/4.
+# more from the second on. Of two like channels it is 1, of strangers 1/2, of one and a silent one 1/4;
+# where one of eight or more speaks alone, it is taken as it is.
 OPPOSITE, AGREEING = 0.02, 0.2
 LEAST_SAMPLES = (
     1 << 14

@@ -197,3 +197,11 @@ def test_nothing_heavy_is_loaded_for_help():
     assert not {"torch", "av", "matplotlib", "numpy"} & {
         name.partition(".")[0] for name in done.stdout.split()
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb.mp4", r"a\nb.mp4"), ("a\x1b[2J", r"a\x1b[2J"), ("a\udcff", r"a\udcff"), ("é.mp4", "é.mp4")],
+)
+def test_a_name_that_would_break_a_line_is_shown_escaped(name, shown):
+    assert tool._shown(name) == shown

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common.data.media import SOUND_SUFFIXES
+from common.data.media import SOUND_SUFFIXES, is_utf8, shown
 from common.data.packages import data_root
+from common.progress import say
 from speech_adapters.data.corpora.corpus import Corpus, Reading, opened, relative, within
 from speech_adapters.data.corpora.public import PublicCorpus
 from speech_adapters.data.raw import RawUtterance
@@ -20,7 +21,8 @@ def audio_folder(path: Path, language: str = "") -> Iterator[RawUtterance]:
     """Every audio file under `path`, without a text, in the order of their paths; the same on every machine.
 
     Holds one folder's names at a time, so millions of files stream. Links to files are followed, links to folders
-    are not: they may lead in a circle. Nothing is decoded; a file that is no sound shows when it is read.
+    are not: they may lead in a circle. Nothing is decoded; a file that is no sound shows when it is read. Names that
+    are not UTF-8 have no place in an index: they are left out, each with a line on stderr.
 
     Raises:
         ValueError: no such folder; or, when asked for the first, no audio in it.
@@ -35,10 +37,9 @@ def _stream(root: Path, language: str) -> Iterator[RawUtterance]:
     data, found = data_root(), False
     for file in _files(str(root)):
         name = Path(file).relative_to(root).as_posix()
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"file names must be UTF-8, got {name!r} in {root}; rename it") from error
+        if not is_utf8(Path(name)):
+            say(f"left out: {shown(Path(file))}: its name is not UTF-8; rename it")
+            continue
         found = True
         yield RawUtterance(
             id=f"{root.name}/{name}",

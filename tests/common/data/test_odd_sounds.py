@@ -216,3 +216,10 @@ def test_sound_of_which_no_size_is_told_is_not_called_cut_off(tmp_path):
         assert missing_sound(tmp_path / name) == ""
     (tmp_path / "d.mp3").write_bytes(b"\xff\xfb")
     assert missing_sound(tmp_path / "d.mp3") == ""
+
+
+@pytest.mark.parametrize("channels", [6, 8])
+def test_a_voice_in_one_channel_of_many_is_kept(channels):
+    block = np.zeros((LEAST_SAMPLES, channels), np.float32)
+    block[:, 2] = tone(2.0)[:LEAST_SAMPLES]
+    assert np.corrcoef(MonoMix().of([block])[0], block[:, 2])[0, 1] == pytest.approx(1.0)

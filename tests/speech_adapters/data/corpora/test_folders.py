@@ -1,5 +1,6 @@
 """Plain folders: a stable order without holding it all, and a table of texts."""
 
+import os
 from pathlib import Path
 from types import GeneratorType
 
@@ -83,3 +84,12 @@ def test_a_line_with_letters_of_another_alphabet_is_rejected_as_one_with_digits_
     assert [utterance.text for utterance in corpus.utterances] == ["версия вышла"]
     assert len(corpus.bad) == 2
     assert "'windos' cannot be written in 'ru', in 'Версия Windows вышла'" in str(corpus.bad[0])
+
+
+def test_a_name_that_is_not_utf_8_is_named_and_the_others_are_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    (tmp_path / "all").mkdir()
+    for name in (b"a.wav", b"caf\xe9.wav", b"z.wav"):
+        (tmp_path / "all" / os.fsdecode(name)).write_bytes(b"sound")
+    assert [utterance.id for utterance in audio_folder(Path("all"))] == ["all/a.wav", "all/z.wav"]
+    assert r"caf\xe9.wav: its name is not UTF-8" in capsys.readouterr().err
