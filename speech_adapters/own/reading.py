@@ -204,7 +204,9 @@ def _nemo(path: Path) -> Iterator[Recording]:
         for key, value in (("offset", start_s), ("duration", length_s)):
             if value is not None and not _is_time(value):
                 _wrong(path, line, f"{key} must be seconds, 0 or more, got {value!r}")
-        cut = {"id": f"{name}@{start_s:g}", "start_s": start_s, "length_s": length_s} if start_s else {}
+        # The text is that of `duration` seconds from `offset` on, also where that is the file's beginning.
+        cut = {"start_s": start_s, "length_s": length_s}
+        cut |= {"id": f"{name}@{start_s:g}"} if "offset" in row else {}
         yield _made(
             path, line, path.parent, name, _first(row, TEXTS), speaker=_first(row, SPEAKERS) or "", **cut
         )
@@ -259,7 +261,7 @@ def _kaldi(folder: Path) -> Iterator[Recording]:
 def _keyed(path: Path) -> Iterator[tuple[int, str, str]]:
     seen: dict[str, int] = {}
     for number, line in _lines(path):
-        key, _, rest = line.strip().partition(" ")
+        key, rest = [*line.split(maxsplit=1), "", ""][:2]
         if seen.setdefault(key, number) != number:
             _wrong(path, number, f"{key} is there already, in line {seen[key]}")
         yield number, key, rest.strip()

@@ -47,7 +47,7 @@ def nemo(folder):
 
 
 def kaldi(folder):
-    (folder / "wav.scp").write_text("a.wav a.wav\nb.wav b.wav\n")
+    (folder / "wav.scp").write_text("a.wav a.wav\nb.wav\tb.wav\n")
     (folder / "text").write_text("".join(f"{name} {text}\n" for name, text in TEXTS.items()))
     (folder / "utt2spk").write_text("a.wav ann\nb.wav ann\n")
 
@@ -108,6 +108,11 @@ def test_segments_are_cut_out_of_their_recording(tmp_path):
     (same,) = checked(read(tmp_path), BASE)
     assert same.recording.id == "long.wav@1.5"
     assert np.array_equal(same.samples, second.samples)
+    for start in ({"offset": 0}, {"offset": 0.0}, {}):  # the first of a long file's segments
+        line = {"audio_filepath": "long.wav", "duration": 1.0, "text": "one", **start}
+        (tmp_path / "manifest.jsonl").write_text(json.dumps(line))
+        (beginning,) = checked(read(tmp_path), BASE)
+        assert len(beginning.samples) == 16_000
 
 
 MALFORMED = {
