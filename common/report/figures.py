@@ -7,7 +7,7 @@ import io
 import math
 import statistics
 import textwrap
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,21 +48,13 @@ def to_svg(figure: "matplotlib.figure.Figure") -> bytes:
     return buffer.getvalue()
 
 
-def verdict_sentence(verdicts: Sequence[Verdict]) -> str:
-    """The finding in words, e.g. "2 of 3 claims upheld, 1 undecided (mini)"."""
-    counts = Counter(verdict.word for verdict in verdicts)
-    rest = [f"{counts[word]} {word}" for word in sorted(counts) if word != "upheld"]
-    scales = ", ".join(dict.fromkeys(verdict.scale for verdict in verdicts))
-    return ", ".join([f"{counts['upheld']} of {len(verdicts)} claims upheld", *rest]) + f" ({scales})"
-
-
 def margin_figure(
-    claims: Sequence[Claim], verdicts: Sequence[Verdict], title: str | None = None
+    claims: Sequence[Claim], verdicts: Sequence[Verdict], title: str
 ) -> "matplotlib.figure.Figure":
     """Forest plot: a dot per seed, the interval, and the shaded region where the claim would be upheld.
 
     One panel per unit, because margins of different units share no axis. Claims that ask no number and those
-    without a point are left out. The title is `verdict_sentence` of all verdicts unless given.
+    without a point are left out.
     """
     by_id = {claim.id: claim for claim in claims}
     units: dict[str, list[Verdict]] = defaultdict(list)
@@ -86,7 +78,7 @@ def margin_figure(
     if not units:
         panels[0].set_axis_off()
         panels[0].text(0.5, 0.5, "no margin to show yet", ha="center", color=INK)
-    headline(figure, title or verdict_sentence(verdicts))
+    headline(figure, title)
     return figure
 
 

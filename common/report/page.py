@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.report.cards import Card
 from common.report.tables import Cell, Table, number
 from common.results import Result, Run
 
@@ -28,6 +29,11 @@ class Picture:
 
     caption: str
     content: bytes
+
+    @property
+    def drawn(self) -> bool:
+        """Lines and letters alone, which may be inverted on a dark page; photographs may not."""
+        return self.content.lstrip().startswith((b"<?xml", b"<svg")) and b"<image" not in self.content
 
     @property
     def data_uri(self) -> str:
@@ -89,8 +95,10 @@ class Section:
     notes: Sequence[str] = ()
 
 
-def render(title: str, paper_sections: Sequence[Section], *, footer: str = "") -> str:
-    """The whole page; every string is escaped."""
+def render(
+    title: str, paper_sections: Sequence[Section], *, cards: Sequence[Card] = (), intro: str = ""
+) -> str:
+    """The whole page, cards first; every string is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -98,7 +106,7 @@ def render(title: str, paper_sections: Sequence[Section], *, footer: str = "") -
     )
     environment.filters["tone"] = _tone
     page: Any = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    text: str = page.render(title=title, sections=paper_sections, footer=footer)
+    text: str = page.render(title=title, sections=paper_sections, cards=cards, intro=intro)
     return text
 
 

@@ -118,7 +118,8 @@ def _verdict_cell(row: ClaimRow, verdict: Verdict | None, note: str = "") -> Cel
         return Cell("not run", "not run")
     text = row.claim.kind.told(verdict, row.claim.unit)
     word = "by design, verified" if row.claim.by_design and verdict.word == "upheld" else verdict.word
-    return Cell(word, verdict.word, "; ".join(filter(None, [text, verdict.reason, note])))
+    rests_on = f"{verdict.num_seeds} seeds, {verdict.num_groups} groups" if verdict.num_groups > 1 else ""
+    return Cell(word, verdict.word, "; ".join(filter(None, [text, rests_on, verdict.reason, note])))
 
 
 def _sentence_cell(claim: Claim) -> Cell:
@@ -129,37 +130,33 @@ def _sentence_cell(claim: Claim) -> Cell:
 
 
 def verdict_table(rows: Sequence[ClaimRow], *, title: str, with_yours: bool = True) -> Table:
-    """Claim, place, the paper's number, verdicts, seeds and groups, command; a row per claim and scale."""
-    columns = (
-        "claim",
-        "where",
-        "paper",
-        "scale",
-        "published",
-        *(["yours"] * with_yours),
-        "seeds",
-        "groups",
-        "command",
-    )
-    cells = []
+    """A row a claim: the sentence, the paper's number and its place, and a column of verdicts for every scale; your
+    own runs have columns beside the published ones where there are any."""
+    scales = sorted({row.scale for row in rows}, key=_scale_rank)
+    yours = {row.scale for row in rows if with_yours and row.yours}
+    columns = [(scale, own) for scale in scales for own in (False, True)[: 1 + (scale in yours)]]
+    by_claim: dict[str, dict[str, ClaimRow]] = defaultdict(dict)
     for row in rows:
-        seen = [verdict for verdict in ((row.yours if with_yours else None), row.published) if verdict]
-        basis = max(seen, key=lambda verdict: verdict.num_seeds, default=None)
-        gap = "differs from published by more than the interval" if row.disagrees else ""
-        cells.append(
-            [
-                _sentence_cell(row.claim),
-                Cell(row.claim.where),
-                Cell(row.claim.paper),
-                Cell(row.scale),
-                _verdict_cell(row, row.published),
-                *([_verdict_cell(row, row.yours, gap)] * with_yours),
-                Cell(str(basis.num_seeds) if basis else "0", "number"),
-                Cell(str(basis.num_groups) if basis else "0", "number"),
-                Cell(row.command, "code"),
-            ]
-        )
-    return Table(title, columns, cells)
+        by_claim[row.claim.id][row.scale] = row
+    cells = [
+        [
+            _sentence_cell(claim := next(iter(found.values())).claim),
+            Cell(claim.paper, "", claim.where),
+            *(_scale_cell(found.get(scale), own) for scale, own in columns),
+        ]
+        for found in by_claim.values()
+    ]
+    heads = [f"{scale}, yours" if own else scale for scale, own in columns]
+    commands = dict.fromkeys(row.command for row in sorted(rows, key=lambda row: _scale_rank(row.scale)))
+    caption = f"A column a scale; made by: {'; '.join(commands)}."
+    return Table(title, ("claim", "the paper's number", *heads), cells, caption)
+
+
+def _scale_cell(row: ClaimRow | None, own: bool) -> Cell:
+    if row is None:
+        return Cell("not run", "not run")
+    gap = "differs from published by more than the interval" if own and row.disagrees else ""
+    return _verdict_cell(row, row.yours if own else row.published, gap)
 
 
 def verdict_tables(rows: Sequence[ClaimRow], *, with_yours: bool = True) -> list[Table]:

@@ -18,13 +18,12 @@ def _no_runs_yet(tmp_path, monkeypatch):
 
 def test_scales_are_shown_apart_and_their_runs_are_not_mixed(monkeypatch):
     # Judging and drawing have tests of their own.
-    monkeypatch.setattr(build, "rows_of", lambda paper, with_yours: [])
     monkeypatch.setattr(build, "to_svg", lambda figure: b"<svg/>")
     paper = replace(PAPER, report=replace(PAPER.report, figures=lambda runs: [("Bars", None)]))
     shown = build._shown(paper)
     assert [(one.scale, one.own) for one in shown] == [("mini", False), ("gpu", False)]
     assert all({run.result.scale for run in one.runs} == {one.scale} for one in shown)
-    section = build._section(paper)
+    section = build._section(paper, [])
     assert "published runs; you have none yet" in section.summary
     expected = [
         f"{figure} (at {scale})" for scale in ("mini", "gpu") for figure in ("Margins of the claims", "Bars")

@@ -67,18 +67,25 @@ def rows(published=(UPHELD,), yours=(), claims=(CLAIM,)):
     return claim_rows(claims, command=command, published={"mini": published}, yours={"mini": yours})
 
 
-def test_a_row_holds_sentence_place_number_verdict_and_command():
+def test_a_row_holds_sentence_number_place_and_verdict():
     table = tables.verdict_table(rows(), title="t")
-    cells = dict(zip(table.columns, table.rows[0], strict=True))
-    assert (cells["claim"].text, cells["where"].text, cells["paper"].text) == (
-        CLAIM.says,
-        "abstract",
-        "not readable",
+    assert table.columns == ("claim", "the paper's number", "mini")
+    (cells,) = table.rows
+    assert cells[0].text == CLAIM.says
+    assert (cells[1].text, cells[1].note) == ("not readable", "abstract")
+    assert cells[2] == Cell("upheld", "upheld", "+0.400 dB [+0.300, +0.500]; 3 seeds, 20 groups")
+    assert table.caption == "A column a scale; made by: make reproduce SCALE=mini."
+
+
+def test_a_claim_is_one_line_with_its_scales_side_by_side():
+    gpu = replace(UPHELD, scale="gpu", word="refuted", point=-1.0, low=-2.0, high=-0.5)
+    found = claim_rows(
+        [CLAIM], command=command, published={"gpu": [gpu], "mini": [UPHELD]}, yours={"gpu": [gpu]}
     )
-    assert cells["published"] == Cell("upheld", "upheld", "+0.400 dB [+0.300, +0.500]")
-    assert cells["yours"].text == "not run"
-    assert (cells["seeds"].text, cells["groups"].text) == ("3", "20")
-    assert cells["command"] == Cell("make reproduce SCALE=mini", "code")
+    table = tables.verdict_table(found, title="t")
+    assert table.columns[2:] == ("mini", "gpu", "gpu, yours")
+    assert [cell.text for cell in table.rows[0][2:]] == ["upheld", "refuted", "refuted"]
+    assert tables.verdict_table(found, title="t", with_yours=False).columns[2:] == ("mini", "gpu")
 
 
 def test_every_scale_with_evidence_is_shown_and_every_claim_once():
@@ -106,7 +113,8 @@ def test_disagreement_is_more_than_the_interval_of_the_difference(point, expecte
     yours = replace(UPHELD, point=point, low=point - 0.1, high=point + 0.1)
     (row,) = rows(yours=(yours,))
     assert row.disagrees == expected
-    assert ("differs from published" in tables.verdict_table([row], title="t").rows[0][5].note) == expected
+    cells = tables.verdict_table([row], title="t").rows[0]
+    assert [("differs from published" in cell.note) for cell in cells[2:]] == [False, expected]
 
 
 def test_one_seed_of_yours_is_compared_with_the_published_interval():
@@ -124,14 +132,14 @@ def test_by_design_and_consistent_with_are_said():
     claim = replace(CLAIM, by_design=True, consistent_with=True, headline=True)
     cells = tables.verdict_table(rows(claims=(claim,)), title="t").rows[0]
     assert cells[0].note == "headline; consistent with our reading of the paper"
-    assert cells[4].text == "by design, verified"
+    assert cells[2].text == "by design, verified"
 
 
 def test_markdown_shows_hostile_text_as_text():
     text = tables.verdict_table_markdown(rows())
     assert "More frames \\| &lt;b&gt;help&lt;/b&gt;." in text
     assert "**upheld**<br>+0.400 dB \\[+0.300, +0.500\\]" in text
-    assert {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")} == {9}
+    assert {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")} == {4}
 
 
 README = "# Title\n\n<!-- generated: verdicts -->\nold\n<!-- end -->\n\nMore.\n"

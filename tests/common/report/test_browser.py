@@ -1,0 +1,117 @@
+"""The report of the published runs in a real browser: needs the extra `browser` and a Chromium on the path."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from common import papers
+from common.report import build
+
+pytestmark = pytest.mark.slow
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RUNS_ROOT", str(tmp_path_factory.mktemp("runs")))
+        return build.write_page(list(papers.papers().values()))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is on the path")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, report):
+    """Opens the report at a size; complaints of the console and what was asked of the network are kept."""
+    opened = []
+
+    def go(width, height, scheme="light"):
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+        opened.append(page)
+        page.told, page.asked = [], []
+        page.on("console", lambda message: page.told.append(message.text))
+        page.on("pageerror", lambda error: page.told.append(str(error)))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto(Path(report).as_uri())
+        return page
+
+    yield go
+    for page in opened:
+        page.close()
+
+
+def test_the_first_screen_holds_the_four_headlines(visit):
+    cards = visit(1280, 900).locator(".card")
+    assert cards.count() == len(list(papers.papers().values()))
+    boxes = [cards.nth(i).bounding_box() for i in range(cards.count())]
+    assert max(box["y"] + box["height"] for box in boxes) <= 900
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+def test_the_page_is_never_wider_than_the_screen(visit, width):
+    page = visit(width, 844)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_nothing_is_asked_of_the_network_and_nothing_complains(visit, report):
+    page = visit(1280, 900)
+    assert [url for url in page.asked if not url.startswith("data:")] == [Path(report).as_uri()]
+    assert page.told == []
+
+
+def test_every_picture_and_sound_can_be_shown(visit):
+    page = visit(1280, 900)
+    page.wait_for_load_state("load")
+    broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)")
+    assert broken == []
+    assert page.evaluate("[...document.images].every(i => i.alt.length > 0)")
+
+
+def test_cards_lead_to_their_papers_by_keyboard(visit):
+    page = visit(1280, 900)
+    for number, paper in enumerate(list(papers.papers().values()), 1):
+        page.goto(page.url.partition("#")[0])
+        page.reload()
+        for _ in range(number):
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate("location.hash") == f"#{paper.slug}"
+
+
+CONTRAST = """
+() => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => numbers(colour).slice(0, 3).map(v => v / 255)
+    .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const behind = element => {
+    for (; element; element = element.parentElement) {
+      const colour = getComputedStyle(element).backgroundColor;
+      if ((numbers(colour)[3] ?? 1) > 0) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  return [...document.querySelectorAll("p, h1, h2, h3, th, td, span, code, figcaption, summary, li, a")]
+    .filter(element => element.textContent.trim())
+    .map(element => {
+      const [a, b] = [getComputedStyle(element).color, behind(element)].map(light).sort((x, y) => y - x);
+      return [(a + .05) / (b + .05), element.tagName + " " + element.textContent.trim().slice(0, 40)];
+    }).filter(([ratio]) => ratio < 4.5);
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_from_its_ground(visit, scheme):
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
+    assert visit(1280, 900, scheme).evaluate(CONTRAST) == []
