@@ -211,7 +211,7 @@ def encode(
 
 @app.command()
 def params(
-    backbone: Annotated[str, typer.Option(help="base, large, xlsr, small or tiny.")] = "base",
+    backbone: Annotated[str, typer.Option(help="base, large, xlsr, small, tiny or whisper-base.")] = "base",
     arm: Annotated[
         str | None,
         typer.Option(

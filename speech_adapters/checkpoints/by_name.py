@@ -10,17 +10,28 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speech_adapters.model.architecture import ARCHITECTURES, NO_DROPOUT, Architecture, Dropout
+from speech_adapters.checkpoints import whisper_base
+from speech_adapters.model.architecture import (
+    ARCHITECTURES,
+    NO_DROPOUT,
+    Architecture,
+    Dropout,
+    WhisperArchitecture,
+)
 
 if TYPE_CHECKING:
     from speech_adapters.checkpoints.model_files import StoredModel
     from speech_adapters.model.contrastive import ContrastiveModel
-    from speech_adapters.model.wav2vec2 import Wav2Vec2
+    from speech_adapters.model.encoder import SpeechEncoder
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 ADAPTERS = Path(__file__).parents[1] / "asr" / "weights"
 # Public checkpoints that `paper` starts from, by the file name people download them under.
-FOREIGN = {"wav2vec_small": "wav2vec_small.pt", "xlsr_53": "xlsr_53_56k.pt"}
+FOREIGN = {
+    "wav2vec_small": "wav2vec_small.pt",
+    "xlsr_53": "xlsr_53_56k.pt",
+    whisper_base.NAME: f"{whisper_base.NAME}.safetensors",
+}
 
 
 def find(name: str) -> Path:
@@ -36,6 +47,8 @@ def find(name: str) -> Path:
     for path in (root / FOREIGN.get(name, name), Path(name).expanduser()):
         if path.exists():
             return path
+    if name == whisper_base.NAME:
+        return whisper_base.encoder()
     names = ", ".join(sorted([*(p.stem for p in WEIGHTS.glob("*.safetensors")), *FOREIGN]))
     raise ValueError(
         f"no encoder {name!r}: known are {names}; public checkpoints are looked for in WEIGHTS_ROOT ({root})"
@@ -64,19 +77,19 @@ def find_adapter_sets(names: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
+def load(name: str, dropout: Dropout = NO_DROPOUT) -> SpeechEncoder:
     """An encoder in float32, whatever its file holds; "random-tiny" and the like are made up, always the same."""
     import torch
 
     from speech_adapters.checkpoints import model_files
-    from speech_adapters.model.wav2vec2 import Wav2Vec2
+    from speech_adapters.model import encoders
 
     if (made := _made_up(name)) is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return Wav2Vec2(made, dropout)
+            return encoders.build(made, dropout)
     stored = _stored(name)
-    encoder = Wav2Vec2(stored.architecture, dropout)
+    encoder = encoders.build(stored.architecture, dropout)
     encoder.load_state_dict(model_files.encoder_tensors(stored))
     return encoder
 
@@ -87,6 +100,10 @@ def load_pretraining(model: ContrastiveModel, name: str) -> None:
         model.encoder.load_state_dict(load(name).state_dict())
         return
     stored = _stored(name)
+    if isinstance(stored.architecture, WhisperArchitecture):
+        raise ValueError(
+            f"{name} is a supervised encoder of Whisper; pre-training goes on from wav2vec 2.0 alone"
+        )
     if stored.kind == "pretraining":
         model.load_state_dict(dict(stored.tensors))
     else:

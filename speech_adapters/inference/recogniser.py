@@ -18,7 +18,7 @@ from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc import decoding
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.architecture import Architecture
-from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.model.encoder import SpeechEncoder
 
 NO_LETTERS = re.compile(r"<.*>|\[.*\]|\s*")
 ONE_VOICE_SOURCES = ("asterisk-en", "asterisk-fr")
@@ -140,7 +140,7 @@ def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> Reco
 
 def _banked(stored: StoredModel, adapters: Mapping[str, Path], device: torch.device) -> Recogniser:
     encoder = model_files.build(stored)
-    assert isinstance(encoder, Wav2Vec2)
+    assert isinstance(encoder, SpeechEncoder)
     bank, decoders = AdapterBank(encoder), []
     for number, (label, path) in enumerate(adapters.items()):
         adapter_set, name = AdapterSet.load(path), f"set{number}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -170,6 +170,13 @@ def normaliser_of(adapter_set: AdapterSet | None) -> Callable[[str], str]:
     if adapter_set is None or adapter_set.normaliser == any_script.NORMALISER:
         return any_script.normalise
     return partial(text.normalise, language=adapter_set.language)
+
+
+def heard_in_training(origin: Mapping[str, Any], sha256s: Iterable[str]) -> int:
+    """How many recordings are among those that weights of such an origin were trained on."""
+    told = str(origin.get("heard", ""))
+    heard = {told[place : place + SHORT] for place in range(0, len(told), SHORT)}
+    return sum(sha256[:SHORT] in heard for sha256 in sha256s)
 
 
 def evaluate(data: Path, model: str | None, adapter: Path | None, device: torch.device) -> Scores:
