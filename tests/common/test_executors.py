@@ -31,6 +31,9 @@ time.sleep({hang})
 """
 
 
+AT_ONCE_S = 0.1
+
+
 @pytest.fixture(autouse=True)
 def _runs_here(tmp_path, monkeypatch):
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "runs"))
@@ -76,7 +79,7 @@ def test_a_run_that_is_asked_to_stop_saves(anywhere, command):
     started = anywhere.start(given, "a run", "cpu")
     _wait_for(log, "ready")
     with pytest.raises(subprocess.TimeoutExpired):
-        started.wait(0.1)
+        started.wait(timeout=AT_ONCE_S)
     started.stop()
     _wait_for(log, "saved")
     assert started.wait(HANG_S) != 0
