@@ -66,6 +66,11 @@ def _train(
     shards = fabric.world_size * recipe.accumulate
     if shards > 1 and (reason := recipe.not_in_shards()):
         raise ValueError(f"{shards} shards of a batch do not train what one process does: {reason}")
+    if shards > 1:
+        tell(
+            f"a batch of {recipe.batch_size} items as {shards} shards, {fabric.world_size} processes x "
+            f"{recipe.accumulate} passes; the rate stays {recipe.peak_lr:g}"
+        )
     standing = resuming.look(folder, identity(recipe, seed, fabric.world_size), resume, tell)
     fabric.barrier()  # all have looked before one of them makes room
     if standing.saved is not None and standing.finished:
@@ -129,6 +134,8 @@ def _steps(run: TrainingRun, model: nn.Module, first_step: int, caught: list[int
                 for name, weight in trained_weights(run.network) if run.ema else ():
                     run.ema[name].lerp_(weight, 1 - recipe.ema_decay)
         run.after_step(step + 1, terms, norm, caught)
+        if run.last_step:
+            return
 
 
 def _shares(run: TrainingRun, parts: Sequence[Batch]) -> list[float]:

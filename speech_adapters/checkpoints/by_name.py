@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from speech_adapters.checkpoints.model_files import StoredModel
     from speech_adapters.model.contrastive import ContrastiveModel
     from speech_adapters.model.encoder import SpeechEncoder
+    from speech_adapters.model.objective import QuantiserSizes
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 ADAPTERS = Path(__file__).parents[1] / "asr" / "weights"
@@ -143,6 +144,11 @@ def sha256(name: str) -> str:
 @cache
 def architecture(name: str) -> Architecture:
     return _made_up(name) or _stored(name).architecture
+
+
+def quantiser_sizes(name: str) -> QuantiserSizes | None:
+    """Of a checkpoint of pre-training; None where it has no quantiser."""
+    return None if _made_up(name) else _stored(name).quantiser_sizes
 
 
 def _made_up(name: str) -> Architecture | None:

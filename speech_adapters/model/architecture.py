@@ -105,6 +105,12 @@ class WhisperArchitecture(Architecture):
         return (num_samples // self.hop) * (num_samples >= self.window)
 
 
+def kind_of(architecture: Architecture) -> str:
+    """For people; a supervised encoder is always named so."""
+    whisper = isinstance(architecture, WhisperArchitecture)
+    return "Whisper's encoder, supervised and multilingual" if whisper else "wav2vec 2.0"
+
+
 def architecture_of(sizes: Mapping[str, Any]) -> Architecture:
     """Of settings as JSON holds them."""
     return WhisperArchitecture(**sizes) if "bands" in sizes else Architecture(**sizes)

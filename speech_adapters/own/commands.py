@@ -1,4 +1,4 @@
-"""`finetune` and `evaluate` of the tool; what is heavy is imported once one runs."""
+"""`pretrain`, `finetune`, `evaluate` and `lm` of the tool; what is heavy is imported once one runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from common.command import plain_errors
+from common.progress import say
 
 GOES_ON = "the same command goes on"
 Data = Annotated[
@@ -19,6 +20,70 @@ Data = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Language = Annotated[str, typer.Option(help="Code of the language, for the name on the set.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
+]
+Resume = Annotated[
+    str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
+]
+Layout = Annotated[
+    str,
+    typer.Option(help="audiofolder, common-voice, nemo, kaldi, fairseq or pairs; default told by looking."),
+]
+Arpa = Annotated[
+    Path | None, typer.Option(help="Beam search with this n-gram of words (ARPA), as `lm` writes it.")
+]
+LmWeight = Annotated[float, typer.Option(help="Weight of the n-gram's log10 probabilities.")]
+WordScore = Annotated[float, typer.Option(help="Nats given for each word of beam search.")]
+Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept by beam search.")]
+
+
+def pretrain(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Sound of any kind, in folders of any depth.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Encoder to start from: a name, a file of ours, a Hugging Face folder, a .pt.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the set, its card, and what resuming needs.")],
+    language: Language = "und",
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of training; default ten rounds over FOLDER, 400 to 20000."),
+    ] = None,
+    settings: Settings = None,
+    print_settings: Annotated[
+        bool,
+        typer.Option("--print-settings", help="Check FOLDER, show every setting as --set takes it, stop."),
+    ] = False,
+    resume: Resume = "auto",
+    device: Device = "auto",
+) -> None:
+    """Goes on pre-training an encoder on sound without texts, by adapters; stopped, the same command goes on.
+
+    Writes OUT/pretrained.safetensors for `finetune --on`, and OUT/README.md. What cannot be read is named; a training
+    that collapses stops and says so.
+
+    \b
+    python -m speech_adapters pretrain radio/ --model small-en --language it --out it-sound/
+    python -m speech_adapters pretrain radio/ --model wav2vec_small.pt --steps 5000 --set crop_s=8 --out it-sound/
+    python -m speech_adapters finetune cv/train.tsv --model small-en --on it-sound/pretrained.safetensors --out it/
+    """
+    with plain_errors(stopped=GOES_ON, too_large="a batch is"):
+        from speech_adapters.own import pretraining
+
+        wanted = pretraining.Wanted(
+            folder=folder, model=model, out=out, language=language, steps=steps, settings=settings or ()
+        )
+        if print_settings:
+            from common.settings import assignments
+
+            typer.echo("\n".join(assignments(wanted.recipe())))
+            return
+        path = pretraining.pretrain(wanted, device=device, resume=resume)
+        typer.echo((out / pretraining.CARD).read_text(encoding="utf-8"))
+        typer.echo(f"{path}: its card is {out / pretraining.CARD}")
 
 
 def finetune(
@@ -31,20 +96,25 @@ def finetune(
     dev: Annotated[
         Path | None, typer.Option(help="Recordings to score on; default a tenth of DATA, by speaker or text.")
     ] = None,
-    language: Annotated[str, typer.Option(help="Code of the language, for the name on the set.")] = "und",
+    on: Annotated[
+        Path | None, typer.Option(help="Begin from the adapters of this set, such as one of `pretrain`.")
+    ] = None,
+    language: Language = "und",
+    layout: Layout = "",
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps of training; default thirty rounds over DATA, 300 to 20000."),
+        typer.Option(
+            min=1, help="Steps of training; default thirty rounds over DATA, of Whisper four; 300 to 20000."
+        ),
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-    ] = None,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many dev scores that are no best; 0 never does.")
+    ] = 0,
+    settings: Settings = None,
     print_settings: Annotated[
         bool, typer.Option("--print-settings", help="Check DATA, show every setting as --set takes it, stop.")
     ] = False,
-    resume: Annotated[
-        str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-    ] = "auto",
+    resume: Resume = "auto",
     device: Device = "auto",
 ) -> None:
     """Trains a recogniser on your own recordings; stopped, the same command goes on.
@@ -54,9 +124,9 @@ def finetune(
     does on dev, OUT/left-out.txt which recordings were not used and why.
 
     \b
-    python -m speech_adapters finetune recordings/ --model small-en --out mine/
+    python -m speech_adapters finetune recordings/ --model whisper-base --out mine/
     python -m speech_adapters finetune cv/train.tsv --dev cv/dev.tsv --model wav2vec_small.pt --language it --out it/
-    python -m speech_adapters transcribe talk.wav --model small-en --adapter mine/set.safetensors
+    python -m speech_adapters transcribe talk.wav --adapter mine/set.safetensors
     """
     with plain_errors(stopped=GOES_ON, too_large="a batch is"):
         from speech_adapters.own import finetuning
@@ -70,6 +140,9 @@ def finetune(
             language=language,
             steps=steps,
             settings=settings or (),
+            on=on,
+            layout=layout,
+            patience=patience,
         )
         if print_settings:
             from common.settings import assignments
@@ -90,14 +163,19 @@ def evaluate(
             help="The set's encoder, default the one it names; or a whole recogniser without --adapter."
         ),
     ] = None,
+    layout: Layout = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    lm: Arpa = None,
+    lm_weight: LmWeight = 2.0,
+    word_score: WordScore = -1.0,
+    beam: Beam = 50,
     device: Device = "auto",
 ) -> None:
     """Word and character error rates on your own recordings, with 95 % intervals, by speaker, the worst aligned.
 
     \b
     python -m speech_adapters evaluate recordings/ --adapter mine/set.safetensors
-    python -m speech_adapters evaluate recordings/ --adapter en --model small-en --json
+    python -m speech_adapters evaluate recordings/ --adapter en --lm words.arpa --json
     python -m speech_adapters evaluate recordings/ --model mine/recogniser.safetensors
     """
     with plain_errors(too_large="a recording is"):
@@ -105,12 +183,54 @@ def evaluate(
 
         from common.runtime import find_device
         from speech_adapters.checkpoints import by_name
+        from speech_adapters.inference.recogniser import WordSearch
         from speech_adapters.own import evaluation
 
+        search = None
+        if lm:
+            search = WordSearch(arpa=lm, lm_weight=lm_weight, word_score=word_score, beam=beam)
         (path,) = by_name.find_adapter_sets([adapter]).values() if adapter else (None,)
         found = torch.device(find_device(device).kind)
-        scores = evaluation.evaluate(data, model, path, found)
-        named = {"data": str(data), "adapter": adapter, "model": model}
+        scores = evaluation.evaluate(data, model, path, found, search, layout)
+        if scores.trained_on:
+            say(
+                f"warning: {scores.trained_on} of {len(scores.items)} recordings were trained on: errors flatter"
+            )
+        named = {"data": str(data), "adapter": adapter, "model": model, "lm": str(lm) if lm else None}
         typer.echo(
             json.dumps(named | scores.record(), indent=1, ensure_ascii=False) if as_json else scores.table()
         )
+
+
+def lm(
+    texts: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TEXTS", help="A sentence a line, UTF-8; or recordings as `finetune` takes them."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The n-gram to write, .arpa.")],
+    order: Annotated[int, typer.Option(min=2, max=6, help="Words of the longest n-gram.")] = 3,
+    adapter: Annotated[
+        str | None, typer.Option(help="Write words as this set does; default: any script, accents kept.")
+    ] = None,
+    dev: Annotated[
+        Path | None, typer.Option(help="Texts that TEXTS does not hold, whose perplexity is told.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it is there.")] = False,
+) -> None:
+    """Makes an n-gram of words (modified Kneser-Ney) for beam search, in the form that KenLM and pyctcdecode read.
+
+    Only words of TEXTS can come out of a beam search with it: give much text of the kind that is spoken.
+
+    \b
+    python -m speech_adapters lm sentences.txt --out words.arpa
+    python -m speech_adapters lm recordings/ --dev others/ --order 4 --out words.arpa
+    python -m speech_adapters transcribe talk.wav --adapter en --lm words.arpa
+    """
+    with plain_errors(too_large="the text is"):
+        from speech_adapters.own import language_model
+
+        if out.exists() and not overwrite:
+            raise ValueError(f"{out} is there already; choose another name, or --overwrite")
+        typer.echo(language_model.make(texts, out, order=order, adapter=adapter, dev=dev))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from common.journal import read as read_journal
 from common.schedule import TRI_STAGE, Schedule
 from common.settings import free
 from speech_adapters.checkpoints import by_name
@@ -33,7 +34,8 @@ DEV_CER = "dev_character_error_rate"
 # Peak rates of encoders up to 256 wide, and of wider ones. Of the first, those of adapters, full and head are what
 # asr-adapters chose on dev; of the second, adapters and full are its `paper` scale. The others were not searched for.
 RATES = {"adapters": (1.25e-2, 1e-3), "full": (2e-3, 5e-5), "lora": (5e-3, 1e-3), "head": (3e-2, 1e-3)}
-# Of Whisper: trained with texts already, so that small batches and few rounds do. Chosen in short runs on dev.
+# Of Whisper: trained with texts already, so that small batches and few rounds do. Chosen in runs of 80 steps on
+# English dev, that of the head aside.
 WHISPER_RATES = {"adapters": 1e-3, "full": 1e-4, "lora": 1.5e-3, "head": 1e-2}
 EPOCHS, WHISPER_EPOCHS, LEAST_STEPS, MOST_STEPS = 30, 4, 300, 20_000
 WHISPER_BATCH_S = 8.0
@@ -41,6 +43,7 @@ WHISPER_BATCH_S = 8.0
 # adapters and a head from nothing together wrote blanks alone for long.
 WARM_UP, HEAD_ONLY, WHISPER_HEAD_ONLY = 0.1, 0.1, 0.25
 MOST_THREADS = 8
+LOG_EVERY = 10  # steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,11 @@ class OwnTraining(CTCTraining):
     schedule: Schedule = TRI_STAGE
     head_only_steps: int = 0  # at the start, in which the encoder is frozen
     head_lr_ratio: float = 1.0  # of the head's rate to that of all else
-    dev_every: int = free(100)  # steps between scores of the dev part
+    on: str = free("")  # file of a set whose adapters training begins from; hashed with the data
+    dev_every: int = free(100)  # steps between scores of the dev part, a multiple of `log_every`
+    patience: int = (
+        0  # dev scores in a row that are no best, after which training ends; 0 goes to the last step
+    )
 
     # ---- the network
 
@@ -62,7 +69,15 @@ class OwnTraining(CTCTraining):
 
         encoder = by_name.load(self.backbone)
         model = CTCModel(encoder, len(self.vocabulary()))
-        apply(self.arm, encoder, model.head)
+        if not self.on:
+            apply(self.arm, encoder, model.head)
+            return model
+        from speech_adapters.checkpoints.adapter_sets import AdapterSet
+
+        AdapterSet.load(Path(self.on)).begin(encoder)
+        if self.arm.kind != "adapters":  # else these adapters go on
+            apply(self.arm, encoder)
+        model.head.requires_grad_(True)
         return model
 
     def vocabulary(self) -> Vocabulary:
@@ -72,7 +87,10 @@ class OwnTraining(CTCTraining):
         return self.source.architecture
 
     def backbone_key(self) -> str:
-        return by_name.sha256(self.backbone)
+        if not self.on:
+            return by_name.sha256(self.backbone)
+        below = hashlib.sha256(Path(self.on).read_bytes()).hexdigest()
+        return hashlib.sha256(f"{by_name.sha256(self.backbone)} {below}".encode()).hexdigest()
 
     def activations_folder(self) -> Path:
         return Path(self.source.kept) / "frozen"
@@ -97,6 +115,8 @@ class OwnTraining(CTCTraining):
     # ---- learning
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        if self.head_lr_ratio == 1:
+            return super().parameter_groups(model)
         head = list(cast("CTCModel", model).head.parameters())
         places = set(map(id, head))
         rest = [one for one in model.parameters() if one.requires_grad and id(one) not in places]
@@ -123,6 +143,10 @@ class OwnTraining(CTCTraining):
         model.train()
         return {DEV_CER: torch.tensor(ratio(items, CHARACTER_ERRORS.name, CHARACTERS.name))}
 
+    def enough(self, journal: Path) -> bool:
+        scores = dev_scores(journal) if self.patience else {}
+        return len(scores) - 1 - list(scores).index(best_step(scores)) >= self.patience if scores else False
+
     def score(self, model: CTCModel, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
         """Greedy errors of every utterance."""
         import torch
@@ -134,6 +158,16 @@ class OwnTraining(CTCTraining):
             with torch.inference_mode():
                 heard = decoding.greedy(self.log_probs(model, utterance), self.vocabulary())
             yield item(utterance.id, utterance.speaker, utterance.text, heard)
+
+
+def dev_scores(journal: Path) -> dict[int, float]:
+    """Character error rates on the dev part, in 0..1 or more, by the steps after which they were taken."""
+    return {row["step"]: row[DEV_CER] for row in read_journal(journal) if DEV_CER in row}
+
+
+def best_step(scores: Mapping[int, float]) -> int:
+    """Of the lowest error, the first of equals."""
+    return min(scores, key=lambda step: (scores[step], step))
 
 
 @lru_cache(maxsize=4)
@@ -166,7 +200,8 @@ def planned(source: OwnSpeech, backbone: str, kind: str, steps: int | None, seco
         steps=steps, batch_s=batch_s, peak_lr=peak_lr, bf16=wide,
         schedule=replace(TRI_STAGE, warmup_steps=round(WARM_UP * steps)), betas=(0.9, 0.98), clip_norm=1.0,
         head_only_steps=round(head_only * steps),
-        head_lr_ratio=WHISPER_RATES["head"] / peak_lr if whisper else 1.0, dev_every=max(1, steps // 10),
+        head_lr_ratio=WHISPER_RATES["head"] / peak_lr if whisper else 1.0, dev_every=max(1, steps // 100) * LOG_EVERY,
+        log_every=LOG_EVERY,
         threads=min(MOST_THREADS, os.cpu_count() or 1),
     )  # fmt: skip
 
