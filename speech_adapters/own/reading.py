@@ -68,10 +68,8 @@ def read(place: Path, layout: str = "") -> list[Recording]:
     place = place.expanduser()
     if not place.exists():
         raise ValueError(f"{place}: no such file or folder")
-    if layout:
-        found = list(_as_named(place, layout))
-    else:
-        found = list(_of_folder(place) if place.is_dir() else _of_file(place))
+    reader = _of_folder if place.is_dir() else _of_file
+    found = list(_as_named(place, layout) if layout else reader(place))
     if not found:
         raise ValueError(f"{place}: no recordings in it")
     return found

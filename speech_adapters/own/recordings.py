@@ -239,7 +239,6 @@ def summary(source: OwnSpeech) -> list[str]:
     if shared := len([text for text in texts["dev"] if text in set(texts["train"])]):
         told.append(f"{shared} of {len(texts['dev'])} dev texts occur in training too: its scores flatter")
     if same := voices_of["dev"] & voices_of["train"]:
-        told.append(
-            f"{len(same)} of {len(voices_of['dev'])} dev speakers are trained on too: other voices do worse than dev says"
-        )
+        counted = f"{len(same)} of {len(voices_of['dev'])} dev speakers are trained on too"
+        told.append(f"{counted}: other voices do worse than dev says")
     return told
