@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -24,7 +23,13 @@ from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import WhisperArchitecture
 
 VERSION, SPECIFICATION = 6, "WhisperSpec"
-TYPES = {0: np.dtype("<f4"), 1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f2")}
+TYPES: dict[int, np.dtype[Any]] = {
+    0: np.dtype("<f4"),
+    1: np.dtype("i1"),
+    2: np.dtype("<i2"),
+    3: np.dtype("<i4"),
+    4: np.dtype("<f2"),
+}
 BFLOAT16 = 5  # numpy has none
 MOST_TENSORS, MOST_RANK = 10_000, 8
 PLACES = "encoder/position_encodings/encodings"
@@ -148,8 +153,10 @@ def _encoder(path: Path, tensors: dict[str, _Tensor]) -> StoredModel:
     layers = 0
     while f"encoder/layer_{layers}/ffn/linear_0/weight" in tensors:
         layers += 1
-    architecture = _architecture(
-        path, width=width, bands=bands, inner=inner, layers=layers, most_frames=most_frames,
+    if kernel != 3 or width < 4 or width % 2:
+        raise ConversionError(f"{path}: must have kernels of 3 and an even width, got {kernel} and {width}")
+    architecture = WhisperArchitecture(
+        width=width, bands=bands, inner=inner, layers=layers, most_frames=most_frames,
         conv=((width, kernel, 1), (width, kernel, 2)), heads=_heads(path, tensors, width),
     )  # fmt: skip
     ours = {
@@ -192,15 +199,6 @@ def _heads(path: Path, tensors: dict[str, _Tensor], width: int) -> int:
     if not 1 <= heads <= width or width % heads:
         raise ConversionError(f"{path}: heads must divide the width {width}, got {heads}")
     return heads
-
-
-def _architecture(path: Path, *, conv: Sequence[tuple[int, int, int]], **sizes: int) -> WhisperArchitecture:
-    kernel = conv[0][1]
-    if kernel != 3 or sizes["layers"] < 1 or sizes["width"] < 4 or sizes["width"] % 2:
-        raise ConversionError(
-            f"{path}: must be Whisper's encoder, with kernels of 3 and a layer or more, got {kernel} and {sizes}"
-        )
-    return WhisperArchitecture(conv=tuple(conv), **sizes)
 
 
 def _floats(path: Path, name: str, found: _Tensor) -> Tensor:

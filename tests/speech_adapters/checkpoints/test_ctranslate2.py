@@ -101,7 +101,7 @@ MALFORMED = {
     "another model": (lambda t: model(t, specification="TransformerSpec"), "got 'TransformerSpec' of 6"),
     "cut off": (lambda t: model(t)[:5000], "ends inside"),
     "too long": (lambda t: model(t) + b"x", "must end after its aliases, 1 bytes are left"),
-    "a count beyond reason": (lambda t: model({})[:23] + b"\xff" * 4, "must have at most 10000 tensors"),
+    "a count beyond reason": (lambda t: model({})[:22] + b"\xff" * 4, "must have at most 10000 tensors"),
     "no norm": (lambda t: model(without(t, NORM)), f"has no {NORM}"),
     "another shape": (lambda t: model(t | {NORM: np.zeros(5, "f4")}), f"{NORM} must be 24, got 5"),
     "no number": (lambda t: model(t | {NORM: np.full(24, np.nan, "f4")}), f"{NORM} holds values that are no numbers"),
