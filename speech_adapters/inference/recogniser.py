@@ -179,6 +179,10 @@ def _banked(stored: StoredModel, adapters: Mapping[str, Path], device: torch.dev
             raise WrongBackbone(f"{path}: {error}") from error
         source = adapter_set.origin.get("source", "")
         caution = f"{label} {ONE_VOICE.format(source)}" if source in ONE_VOICE_SOURCES else ""
+        if quality := adapter_set.origin.get(
+            "quality"
+        ):  # of a published set: learned from what, how good on what
+            caution = f"{label}, on {adapter_set.origin['model']}, {quality}"
         language, vocabulary = adapter_set.language, adapter_set.vocabulary
         decoders.append(Decoder(name, label, language, vocabulary, caution=caution))
     return Recogniser(bank.to(device), stored.architecture, tuple(decoders), device)

@@ -189,7 +189,10 @@ def evaluate(
         search = None
         if lm:
             search = WordSearch(arpa=lm, lm_weight=lm_weight, word_score=word_score, beam=beam)
-        (path,) = by_name.find_adapter_sets([adapter]).values() if adapter else (None,)
+        path = None
+        if adapter:
+            model, sets = by_name.chosen([adapter], model)
+            (path,) = sets.values()
         found = torch.device(find_device(device).kind)
         scores = evaluation.evaluate(data, model, path, found, search, layout)
         if scores.trained_on:
