@@ -113,7 +113,9 @@ def kind_of(architecture: Architecture) -> str:
 
 def architecture_of(sizes: Mapping[str, Any]) -> Architecture:
     """Of settings as JSON holds them."""
-    return WhisperArchitecture(**sizes) if "bands" in sizes else Architecture(**sizes)
+    conv = tuple((channels, kernel, stride) for channels, kernel, stride in sizes["conv"])
+    kind = WhisperArchitecture if "bands" in sizes else Architecture
+    return kind(**{**sizes, "conv": conv})
 
 
 @dataclass(frozen=True, kw_only=True)
