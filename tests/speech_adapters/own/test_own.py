@@ -69,7 +69,7 @@ def trained(recordings, checkpoint, tmp_path_factory):
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert "resumed step 6" in done.output
-    return words, out, done.output
+    return words, out, stopped.output + done.output
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(trained, tmp_path):
