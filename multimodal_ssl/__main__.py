@@ -1,4 +1,4 @@
-"""The tool: `python -m multimodal_ssl index|search`; what is heavy is imported once a command runs."""
+"""The tool: `python -m multimodal_ssl index|search|train|evaluate|embed`; what is heavy is imported once it runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from common.command import TOOL_SETTINGS, complain, plain_errors
 from common.progress import progress
+from multimodal_ssl.own import commands
 
 if TYPE_CHECKING:
     from multimodal_ssl.search.index import Index
@@ -130,7 +131,7 @@ def search(
             hits, num_windows = query.search(held, matcher, question, top, bar.advance)
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
-        report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)
+        report = _report(held, trained.matching.similarity.name, question, hits, num_windows)
         typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
         if explain:
             from multimodal_ssl.search import explain as explaining
@@ -187,6 +188,11 @@ def _shown(text: str) -> str:
         for char in text.replace("\n", "\\n")
     )
     return plain.encode("utf-8", "backslashreplace").decode()
+
+
+app.command()(commands.train)
+app.command()(commands.evaluate)
+app.command()(commands.embed)
 
 
 if __name__ == "__main__":

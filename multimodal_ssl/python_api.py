@@ -103,8 +103,8 @@ class Finder:
         return encoder(self.trained.matcher().to(self.device))
 
     def _cut(self, rate_hz: float) -> Cut:
-        composition = self.trained.composition
-        return Cut(num_frames=composition.num_frames, size_px=composition.size_px, rate_hz=rate_hz)
+        matching = self.trained.matching
+        return Cut(num_frames=matching.num_frames, size_px=matching.size_px, rate_hz=rate_hz)
 
 
 def load(model: str = "fine", *, device: str = "auto") -> Finder:

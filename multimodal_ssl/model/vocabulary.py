@@ -69,6 +69,11 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of the words, not of their vectors."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
     def encode(self, text: str) -> Int64[ndarray, " word"]:
         """`MOST_WORDS` ids, padded with 0 at the end; words without a vector are dropped before the cut."""
         known = [self._ids[word] for word in tokenise(text) if word in self._ids][:MOST_WORDS]

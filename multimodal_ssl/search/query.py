@@ -85,7 +85,7 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
     read = found[:MOST_WORDS]
     if not read:
         raise ValueError(f"none of the words of {text!r} has a vector; ask in lower-case English words")
-    needed = vocabulary if trained.recipe.network.text.vectors.trained else vocabulary.of([text])
+    needed = vocabulary if trained.matching.network.text.vectors.trained else vocabulary.of([text])
     matcher = trained.matcher(needed)
     with torch.inference_mode():
         units = matcher.texts(torch.from_numpy(needed.encode(text))[None])
