@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from common.runtime import find_device
 from multimodal_ssl.model.vocabulary import Vocabulary
-from multimodal_ssl.search import query, weights
+from multimodal_ssl.search import likeness, query, weights
 from multimodal_ssl.search.index import Encode, Index, Outcome, encoder, video_files
 from multimodal_ssl.search.query import Hit
 from multimodal_ssl.search.weights import Trained
@@ -69,6 +69,17 @@ class Finder:
         held.check_model(self.trained.name, self.trained.sha256)
         matcher, question = query.ask(self.trained, text, self.vocabulary)
         hits, _ = query.search(held, matcher, question, top)
+        return hits
+
+    def like(self, picture: str | Path, index: Index | str | Path, *, top: int = 5) -> list[Hit]:
+        """The moments that look like a picture most, as `search`.
+
+        Raises:
+            ValueError: the index is of another model, or it is no picture.
+        """
+        held = index if isinstance(index, Index) else Index.read(Path(index))
+        held.check_model(self.trained.name, self.trained.sha256)
+        hits, _ = query.search(held, *likeness.ask_like(self.trained, Path(picture)), top)
         return hits
 
     # ---- single texts and videos

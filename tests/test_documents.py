@@ -180,7 +180,7 @@ def test_the_page_on_own_clips_runs_as_printed_from_files_to_a_search(monkeypatc
     rows = [(path, text, "", "") for path, text in zip(films, own_films.CAPTIONS, strict=True)]
     own_films.table(Path("clips.csv"), rows[:9])
     own_films.table(Path("dev.csv"), rows[9:])
-    words = vocabulary.made_up_vectors([*own_films.CAPTIONS, "dog moving left"])
+    words = vocabulary.made_up_vectors([*own_films.CAPTIONS, "dog moving left cat"])
     monkeypatch.setattr(vocabulary, "glove", lambda: words)
     monkeypatch.setattr(own_recipe, "LEAST_STEPS", 1)
     monkeypatch.setattr(own_recipe, "EPOCHS", 1)

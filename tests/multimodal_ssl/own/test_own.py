@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import odd_videos
@@ -16,9 +17,11 @@ from common.results import Item
 from multimodal_ssl import __main__ as tool
 from multimodal_ssl.measures import CLIPS, RANK, RIGHT
 from multimodal_ssl.model import vocabulary
+from multimodal_ssl.own import recipe
 from multimodal_ssl.own.clips import _divide
 from multimodal_ssl.own.evaluation import TO_CAPTION, TO_CLIP, Captioned, Scores, interval, items
 from multimodal_ssl.own.recipe import OwnTraining
+from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search import weights
 from multimodal_ssl.search.windows import Cut
 
@@ -145,6 +148,8 @@ def test_other_settings_do_not_overwrite_a_training(trained):
 
 def test_tables_and_shards_are_trained_on_and_a_model_from_nothing_too(films, start, tmp_path, monkeypatch):
     monkeypatch.setattr(vocabulary, "glove", lambda: vocabulary.made_up_vectors(own_films.CAPTIONS))
+    smallest = replace(SCALES["smoke"].recipes["FINE_0"].matching, made_up=False)
+    monkeypatch.setitem(recipe.FRESH, "small", smallest)
     videos = sorted(films.glob("*.mp4"))
     rows = [(path, text, "", "") for path, text in zip(videos, own_films.CAPTIONS, strict=True)]
     train = own_films.table(tmp_path / "clips.csv", rows[:6])
