@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -42,6 +43,9 @@ def index(
     prune: Annotated[
         bool, typer.Option(help="Remove what was made of videos that are gone; else it is kept and told.")
     ] = False,
+    moved: Annotated[
+        bool, typer.Option(help="The index is of these videos, which lay elsewhere when it was made.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Makes a folder of videos searchable, or brings its index up to date.
@@ -59,19 +63,24 @@ def index(
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
         from multimodal_ssl import python_api
-        from multimodal_ssl.search.index import video_files
+        from multimodal_ssl.search.index import left_out, video_files
 
         files = video_files(videos)
         finder = python_api.load(model, device=device)
         if notice := find_device(device).notice:
             typer.echo(notice, err=True)
-        index = finder.begin(videos, out, rate)
+        index = finder.begin(videos, out, rate, moved=moved)
+        if others := left_out(videos):
+            told = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
+            complain(_shown(f"left out, no videos by their names: {told}"))
         counts: Counter[str] = Counter()
         with progress("indexing", len(files), "video") as bar:
             for outcome in finder.update(index, files, prune=prune):
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
+                if outcome.video.gaps and outcome.what in ("indexed", "failed"):
+                    complain(_shown(f"{outcome.video.path}: gaps: {outcome.video.gaps}"))
                 if outcome.what == "missing":
                     complain(
                         _shown(
@@ -115,6 +124,9 @@ def search(
     model: Annotated[
         str | None, typer.Option(help="The model, if it no longer lies where the index was made with it.")
     ] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Where the videos lie now, if they were moved since.")
+    ] = None,
 ) -> None:
     """Finds the moments that fit a sentence or a picture best, in an index.
 
@@ -130,7 +142,7 @@ def search(
     with plain_errors(too_large="the index is"):
         texts, pictures = text or [], like or []
         _check_search(texts, pictures, html, explain)
-        held, answers = _answers(index, model, texts, pictures, top)
+        held, answers = _answers(index, model, videos, texts, pictures, top)
         reports = [answer.report for answer in answers]
         for note in dict.fromkeys(note for report in reports for note in report["notes"]):
             typer.echo(f"note: {note}", err=True)
@@ -162,13 +174,14 @@ class _Answer(NamedTuple):
 
 
 def _answers(
-    index: Path, model: str | None, texts: list[str], pictures: list[Path], top: int
+    index: Path, model: str | None, videos: Path | None, texts: list[str], pictures: list[Path], top: int
 ) -> tuple[Index, list[_Answer]]:
     """What is found by every text and then by every picture; all are read before the first is searched for."""
     from multimodal_ssl.search import likeness, query, weights
     from multimodal_ssl.search.index import Index
 
     held = Index.read(index)
+    held = replace(held, videos_folder=videos.absolute()) if videos else held
     trained = weights.load(model or held.model)
     held.check_model(trained.name, trained.sha256)
     asked, told = [], ""
@@ -226,6 +239,7 @@ def _report(
         "pooled_is": "mean of places, maximum of phrases" if of_words else "means of places",
         "windows": num_windows,
         "left_out": {"no vector": question.unknown, "too many": question.cut},
+        "in_no_caption_of_the_training": question.unseen,
         "found": found,
     }
 

@@ -18,6 +18,7 @@ from common.data.media import MediaError
 from common.progress import say, tracked
 from multimodal_ssl.model.vocabulary import Vocabulary, tokenise
 from multimodal_ssl.own.reading import LeftOut, OwnClip, opened
+from multimodal_ssl.search.query import FUNCTION_WORDS
 from multimodal_ssl.search.windows import Cut, Window, windows
 
 MOST_WINDOWS = 8  # of a clip, evenly spaced
@@ -69,12 +70,16 @@ def checked(
 
 
 def _read_captions(clip: OwnClip, words: Vocabulary) -> tuple[str, ...] | LeftOut:
-    plain = (" ".join(tokenise(text)) for text in clip.captions)
-    if found := tuple(dict.fromkeys(text for text in plain if words.encode(text).any())):
+    """Those that name something that can be seen."""
+    read = {" ".join(tokenise(text)): words.read(text)[0] for text in clip.captions}
+    if found := tuple(text for text, known in read.items() if not FUNCTION_WORDS.issuperset(known)):
         return found
+    told = " / ".join(clip.captions)[:80]
     if not clip.captions:
         return LeftOut(clip.id, clip.where, "has no caption")
-    return LeftOut(clip.id, clip.where, f"has no word with a vector: {' / '.join(clip.captions)[:80]}")
+    if not any(read.values()):
+        return LeftOut(clip.id, clip.where, f"has no word with a vector: {told}")
+    return LeftOut(clip.id, clip.where, f"names nothing that can be seen: {told}")
 
 
 # ---- pictures

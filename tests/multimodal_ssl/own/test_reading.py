@@ -207,6 +207,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     rows = [
         ("a.mp4", "a red ball", "", ""), ("none.mp4", "a red ball", "", ""), ("cut.mp4", "a red ball", "", ""),
         ("a.mp4", "xyzzy", 0, 1), ("a.mp4", "a ring", 9, 10), ("b.mp4", "a ring", "", ""),
+        ("a.mp4", "and a", 0, 2),
     ]  # fmt: skip
     found = checked(own_films.table(tmp_path / "clips.csv", rows))
     left = {(one.id, one.where.rpartition(", ")[2]): one.reason for one in found if isinstance(one, LeftOut)}
@@ -216,7 +217,8 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     assert left["a.mp4@0-1", "line 5"] == "has no word with a vector: xyzzy"
     assert left["a.mp4@9-10", "line 6"] == "begins after its video ends: at 9 s of 2 s"
     assert left["b.mp4", "line 7"] == "shows the same as another: a.mp4"
+    assert left["a.mp4@0-2", "line 8"] == "names nothing that can be seen: and a"
     bad = [one for one in found if isinstance(one, LeftOut) and one.bad]
     assert len(bad) == 3
-    with pytest.raises(ValueError, match=r"at most 10 % of items may be bad, got 3 of 6"):
-        checking.tell(bad, 6)
+    with pytest.raises(ValueError, match=r"at most 10 % of items may be bad, got 3 of 7"):
+        checking.tell(bad, 7)
