@@ -20,6 +20,9 @@ from functools import cached_property
 
 NORMALISER = "letters-1"
 BLANK, BOUNDARY = "<blank>", "|"  # the second stands between words, as in fairseq's dictionaries
+NO_LETTERS = re.compile(
+    r"<.*>|\[.*\]|\s*"
+)  # symbols of a head that are never written, such as <unk> or [PAD]
 _LATIN = "abcdefghijklmnopqrstuvwxyz'"
 ALPHABETS = {
     "en": _LATIN,
