@@ -8,11 +8,11 @@ end, since readers round the number of frames up. What normalises the waveform i
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import re
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -134,22 +134,27 @@ def _graph(model: Exported, stored: StoredModel) -> bytes:
     import numpy as np
     import onnx
 
-    length, made = stored.architecture.receptive_field + 20 * stored.architecture.stride, io.BytesIO()
-    example = (0.1 * torch.randn(2, length), torch.tensor([length, length - 5 * stored.architecture.stride]))
+    length = stored.architecture.receptive_field + 20 * stored.architecture.stride
+    example = (torch.zeros(2, length), torch.tensor([length, length - 5 * stored.architecture.stride]))
     axes = {
         INPUTS[0]: {0: "batch", 1: "samples"},
         INPUTS[1]: {0: "lengths"},
         OUTPUT: {0: "batch", 1: "frames"},
     }
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), torch.no_grad():
+    with (
+        TemporaryDirectory() as folder,
+        warnings.catch_warnings(),
+        torch.no_grad(),
+    ):
         warnings.simplefilter(
             "ignore"
         )  # of tracing: what does not depend on the input is a constant, as it should
+        made = Path(folder) / "model.onnx"
         torch.onnx.export(
-            model, example, made, input_names=list(INPUTS), output_names=[OUTPUT], dynamic_axes=axes,
+            model, example, str(made), input_names=list(INPUTS), output_names=[OUTPUT], dynamic_axes=axes,
             opset_version=OPSET, dynamo=False,
         )  # fmt: skip
-    graph = onnx.load_from_string(made.getvalue())
+        graph = onnx.load(made)
     whole = np.array([np.iinfo(np.int64).max], np.int64)
     graph.graph.initializer.append(onnx.numpy_helper.from_array(whole, INPUTS[1]))
     onnx.checker.check_model(graph)
@@ -157,7 +162,7 @@ def _graph(model: Exported, stored: StoredModel) -> bytes:
 
 
 def _notes(stored: StoredModel, num_kept: int) -> tuple[str, ...]:
-    told = ()
+    told: tuple[str, ...] = ()
     if dropped := stored.num_symbols - num_kept:
         told += (f"{dropped} symbols that are no letters were left out",)
     if not stored.architecture.normalise_input and stored.architecture.conv_norm != "group":
