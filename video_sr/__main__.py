@@ -1,4 +1,4 @@
-"""The tool: `python -m video_sr upscale|score|degrade`; what is heavy is imported once a command runs."""
+"""The tool: `python -m video_sr upscale|score|degrade|train`; what is heavy is imported once a command runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typer
 
 from common.command import TOOL_SETTINGS, plain_errors
 from common.progress import progress
+from video_sr.own import commands
 
 app = typer.Typer(
-    help="x16 video super-resolution: enlarge a video, score a result, make the challenge's input.",
+    help="x16 video super-resolution: enlarge a video, score a result, train on your own films.",
     **TOOL_SETTINGS,
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -33,7 +34,9 @@ def upscale(
     ],
     model: Annotated[
         str,
-        typer.Option(help="evesrnet, wide, span-twice, bicubic, or a run's weights.safetensors."),
+        typer.Option(
+            help="evesrnet, wide, span-twice, bicubic, a folder that train has left, or a run's weights.safetensors."
+        ),
     ] = "evesrnet",
     tile: Annotated[
         int,
@@ -173,6 +176,8 @@ def degrade(
             + f"to {width}x{height}"
         )
 
+
+app.command()(commands.train)
 
 if __name__ == "__main__":
     app(prog_name="python -m video_sr")

@@ -19,6 +19,7 @@ from common.measures import mean_of
 from common.papers import Scale, Search
 from common.recipe import Recipe, Shard
 from common.schedule import Cosine
+from common.settings import later
 from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
 from video_sr.measures import PHOTOGRAPHS, PSNR, SSIM, of_copies
 from video_sr.networks import (
@@ -56,6 +57,7 @@ class Upscaling(Recipe):
     patch: int = 16  # low-resolution pixels a side
     charbonnier_eps: float = 1e-6
     offset_lr_ratio: float = 1.0  # rate of layers that predict offsets of an alignment, against the others'
+    pretrained_lr_ratio: float = later(1.0)  # that of weights which others trained
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,12 +97,15 @@ class Upscaling(Recipe):
         return self.network.losses(model, batch.low, batch.high, eps=self.charbonnier_eps)
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`)."""
-        named = dict(model.named_parameters())
-        steering = [weight for name, weight in named.items() if ".steer." in name]
-        rest = [weight for name, weight in named.items() if ".steer." not in name]
-        groups: list[dict[str, Any]] = [{"params": rest}]
-        return groups + ([{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else [])
+        """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`); and so may
+        what others trained."""
+        rest, steering, read = list[Any](), list[Any](), list[Any]()
+        for name, weight in model.named_parameters():
+            slow = name.startswith(self.network.pretrained_layers() or ("\0",))
+            (read if slow else steering if ".steer." in name else rest).append(weight)
+        groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
+        groups += [{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else []
+        return groups + ([{"params": read, "lr_ratio": self.pretrained_lr_ratio}] if read else [])
 
     def monitor(self, model: nn.Module) -> dict[str, Tensor]:
         offset = getattr(model, "mean_offset_px", None)

@@ -1,0 +1,97 @@
+"""SPAN x16 starts as SPAN twice, finds how frames moved, and hears what its neighbours say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_networks import SMALL
+
+from common.data.resize import downscale, upscale
+from video_sr.models.registration import Registration, shifts, warp
+from video_sr.networks import SPANSizes, SPANx16Sizes
+from video_sr.recipes import SCALES
+
+
+def scene(height, width, seed=0):
+    """A picture with detail of all sizes down to a few pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    layers = [
+        upscale(torch.rand(1, 3, height // by, width // by, generator=generator), by) for by in (8, 32, 128)
+    ]
+    return sum(layers) / 3
+
+
+def frames_of(picture, pans, size=(320, 384)):
+    """Small frames seen through a window that pans by whole pixels (down, right) of the large picture."""
+    top, left = 48, 48
+    views = [picture[..., top + a : top + a + size[0], left + b : left + b + size[1]] for a, b in pans]
+    return [downscale(view, 16) for view in views], views
+
+
+def test_a_new_network_is_span_twice():
+    torch.manual_seed(0)
+    ours = SMALL["SPAN x16"].build()
+    twice = SPANSizes(channels=8, blocks=2, pretrained=False).build()
+    for name in ("first", "second"):
+        getattr(twice, name).load_state_dict(getattr(ours, name).state_dict())
+    frames = torch.stack([scene(16, 16, seed)[0] for seed in range(3)])[None].expand(1, 3, 3, 128, 128)[
+        ..., :9, :9
+    ]
+    with torch.no_grad():
+        torch.testing.assert_close(ours(frames), twice(frames))
+
+
+@pytest.mark.parametrize("pan", [(0, 0), (7, -11), (-30, 22)])
+def test_a_pan_is_told_to_a_tenth_of_a_small_pixel(pan):
+    """That is, to a pixel or two of the large picture; none is told of a frame that did not move."""
+    (centre, moved), _ = frames_of(scene(512, 512), [(0, 0), pan])
+    found = shifts(Registration(4)(centre, moved), (20, 24))
+    expected = torch.tensor([pan[1] / 16, pan[0] / 16]).view(1, 2, 1, 1)
+    assert (found - expected).abs().max() < 0.1
+    if pan == (0, 0):
+        assert found.abs().max() < 1e-6
+
+
+def test_shifts_of_an_enlarged_frame_are_those_of_the_small_one():
+    affine = torch.tensor([[[1.0, 0.5, 0.0], [-2.0, 0.0, 0.25]]])
+    small, large = shifts(affine, (3, 5)), shifts(affine, (3, 5), 4)
+    torch.testing.assert_close(large.view(1, 2, 3, 4, 5, 4).mean((3, 5)), 4 * small)
+
+
+def test_warping_by_whole_pixels_moves_and_repeats_the_edge():
+    picture = torch.arange(12.0).view(1, 1, 3, 4)
+    right = torch.zeros(1, 2, 3, 4)
+    right[:, 0] = 1
+    torch.testing.assert_close(warp(picture, right), picture[..., [1, 2, 3, 3]])
+
+
+def test_a_flat_or_tiny_frame_does_not_move():
+    grey = torch.full((2, 3, 5, 4), 0.5)
+    assert Registration(4)(grey, grey).abs().max() == 0
+    assert Registration(4)(torch.rand(1, 3, 1, 1), torch.rand(1, 3, 1, 1)).isfinite().all()
+
+
+def test_a_picture_that_explains_its_neighbours_lacks_nothing():
+    torch.manual_seed(0)
+    network = SMALL["SPAN x16"].build()
+    (centre, moved), (view, _) = frames_of(scene(512, 512), [(0, 0), (8, 16)])
+    explained = network._missed(downscale(view, 4), centre, moved)[..., 12:-12, 12:-12]
+    other = network._missed(downscale(view, 4).flip(-1), centre, moved)[..., 12:-12, 12:-12]
+    assert explained.abs().mean() < 0.2 * other.abs().mean()
+
+
+def test_pretrained_weights_have_one_size():
+    with pytest.raises(ValueError, match="pretrained weights have 48 channels and 6 blocks, got 8 and 6"):
+        SPANx16Sizes(channels=8)
+    assert SPANx16Sizes(num_frames=1).pretrained_layers() == ("first.", "second.")
+
+
+def test_what_others_trained_learns_at_its_own_rate(monkeypatch):
+    recipe = replace(SCALES["smoke"].recipes["WIDE"], network=SMALL["SPAN x16"], pretrained_lr_ratio=0.1)
+    model = recipe.model()
+    assert len(recipe.parameter_groups(model)) == 1  # nothing was read
+    monkeypatch.setattr(SPANx16Sizes, "pretrained_layers", lambda self: ("first.", "second."))
+    fusion, read = recipe.parameter_groups(model)
+    assert read["lr_ratio"] == 0.1
+    assert len(fusion["params"]) == len(list(model.fusion.parameters()))
+    assert len(fusion["params"]) + len(read["params"]) == len(list(model.parameters()))
