@@ -14,23 +14,16 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from common import journal, papers, results, stopping
+from common import journal, papers, results
 from common.errors import CommandError
+from common.executors import Executor, Local, RunCommand, Started
 from common.files import write_atomically
 from common.papers import Paper, Search
 from common.progress import Bar, progress
 from common.recipe import Experiment, Recipe, name_of
 from common.settings import override
-
-# glibc gives large blocks back to the system after every step and pays page faults to get them again; a training
-# step on a CPU is faster when it keeps them.
-KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": "4000000000",
-    "MALLOC_TRIM_THRESHOLD_": "8000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-}
 
 
 @dataclass
@@ -44,8 +37,7 @@ class Job:
     seed: int
     arguments: tuple[str, ...] = ()
     split: str = "test"
-    process: subprocess.Popen[bytes] | None = None
-    log: TextIO | None = None
+    process: Started | None = None
     folder_name: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -69,24 +61,16 @@ class Job:
         """Training steps; 0 where nothing is trained."""
         return self.recipe.steps if isinstance(self.recipe, Recipe) else 0
 
-    def start(self, device: str) -> None:
+    def start(self, device: str, executor: Executor) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.log = open(self.folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115
-        command = [
+        words = [
             sys.executable, "-m", "common.run", "train", self.paper.slug, self.recipe_name, "--scale", self.scale,
             "--seed", str(self.seed), "--device", device, "--score", "--split", self.split, "--resume", "replace",
         ]  # fmt: skip
         for assignment in self.arguments:
-            command += ["--set", assignment]
-        threads = str(self.recipe.threads)
-        # Libraries read these before torch does, and two runs would otherwise fight for the same cores.
-        environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} | KEEP_MEMORY
-        # Nothing is ever written to its stdin: the pipe ends with this process, and the run then stops.
-        environment[stopping.OWNED] = "1"
-        self.process = subprocess.Popen(
-            command, cwd=papers.ROOT, stdout=self.log, stderr=subprocess.STDOUT, env=environment,
-            stdin=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            words += ["--set", assignment]
+        command = RunCommand(tuple(words), str(self.folder / "log.txt"), self.recipe.threads)
+        self.process = executor.start(command, f"{self.paper.slug} {self.label}", device)
 
     def steps_done(self) -> int:
         path = self.folder / "journal.jsonl"
@@ -108,10 +92,8 @@ class Job:
         return self.work * (1 - 0.8 * done)  # scoring is about a fifth of a run
 
 
-def side_by_side(jobs: int, recipe: Experiment, device: str) -> int:
-    """How many runs fit: as asked, else one a GPU or as many as the cores carry."""
-    if jobs:
-        return jobs
+def fitting(recipe: Experiment, device: str) -> int:
+    """How many runs fit on this machine: one a GPU, or as many as the cores carry."""
     from common.runtime import find_device
 
     if find_device(device).kind == "cuda":
@@ -119,7 +101,24 @@ def side_by_side(jobs: int, recipe: Experiment, device: str) -> int:
     return max(1, len(os.sched_getaffinity(0)) // recipe.threads) if hasattr(os, "sched_getaffinity") else 2
 
 
-def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -> None:
+@dataclass(frozen=True)
+class Lanes:
+    """Where runs are executed and how many at once.
+
+    Args:
+        jobs: 0 means as many as suit the executor.
+    """
+
+    device: str
+    jobs: int = 0
+    executor: Executor = field(default_factory=Local)
+
+    def count(self, recipe: Experiment) -> int:
+        """At once, of runs like this recipe's."""
+        return self.executor.lanes(self.jobs, fitting(recipe, self.device))
+
+
+def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
 
     Raises:
@@ -137,12 +136,12 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, device: str, jobs: int) -
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:
-        run_all(left, side_by_side(jobs, left[0].recipe, device), device)
+        run_all(left, lanes)
         say(f"{paper.slug} at {scale}: runs took {(time.monotonic() - started) / 60:.1f} min")
 
 
-def run_all(left: list[Job], lanes: int, device: str) -> None:
-    """Runs the jobs, `lanes` at a time, says how they go, and stops them all in good order on a signal.
+def run_all(left: list[Job], lanes: Lanes) -> None:
+    """Runs the jobs, a lane's number at a time, says how they go, and stops them all in good order on a signal.
 
     Raises:
         CommandError: some failed; the others are done, and each failure is named with its last words.
@@ -152,7 +151,7 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
     previous = {number: signal.signal(number, signal.default_int_handler) for number in stops}
     try:
         with progress("running", len(left), "run", done=0.0) as bar:
-            failed = _run_all(left, lanes, device, bar)
+            failed = _run_all(left, lanes, bar)
     except BaseException:  # a signal, or a full disk: runs are not to go on without anybody watching
         say("stopping: every run is asked to save; the same command does what is left")
         if killed := _stop([job.process for job in left if job.process]):
@@ -161,21 +160,19 @@ def run_all(left: list[Job], lanes: int, device: str) -> None:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-        for job in left:
-            if job.log:
-                job.log.close()
     if failed:
         raise CommandError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
 
 
-def _run_all(left: list[Job], lanes: int, device: str, bar: Bar) -> list[str]:
+def _run_all(left: list[Job], lanes: Lanes, bar: Bar) -> list[str]:
     """Those that failed, with their last words."""
+    at_once = lanes.count(left[0].recipe)
     waiting, running, failed = list(left), list[Job](), list[str]()
     work = sum(job.work for job in left)
     while waiting or running:
-        while waiting and len(running) < lanes:
+        while waiting and len(running) < at_once:
             running.append(waiting.pop(0))
-            running[-1].start(device)
+            running[-1].start(lanes.device, lanes.executor)
         time.sleep(0.5)
         for job in [job for job in running if job.process and job.process.poll() is not None]:
             running.remove(job)
@@ -189,7 +186,7 @@ def _run_all(left: list[Job], lanes: int, device: str, bar: Bar) -> list[str]:
     return failed
 
 
-def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> int:
+def _stop(processes: Sequence[Started], limit_s: float = 60.0) -> int:
     """Asks all to save, then waits; what has not ended by the limit is killed, and keeps its last checkpoint.
 
     Returns:
@@ -198,13 +195,13 @@ def _stop(processes: list[subprocess.Popen[bytes]], limit_s: float = 60.0) -> in
     killed = 0
     for process in processes:
         with contextlib.suppress(ProcessLookupError):  # ended by itself
-            os.killpg(process.pid, signal.SIGTERM)
+            process.stop()
     deadline = time.monotonic() + limit_s
     for process in processes:
         try:
             process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
             killed += 1
     return killed
@@ -216,7 +213,7 @@ def _last_words(job: Job) -> str:
     return f"{lines[-1] if lines else 'it said nothing'} ({path})"
 
 
-def tune(paper: Paper, *, scale: str, device: str, jobs: int, arms: Sequence[str] = ()) -> None:
+def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) -> None:
     """Arms with every combination of the search's settings, scored on dev; the table is the log to commit.
 
     Dev items are the same for every seed and never tested, so seed 0 serves.
@@ -247,7 +244,7 @@ def tune(paper: Paper, *, scale: str, device: str, jobs: int, arms: Sequence[str
         job.recipe.prepare()
     unfinished = [job for job in left if not job.finished()]
     if unfinished:
-        run_all(unfinished, side_by_side(jobs, unfinished[0].recipe, device), device)
+        run_all(unfinished, lanes)
     rows = [*_committed(paper, scale, set(search.arms) - set(chosen)), *(_tried(job, search) for job in left)]
     log = paper.own(scale) / f"tuning-{scale}.json"
     table = {"measure": search.measure, "scale": scale, "seed": 0, "tried": rows}

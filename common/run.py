@@ -18,6 +18,7 @@ import typer
 
 from common import papers
 from common.command import plain_errors
+from common.errors import CommandError
 from common.output import outlives_its_reader
 from common.stopping import stop_with_the_owner
 
@@ -52,6 +53,24 @@ Scale = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Seed; it also picks the fold of test pictures.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds; default is the scale's.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Jobs = Annotated[
+    int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores, on a cluster 32.")
+]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor", envvar="EXECUTOR", metavar="NAME",
+        help="local; slurm, a job for each run; submitit-local, the same path on this machine.",
+    ),
+]  # fmt: skip
+ClusterOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--cluster",
+        metavar="KEY=VALUE",
+        help="For the jobs, e.g. slurm_partition=gpu, timeout_min=240; repeatable.",
+    ),
+]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
 ]
@@ -204,24 +223,33 @@ def reproduce(
     scale: Scale = "mini",
     seeds: Seeds = None,
     device: DeviceOption = "auto",
-    jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
+    jobs: Jobs = 0,
+    executor: ExecutorName = "local",
+    cluster: ClusterOptions = None,
 ) -> None:
     """Data, every recipe with every seed, and the report; what is finished is kept.
 
     \b
     python -m common.run reproduce extreme-vsr
     python -m common.run reproduce extreme-vsr --scale gpu --device cuda
+    python -m common.run reproduce --scale gpu --device cuda --executor slurm --cluster slurm_partition=gpu
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import orchestrate
+        from common import executors, orchestrate
         from common.report import build
 
         chosen = papers.chosen(paper, scale)
+        lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
+        failed = []
         for one in chosen:
-            count = seeds or one.at(scale).seeds
-            orchestrate.reproduce(one, scale=scale, seeds=count, device=device, jobs=jobs)
+            try:
+                orchestrate.reproduce(one, scale=scale, seeds=seeds or one.at(scale).seeds, lanes=lanes)
+            except CommandError as error:  # the others, and what there is of this one, are not lost
+                failed.append(f"{one.slug}: {error}")
         build.show_claims(chosen, scale)
         typer.echo(f"report: {build.write_page(chosen)}")
+        if failed:
+            raise CommandError("\n".join(failed))
 
 
 @cli.command()
@@ -321,14 +349,17 @@ def pack(
 @cli.command()
 def tune(
     paper: PaperArgument, scale: Scale = "mini", device: DeviceOption = "auto",
-    jobs: Annotated[int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores.")] = 0,
+    jobs: Jobs = 0,
+    executor: ExecutorName = "local",
+    cluster: ClusterOptions = None,
     arm: Annotated[list[str] | None, typer.Option(help="An arm to search, again for more; default all.")] = None,
 ) -> None:  # fmt: skip
     """Try every combination of the settings that a paper's arms may differ in, on dev, the same for every arm."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import orchestrate
+        from common import executors, orchestrate
 
-        orchestrate.tune(papers.find(paper), scale=scale, device=device, jobs=jobs, arms=arm or ())
+        lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
+        orchestrate.tune(papers.find(paper), scale=scale, lanes=lanes, arms=arm or ())
 
 
 @cli.command()

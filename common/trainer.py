@@ -66,6 +66,11 @@ def _train(
     shards = fabric.world_size * recipe.accumulate
     if shards > 1 and (reason := recipe.not_in_shards()):
         raise ValueError(f"{shards} shards of a batch do not train what one process does: {reason}")
+    if shards > 1:
+        tell(
+            f"a batch of {recipe.batch_size} items as {shards} shards, {fabric.world_size} processes x "
+            f"{recipe.accumulate} passes; the rate stays {recipe.peak_lr:g}"
+        )
     standing = resuming.look(folder, identity(recipe, seed, fabric.world_size), resume, tell)
     fabric.barrier()  # all have looked before one of them makes room
     if standing.saved is not None and standing.finished:

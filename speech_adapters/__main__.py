@@ -53,15 +53,16 @@ def transcribe(
         Path | None, typer.Option(help="Folder to write into; default is each input's own.")
     ] = None,
     overwrite: Overwrite = False,
-    lm: Annotated[
-        Path | None, typer.Option(help="Beam search with this n-gram of words (ARPA); needs --words.")
-    ] = None,
+    lm: commands.Arpa = None,
     words: Annotated[
-        Path | None, typer.Option(help="The only words that beam search may write, parted by space or line.")
+        Path | None,
+        typer.Option(
+            help="The only words that beam search may write, default the n-gram's; parted by space."
+        ),
     ] = None,
-    lm_weight: Annotated[float, typer.Option(help="Weight of the n-gram's log10 probabilities.")] = 2.0,
-    word_score: Annotated[float, typer.Option(help="Nats given for each word of beam search.")] = -1.0,
-    beam: Annotated[int, typer.Option(min=1, help="Hypotheses kept by beam search.")] = 50,
+    lm_weight: commands.LmWeight = 2.0,
+    word_score: commands.WordScore = -1.0,
+    beam: commands.Beam = 50,
     batch_s: Annotated[float, typer.Option(min=1, help="Seconds of sound computed at once.")] = 60.0,
     device: Device = "auto",
 ) -> None:
@@ -93,8 +94,12 @@ def transcribe(
         found = find_device(device)
         targets((), (), formats, out, overwrite=overwrite)  # before any work
         recogniser = recognising.load(model, sets, torch.device(found.kind))
-        if lm and words:
-            recogniser = recogniser.with_beam_search(lm, _words(words), lm_weight, word_score, beam)
+        if lm:
+            only = _words(words) if words else None
+            search = recognising.WordSearch(
+                arpa=lm, words=only, lm_weight=lm_weight, word_score=word_score, beam=beam
+            )
+            recogniser = recogniser.with_beam_search(search)
         for decoder in recogniser.decoders:
             if decoder.caution:
                 say(f"note: {decoder.caution}")
@@ -115,8 +120,8 @@ def transcribe(
 
 
 def _check_beam(lm: Path | None, words: Path | None, num_sets: int) -> None:
-    if (lm is None) != (words is None):
-        raise ValueError("beam search needs both --lm FILE.arpa and --words FILE")
+    if words and not lm:
+        raise ValueError("--words are those of beam search, which needs --lm FILE.arpa as well")
     if lm and num_sets > 1:
         raise ValueError(f"an n-gram is of one language; give --lm with one --adapter, got {num_sets}")
 
@@ -301,6 +306,7 @@ def convert(
 
 app.command()(commands.finetune)
 app.command()(commands.evaluate)
+app.command()(commands.lm)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def commands_in(document):
         line for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()
     ]
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
-    lines = [re.split(r"\s{2,}", line.strip())[0] for line in (*fenced, *spans)]
+    lines = [re.split(r"\s{2,}", line.strip())[0].removesuffix(" &") for line in (*fenced, *spans)]
     return [line for line in lines if A_COMMAND.match(line)]
 
 

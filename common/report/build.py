@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common import journal, results
+from common.anchors import anchors
 from common.claims import judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
 from common.progress import tracked
+from common.report.anchor_table import anchor_tables
 from common.report.cards import card
 from common.report.figures import margin_figure, to_svg, training_figure
 from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
@@ -156,12 +158,16 @@ def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
         slug=paper.slug,
         title=paper.title,
         summary=_whose(shown) if shown else "Nothing has been run yet.",
-        tables=verdict_tables(rows),
+        tables=[*verdict_tables(rows), *_others(paper, rows)],
         figures=figures,
         panels=panels,
         details=details,
         notes=departures([run for one in shown for run in one.runs]),
     )
+
+
+def _others(paper: Paper, rows: Sequence[ClaimRow]) -> list[Table]:
+    return anchor_tables(anchors(paper.folder, [claim.id for claim in paper.claims]), rows)
 
 
 def _whose(shown: Sequence[_Shown]) -> str:
@@ -202,7 +208,8 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
         for scale in SCALES:
             results.read(paper.published(scale))
         rows = rows_of(paper, with_yours=False)
-        table = verdict_table_markdown(rows)
+        others = "\n\n".join(map(markdown, _others(paper, rows)))
+        table = "\n\n".join(filter(None, (verdict_table_markdown(rows), others)))
         front.append((paper.title, _headline(rows)))
         yield paper.folder / "README.md", "verdicts", table
         scales = [scale for scale in JUDGED_SCALES if paper.published(scale).is_dir()]

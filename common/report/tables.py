@@ -24,12 +24,14 @@ class Cell:
         tone: a verdict's word, which the page sets as a badge; "code"; "number"; or "".
         note: a smaller second line.
         dots: positions in 0..1 of one dot per seed, drawn under the text.
+        link: address that the text leads to.
     """
 
     text: str
     tone: str = ""
     note: str = ""
     dots: tuple[float | int, ...] = ()
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,8 @@ def _markdown_cell(cell: Cell) -> str:
         text = _markdown_text(cell.text)
     if cell.tone in ("upheld", "refuted"):
         text = f"**{text}**"
+    if cell.link:
+        text = f"[{text}]({cell.link})"
     return text + (f"<br>{_markdown_text(cell.note)}" if cell.note else "")
 
 

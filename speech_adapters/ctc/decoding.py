@@ -158,6 +158,11 @@ def _lexicon(words: Iterable[str], vocabulary: Vocabulary) -> str:
     return "".join(f"{word} {' '.join(symbols)} {BOUNDARY}\n" for word, symbols in spelled.items())
 
 
+def can_spell(word: str, vocabulary: Vocabulary) -> bool:
+    """Whether a word's letters are all in the vocabulary, and it is one word there."""
+    return bool(_spelling(word, vocabulary))
+
+
 def _spelling(word: str, vocabulary: Vocabulary) -> list[str]:
     try:
         symbols = [vocabulary.symbols[label] for label in vocabulary.encode(word)]

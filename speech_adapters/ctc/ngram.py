@@ -112,6 +112,26 @@ class ArpaModel:
         yield from ("", "\\end\\")
 
 
+def words_of(arpa: Path) -> list[str]:
+    """Words of an ARPA file's unigrams, sorted, without <s>, </s> and <unk>.
+
+    Raises:
+        ValueError: it has no unigrams.
+    """
+    found, inside = set[str](), False
+    with arpa.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("\\"):
+                if inside:
+                    break
+                inside = line.strip() == "\\1-grams:"
+            elif inside and len(fields := line.split()) >= 2:
+                found.add(fields[1])
+    if not found:
+        raise ValueError(f"{arpa} is no n-gram in ARPA's form: it lists no words under \\1-grams:")
+    return sorted(found - {START, END, UNKNOWN, UNKNOWN.upper()})
+
+
 def estimate(texts: Iterable[str], order: int = 3) -> ArpaModel:
     """Interpolated modified Kneser-Ney over words that spaces separate [Chen99 Eq. 18].
 

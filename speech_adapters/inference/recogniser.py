@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from common.progress import say
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet, WrongBackbone
 from speech_adapters.checkpoints.model_files import StoredModel
-from speech_adapters.ctc import decoding
+from speech_adapters.ctc import decoding, ngram
 from speech_adapters.data.text import Vocabulary
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.wav2vec2 import Wav2Vec2
@@ -58,6 +59,34 @@ class Decoder:
         return [self.vocabulary.encode(word) for word in self.beam_search(log_probs).split()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class WordSearch:
+    """A beam search with an n-gram of words, before it is known which letters spell them."""
+
+    arpa: Path
+    words: Sequence[str] | None = None  # the only ones that can come out; None: those of the n-gram
+    lm_weight: float = 2.0  # of log10 probabilities
+    word_score: float = -1.0  # nats for each word
+    beam: int = 50
+
+    def over(self, vocabulary: Vocabulary) -> decoding.BeamSearch:
+        """
+        Raises:
+            ValueError, FileNotFoundError: as `decoding.BeamSearch`.
+        """
+        words = self.words
+        if words is None:
+            if not self.arpa.is_file():
+                raise FileNotFoundError(f"no n-gram at {self.arpa}; `lm TEXTS --out x.arpa` makes one")
+            every = ngram.words_of(self.arpa)
+            words = [word for word in every if decoding.can_spell(word, vocabulary)]
+            if len(words) < len(every):
+                say(f"note: {len(every) - len(words)} of {len(every)} words of {self.arpa} have letters that the "
+                    "recogniser cannot write, and never come out")  # fmt: skip
+        return decoding.BeamSearch(vocabulary, self.arpa, words, lm_weight=self.lm_weight,
+                                   word_score=self.word_score, beam=self.beam)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Recogniser:
     """An acoustic model and all that it can write."""
@@ -67,16 +96,12 @@ class Recogniser:
     decoders: tuple[Decoder, ...]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def with_beam_search(
-        self, arpa: Path, words: Sequence[str], lm_weight: float, word_score: float, beam: int
-    ) -> Recogniser:
+    def with_beam_search(self, search: WordSearch) -> Recogniser:
         """The same, spelling by `decoding.BeamSearch`; each segment between pauses is a sentence to the n-gram."""
-        decoders = tuple(
-            replace(decoder, beam_search=decoding.BeamSearch(decoder.vocabulary, arpa, words, lm_weight=lm_weight,
-                                                word_score=word_score, beam=beam))
-            for decoder in self.decoders
-        )  # fmt: skip
-        return replace(self, decoders=decoders)
+        decoders = (
+            replace(decoder, beam_search=search.over(decoder.vocabulary)) for decoder in self.decoders
+        )
+        return replace(self, decoders=tuple(decoders))
 
 
 # ---- one recogniser of any family as an acoustic model

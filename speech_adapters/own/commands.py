@@ -1,4 +1,4 @@
-"""`finetune` and `evaluate` of the tool; what is heavy is imported once one runs."""
+"""`finetune`, `evaluate` and `lm` of the tool; what is heavy is imported once one runs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ Data = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Arpa = Annotated[
+    Path | None, typer.Option(help="Beam search with this n-gram of words (ARPA), as `lm` writes it.")
+]
+LmWeight = Annotated[float, typer.Option(help="Weight of the n-gram's log10 probabilities.")]
+WordScore = Annotated[float, typer.Option(help="Nats given for each word of beam search.")]
+Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept by beam search.")]
 
 
 def finetune(
@@ -91,13 +97,17 @@ def evaluate(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    lm: Arpa = None,
+    lm_weight: LmWeight = 2.0,
+    word_score: WordScore = -1.0,
+    beam: Beam = 50,
     device: Device = "auto",
 ) -> None:
     """Word and character error rates on your own recordings, with 95 % intervals, by speaker, the worst aligned.
 
     \b
     python -m speech_adapters evaluate recordings/ --adapter mine/set.safetensors
-    python -m speech_adapters evaluate recordings/ --adapter en --model small-en --json
+    python -m speech_adapters evaluate recordings/ --adapter en --lm words.arpa --json
     python -m speech_adapters evaluate recordings/ --model mine/recogniser.safetensors
     """
     with plain_errors(too_large="a recording is"):
@@ -105,12 +115,50 @@ def evaluate(
 
         from common.runtime import find_device
         from speech_adapters.checkpoints import by_name
+        from speech_adapters.inference.recogniser import WordSearch
         from speech_adapters.own import evaluation
 
+        search = None
+        if lm:
+            search = WordSearch(arpa=lm, lm_weight=lm_weight, word_score=word_score, beam=beam)
         (path,) = by_name.find_adapter_sets([adapter]).values() if adapter else (None,)
         found = torch.device(find_device(device).kind)
-        scores = evaluation.evaluate(data, model, path, found)
-        named = {"data": str(data), "adapter": adapter, "model": model}
+        scores = evaluation.evaluate(data, model, path, found, search)
+        named = {"data": str(data), "adapter": adapter, "model": model, "lm": str(lm) if lm else None}
         typer.echo(
             json.dumps(named | scores.record(), indent=1, ensure_ascii=False) if as_json else scores.table()
         )
+
+
+def lm(
+    texts: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TEXTS", help="A sentence a line, UTF-8; or recordings as `finetune` takes them."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The n-gram to write, .arpa.")],
+    order: Annotated[int, typer.Option(min=2, max=6, help="Words of the longest n-gram.")] = 3,
+    adapter: Annotated[
+        str | None, typer.Option(help="Write words as this set does; default: any script, accents kept.")
+    ] = None,
+    dev: Annotated[
+        Path | None, typer.Option(help="Texts that TEXTS does not hold, whose perplexity is told.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it is there.")] = False,
+) -> None:
+    """Makes an n-gram of words (modified Kneser-Ney) for beam search, in the form that KenLM and pyctcdecode read.
+
+    Only words of TEXTS can come out of a beam search with it: give much text of the kind that is spoken.
+
+    \b
+    python -m speech_adapters lm sentences.txt --out words.arpa
+    python -m speech_adapters lm recordings/ --dev others/ --order 4 --out words.arpa
+    python -m speech_adapters transcribe talk.wav --adapter en --lm words.arpa
+    """
+    with plain_errors(too_large="the text is"):
+        from speech_adapters.own import language_model
+
+        if out.exists() and not overwrite:
+            raise ValueError(f"{out} is there already; choose another name, or --overwrite")
+        typer.echo(language_model.make(texts, out, order=order, adapter=adapter, dev=dev))

@@ -21,7 +21,7 @@ from speech_adapters.ctc.measures import CER, CHARACTER_ERRORS, CHARACTERS, WER,
 from speech_adapters.data import any_script, text
 from speech_adapters.data.batches import as_float
 from speech_adapters.inference import recogniser as recognising
-from speech_adapters.inference.recogniser import Recogniser
+from speech_adapters.inference.recogniser import Recogniser, WordSearch
 from speech_adapters.own import checking
 from speech_adapters.own.checking import LeftOut
 from speech_adapters.own.reading import read
@@ -172,11 +172,18 @@ def normaliser_of(adapter_set: AdapterSet | None) -> Callable[[str], str]:
     return partial(text.normalise, language=adapter_set.language)
 
 
-def evaluate(data: Path, model: str | None, adapter: Path | None, device: torch.device) -> Scores:
+def evaluate(
+    data: Path,
+    model: str | None,
+    adapter: Path | None,
+    device: torch.device,
+    search: WordSearch | None = None,
+) -> Scores:
     """Scores of a set, or of a whole recogniser, on a folder of recordings.
 
     Args:
         model: a name or path of `by_name.find`; None is the one that the set was trained on.
+        search: with an n-gram of words; None takes the likeliest path.
 
     Raises:
         ValueError: neither, or nothing is left to score.
@@ -186,6 +193,8 @@ def evaluate(data: Path, model: str | None, adapter: Path | None, device: torch.
     if not model:
         raise ValueError("which encoder? give --model; this set does not name the one it was trained on")
     recogniser = recognising.load(model, {"set": adapter} if adapter else {}, device)
+    if search:
+        recogniser = recogniser.with_beam_search(search)
     recordings, normalise = read(data), normaliser_of(adapter_set)
     found, left = list[Item](), list[LeftOut]()
     for one in checking.checked(recordings, recogniser.architecture, normalise=normalise):

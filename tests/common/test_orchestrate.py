@@ -15,7 +15,8 @@ from patience import HANG_S, started
 
 from common import orchestrate, papers
 from common.errors import CommandError
-from common.orchestrate import Job, run_all
+from common.executors import Local, RunCommand
+from common.orchestrate import Job, Lanes, run_all
 from common.papers import Search
 
 PAPER = papers.find("extreme-vsr")
@@ -31,11 +32,10 @@ class Stub(Job):
 
     code: str = ""
 
-    def start(self, device):
+    def start(self, device, executor):
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.log = open(self.folder / "log.txt", "w")  # noqa: SIM115
-        command = [sys.executable, "-c", self.code]
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
+        command = RunCommand((sys.executable, "-c", self.code), str(self.folder / "log.txt"), threads=1)
+        self.process = executor.start(command, self.label, device)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_every_job_runs_and_a_failed_one_is_named_with_its_last_words(capsys):
     with pytest.raises(
         CommandError, match=r"1 of 3 runs failed:\n  WIDE seed 1: ValueError: out of luck \(.*log\.txt\)"
     ):
-        run_all(jobs, 2, "cpu")
+        run_all(jobs, Lanes("cpu", 2))
     assert [_said(job)[0] for job in jobs] == ["a", "x", "c"]
     assert capsys.readouterr().out.count("finished") == 2
 
@@ -65,7 +65,7 @@ def test_every_job_runs_and_a_failed_one_is_named_with_its_last_words(capsys):
 def test_no_more_run_side_by_side_than_there_are_lanes():
     line = "import time; print(time.time(), flush=True); time.sleep(0.7); print(time.time())"
     jobs = _jobs(line, line, line)
-    run_all(jobs, 2, "cpu")
+    run_all(jobs, Lanes("cpu", 2))
     times = [tuple(map(float, _said(job).split())) for job in jobs]
     assert times[2][0] >= min(end for _, end in times[:2])
 
@@ -90,7 +90,7 @@ def test_a_stop_lets_every_run_save_and_starts_no_other(number, ctrl_c_works):
 
     threading.Thread(target=stop_once_both_run, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        run_all(jobs, 2, "cpu")
+        run_all(jobs, Lanes("cpu", 2))
     assert [_said(job).split() for job in jobs[:2]] == [["ready", "saved"]] * 2
     assert [job.process.returncode for job in jobs[:2]] == [130, 130]
     assert jobs[2].process is None
@@ -100,7 +100,7 @@ def test_a_stop_lets_every_run_save_and_starts_no_other(number, ctrl_c_works):
 def test_a_run_that_does_not_stop_is_killed_after_the_limit():
     (job, ended) = _jobs(STUBBORN, "")
     for one in (job, ended):
-        one.start("cpu")
+        one.start("cpu", Local())
     ended.process.wait()
     while "ready" not in _said(job):
         time.sleep(0.02)
@@ -120,8 +120,11 @@ def test_a_run_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp_
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -c {shlex.quote(code)}\n")
     python.chmod(0o755)
     owner = "import sys, time; from common import papers; from common.orchestrate import Job; "
+    owner += "from common.executors import Local; "
     owner += f"sys.executable = {str(python)!r}; paper = papers.find('extreme-vsr'); "
-    owner += "job = Job(paper, 'WIDE', paper.recipe('WIDE', 'smoke'), 'smoke', 0); job.start('cpu'); "
+    owner += (
+        "job = Job(paper, 'WIDE', paper.recipe('WIDE', 'smoke'), 'smoke', 0); job.start('cpu', Local()); "
+    )
     owner += f"print(job.process.pid, flush=True); time.sleep({HANG_S})"
     with started([sys.executable, "-c", owner], stdout=subprocess.PIPE, cwd=papers.ROOT) as process:
         process.stdout.readline()
@@ -136,8 +139,8 @@ def test_a_run_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp_
 def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, capsys):
     started = []
     monkeypatch.setattr(Job, "finished", lambda self: self.recipe_name == "WIDE" and self.seed == 0)
-    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
-    orchestrate.reproduce(PAPER, scale="smoke", seeds=2, device="cpu", jobs=1)
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: started.extend(left))
+    orchestrate.reproduce(PAPER, scale="smoke", seeds=2, lanes=Lanes("cpu", 1))
     names, once = list(PAPER.at("smoke").recipes), list(PAPER.at("smoke").once)
     expected = [(name, seed) for seed in (0, 1) for name in names if (name, seed) != ("WIDE", 0)]
     expected += [(name, 0) for name in once]  # after all that claims read
@@ -151,9 +154,9 @@ def test_a_search_tries_every_combination_and_the_frozen_one_under_the_arms_name
     tried = {"peak_lr": (frozen.peak_lr, 0.5), "weight_decay": (frozen.weight_decay, 0.5)}
     search = Search(arms=("WIDE",), settings=tried, measure="textures/psnr/mean")
     paper = replace(PAPER, scales={"smoke": replace(PAPER.at("smoke"), search=search)})
-    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: started.extend(left))
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: started.extend(left))
     with pytest.raises(CommandError, match="WIDE seed 0 has no dev result"):
-        orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1)
+        orchestrate.tune(paper, scale="smoke", lanes=Lanes("cpu", 1))
     rates, decays = (
         (f"peak_lr={frozen.peak_lr}", "peak_lr=0.5"),
         (f"weight_decay={frozen.weight_decay}", "weight_decay=0.5"),
@@ -174,25 +177,25 @@ def test_a_search_of_one_arm_keeps_the_committed_rows_of_the_others(monkeypatch,
     (tmp_path / "results").mkdir()
     rows = [{"arm": "WIDE", "dev": 1.0}, {"arm": "EVESRNET", "dev": 2.0}]
     (tmp_path / "results" / "tuning-smoke.json").write_text(json.dumps({"tried": rows}))
-    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, device: None)
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: None)
     monkeypatch.setattr(orchestrate, "_tried", lambda job, search: {"arm": job.recipe_name, "dev": 3.0})
-    orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1, arms=["WIDE"])
+    orchestrate.tune(paper, scale="smoke", lanes=Lanes("cpu", 1), arms=["WIDE"])
     log = json.loads((paper.own("smoke") / "tuning-smoke.json").read_text())
     assert log["tried"] == [{"arm": "EVESRNET", "dev": 2.0}, {"arm": "WIDE", "dev": 3.0}]
     with pytest.raises(ValueError, match="arms must be of WIDE, EVESRNET, got NARROW"):
-        orchestrate.tune(paper, scale="smoke", device="cpu", jobs=1, arms=["NARROW"])
+        orchestrate.tune(paper, scale="smoke", lanes=Lanes("cpu", 1), arms=["NARROW"])
 
 
 def test_a_scale_without_a_search_says_so():
     with pytest.raises(ValueError, match="extreme-vsr searches nothing at scale paper"):
-        orchestrate.tune(PAPER, scale="paper", device="cpu", jobs=1)
+        orchestrate.tune(PAPER, scale="paper", lanes=Lanes("cpu"))
 
 
 def test_lanes_are_as_asked_else_what_the_cores_carry(monkeypatch):
     recipe = PAPER.recipe("WIDE", "smoke")
-    assert orchestrate.side_by_side(3, recipe, "cpu") == 3
+    assert Lanes("cpu", 3).count(recipe) == 3
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)))
-    assert orchestrate.side_by_side(0, recipe, "cpu") == 4 // recipe.threads
+    assert Lanes("cpu").count(recipe) == 4 // recipe.threads
 
 
 def test_steps_done_are_read_past_a_cut_line():
@@ -212,3 +215,25 @@ def test_the_dashboard_shows_every_journal(capsys, tmp_path):
     orchestrate.dashboard(upload=False)
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("WIDE", "0.25", "finished", "diverged"))
+
+
+def test_one_papers_failure_does_not_stop_the_others(monkeypatch, capsys):
+    from typer.testing import CliRunner
+
+    from common import run
+    from common.report import build
+
+    tried = []
+
+    def fails_once(paper, **others):
+        tried.append(paper.slug)
+        if len(tried) == 1:
+            raise CommandError("1 of 3 runs failed")
+
+    monkeypatch.setattr(orchestrate, "reproduce", fails_once)
+    monkeypatch.setattr(build, "show_claims", lambda chosen, scale: None)
+    monkeypatch.setattr(build, "write_page", lambda chosen: "page")
+    told = CliRunner().invoke(run.cli, ["reproduce", "--scale", "smoke"])
+    assert tried == list(papers.papers())
+    assert (told.exit_code != 0, "report: page" in told.output) == (True, True)
+    assert f"{tried[0]}: 1 of 3 runs failed" in told.output
