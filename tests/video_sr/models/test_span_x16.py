@@ -34,7 +34,7 @@ def test_a_new_network_is_span_twice():
     twice = SPANSizes(channels=8, blocks=2, pretrained=False).build()
     for name in ("first", "second"):
         getattr(twice, name).load_state_dict(getattr(ours, name).state_dict())
-    frames = torch.stack([scene(16, 16, seed)[0] for seed in range(3)])[None].expand(1, 3, 3, 128, 128)[
+    frames = torch.stack([scene(128, 128, seed)[0] for seed in range(3)])[None].expand(1, 3, 3, 128, 128)[
         ..., :9, :9
     ]
     with torch.no_grad():
