@@ -1,9 +1,12 @@
-"""SPAN's two steps as one network of x16 that is trained through both, and hears its neighbours between them.
+"""SPAN's two steps as one network of x16, with an x4 picture between them that agrees with its neighbours too.
 
 The centre frame is enlarged x4. How each neighbour moved is told by the small frames (`registration.py`). Moved alike
-and made small again, the x4 picture should be that neighbour; what it is not is brought back onto the centre, and a
-few residual blocks turn it into a change of the x4 picture, before the second SPAN, and of that one's output. Both
-changes start at zero: a new network is SPAN twice.
+and made small again, the x4 picture should be that neighbour; what it lacks is brought back onto it, some rounds long:
+iterated back-projection  [Irani91]. Neighbours that moved by parts of a pixel tell of detail that one frame cannot
+hold. Where a neighbour shows something else, it is not believed. The second SPAN enlarges the result.
+
+All weights but the rounds' steps are SPAN's: untrained it is SPAN twice over a better x4 picture, and training goes
+through both.
 """
 
 import torch
@@ -12,43 +15,54 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.resize import downscale, upscale
-from video_sr.models.blocks import conv3x3
 from video_sr.models.registration import Registration, inside, shifts, warp
 from video_sr.models.span import SPAN, STEP
 
-LEVELS = 32.0  # of what a neighbour tells, so that it is about 1
+FIRST_STEP = 1.5  # of a round, over the number of frames: two would not settle
+DOUBT = 0.02  # mean difference, of values in 0..1, at which a neighbour counts a quarter
+PLACE_PX = 5  # a side, over which that is taken
 
 
-class Residual(nn.Module):
-    """`x + conv(relu(conv(x)))`."""
+class Agreement(nn.Module):
+    """Changes an enlarged picture until it agrees, made small, with its own frame and with neighbours that moved.
 
-    def __init__(self, channels: int):
+    Args:
+        rounds: of back-projection, each with a step of its own that is learned; 0 changes nothing.
+        registration_rounds: see `Registration`.
+    """
+
+    def __init__(self, rounds: int, registration_rounds: int):
         super().__init__()
-        self.first, self.second = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.registration = Registration(registration_rounds)
+        self.step = nn.Parameter(torch.full((rounds,), FIRST_STEP))
 
     def forward(
-        self, x: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch channels height width"]:
-        return x + self.second(F.relu(self.first(x)))
+        self,
+        picture: Float[Tensor, "batch 3 x4_height x4_width"],
+        frames: Float[Tensor, "batch time 3 height width"],
+    ) -> Float[Tensor, "batch 3 x4_height x4_width"]:
+        time, size = frames.shape[1], (frames.shape[-2], frames.shape[-1])
+        centre = frames[:, time // 2].float()
+        others = [frames[:, index].float() for index in range(time) if index != time // 2]
+        motions = [self.registration(centre, other) for other in others]
+        picture = picture.float()
+        for step in self.step / time:
+            change = upscale(centre - downscale(picture, STEP), STEP)
+            for other, motion in zip(others, motions, strict=True):
+                there = downscale(warp(picture, shifts(motion, size, STEP)), STEP)
+                lacking = _believed((other - there) * inside(shifts(motion, size)))
+                change = change + warp(upscale(lacking, STEP), shifts(-motion, size, STEP))
+            picture = picture + step * change
+        return picture
 
 
-class Fusion(nn.Module):
-    """What neighbours change in the centre's x4 picture, and in the x16 picture that becomes of it."""
-
-    def __init__(self, num_frames: int, channels: int, blocks: int):
-        super().__init__()
-        self.enter = conv3x3(3 * num_frames, channels)
-        self.blocks = nn.Sequential(*(Residual(channels) for _ in range(blocks)))
-        self.at_x4, self.at_x16 = conv3x3(channels, 3), conv3x3(channels, 3 * STEP**2)
-        with torch.no_grad():
-            for weight in (*self.at_x4.parameters(), *self.at_x16.parameters()):
-                weight.zero_()
-
-    def forward(
-        self, seen: Float[Tensor, "batch inputs height width"]
-    ) -> tuple[Float[Tensor, "batch 3 height width"], Float[Tensor, "batch 3 4*height 4*width"]]:
-        x = self.blocks(F.relu(self.enter(seen)))
-        return self.at_x4(x), F.pixel_shuffle(self.at_x16(x), STEP)
+def _believed(lacking: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+    """The less, the more a place lacks: there the neighbour shows something else."""
+    with torch.no_grad():
+        size = lacking.abs().mean(1, keepdim=True)
+        around = F.avg_pool2d(size, PLACE_PX, stride=1, padding=PLACE_PX // 2, count_include_pad=False)
+        belief = (1 + (around / DOUBT).square()).pow(-2)
+    return lacking * belief
 
 
 class SPANx16(nn.Module):
@@ -57,40 +71,23 @@ class SPANx16(nn.Module):
     Args: see `networks.SPANx16Sizes`.
     """
 
-    def __init__(
-        self, *, num_frames: int, channels: int, blocks: int, fusion_channels: int, fusion_blocks: int,
-        rounds: int,
-    ):  # fmt: skip
+    def __init__(self, *, num_frames: int, channels: int, blocks: int, rounds: int, registration_rounds: int):
         super().__init__()
         self.num_frames = num_frames
         self.first = SPAN(channels=channels, blocks=blocks)
+        self.agreement = Agreement(rounds, registration_rounds)
         self.second = SPAN(channels=channels, blocks=blocks)
-        self.registration = Registration(rounds)
-        self.fusion = Fusion(num_frames, fusion_channels, fusion_blocks) if num_frames > 1 else None
 
     def forward(
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
-        middle = frames.shape[1] // 2
-        picture = self.first(frames[:, middle]).clamp(0, 1)
-        if self.fusion is None:
-            return self.second(picture)
+        return self.second(self.x4(frames))
+
+    def x4(
+        self, frames: Float[Tensor, "batch time 3 height width"]
+    ) -> Float[Tensor, "batch 3 4*height 4*width"]:
+        """The picture between the two steps."""
         if frames.shape[1] != self.num_frames:
             raise ValueError(f"this network takes {self.num_frames} frames, got {frames.shape[1]}")
-        others = [index for index in range(self.num_frames) if index != middle]
-        missed = [self._missed(picture, frames[:, middle], frames[:, index]) for index in others]
-        at_x4, at_x16 = self.fusion(torch.cat((picture - 0.5, *missed), 1))
-        return self.second((picture + at_x4).clamp(0, 1)) + at_x16
-
-    def _missed(
-        self,
-        picture: Float[Tensor, "batch 3 x4_height x4_width"],
-        centre: Float[Tensor, "batch 3 height width"],
-        neighbour: Float[Tensor, "batch 3 height width"],
-    ) -> Float[Tensor, "batch 3 x4_height x4_width"]:
-        """What the x4 picture lacks of a neighbour, brought onto the picture; about 1."""
-        size = (centre.shape[-2], centre.shape[-1])
-        affine = self.registration(centre, neighbour)
-        there = warp(picture.float(), shifts(affine, size, STEP))
-        lacking = (neighbour - downscale(there, STEP)) * inside(shifts(affine, size)) * LEVELS
-        return warp(upscale(lacking, STEP), shifts(-affine, size, STEP))
+        picture = self.first(frames[:, self.num_frames // 2]).clamp(0, 1)
+        return self.agreement(picture, frames).clamp(0, 1)

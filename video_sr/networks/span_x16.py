@@ -13,30 +13,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SPANx16Sizes(Network):
-    """SPAN x4, a fusion of the frames' x4 pictures, SPAN x4.
+    """SPAN x4, agreement of its picture with the neighbours, SPAN x4.
 
     Args:
-        num_frames: odd; 1 leaves the fusion out, so that a new network is SPAN twice.
+        num_frames: odd, three or more.
         channels: width of SPAN's layers.
         blocks: of each SPAN.
-        fusion_channels: width of the fusion, which works at x4.
-        fusion_blocks: residual blocks of the fusion.
-        rounds: of estimating motion at each of three sizes of a frame.
+        rounds: of back-projection between the two; 0 makes it SPAN twice.
+        registration_rounds: of estimating motion at each of three sizes of a frame.
         pretrained: both SPANs start from the x4 weights of a public package, fetched when they are first needed.
     """
 
     num_frames: int = 5
     channels: int = 48
     blocks: int = 6
-    fusion_channels: int = 32
-    fusion_blocks: int = 3
-    rounds: int = 4
+    rounds: int = 8
+    registration_rounds: int = 4
     pretrained: bool = True
 
     def __post_init__(self) -> None:
         check_odd(self, "num_frames")
-        at_least(self, 1, "channels", "blocks", "fusion_channels", "rounds")
-        at_least(self, 0, "fusion_blocks")
+        at_least(self, 3, "num_frames")
+        at_least(self, 1, "channels", "blocks")
+        at_least(self, 0, "rounds", "registration_rounds")
         if self.pretrained and (self.channels, self.blocks) != (48, 6):
             raise ValueError(
                 f"pretrained weights have 48 channels and 6 blocks, got {self.channels} and {self.blocks}"
@@ -52,8 +51,8 @@ class SPANx16Sizes(Network):
         from video_sr.models.span_x16 import SPANx16
 
         return SPANx16(
-            num_frames=self.num_frames, channels=self.channels, blocks=self.blocks,
-            fusion_channels=self.fusion_channels, fusion_blocks=self.fusion_blocks, rounds=self.rounds,
+            num_frames=self.num_frames, channels=self.channels, blocks=self.blocks, rounds=self.rounds,
+            registration_rounds=self.registration_rounds,
         )  # fmt: skip
 
     def build(self) -> SPANx16:
