@@ -6,6 +6,9 @@ How a verdict comes about is said by the claim's kind (`common.kinds`). When in 
 - no spread at all between seeds and groups, or a margin that is not finite: "undecided", with the reason.
   What holds by construction belongs in an `Exact` claim;
 - arms whose seeds were run with different settings, or that share no seed: "not run".
+
+A sentence of the paper that does not hold at a scale far from the paper's conditions is not refuted by that: it is "not
+seen here", and the verdict names the conditions.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class Claim:
         by_design: holds by construction; shown as "by design, verified".
         consistent_with: rests on our reading of the paper.
         not_testable: scale -> why it cannot be judged there.
+        conditions: of the paper's claims: scale -> what it is run on there, where that is far from the paper's own.
         outcomes: of a headline: word of the verdict -> a plain sentence of what came out and under which conditions,
             with "{told}" where point, unit and interval go.
     """
@@ -60,11 +64,14 @@ class Claim:
     by_design: bool = False
     consistent_with: bool = False
     not_testable: Mapping[str, str] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[Word, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.reads:
             raise ValueError(f"{self.id}: reads must name the recipes it compares, got none")
+        if self.question and self.conditions:
+            raise ValueError(f"{self.id}: a question of ours is asked under its own conditions")
 
     def outcome(self, verdict: Verdict) -> str:
         """What came out as a sentence; of a word that has none, the verdict as the tables tell it."""
@@ -95,7 +102,16 @@ def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[Verd
         if run.result.seed in seeds:
             raise ValueError(f"{run.result.recipe} seed {run.result.seed} is given twice at scale {scale}")
         seeds[run.result.seed] = run
-    return holm([_judge_one(claim, by_recipe, scale) for claim in claims], spared=headlines)
+    ruled = holm([_judge_one(claim, by_recipe, scale) for claim in claims], spared=headlines)
+    return [_under_conditions(claim, verdict) for claim, verdict in zip(claims, ruled, strict=True)]
+
+
+def _under_conditions(claim: Claim, verdict: Verdict) -> Verdict:
+    """What does not hold under conditions far from the paper's is not refuted there."""
+    conditions = claim.conditions.get(verdict.scale)
+    if conditions is None or verdict.word != "refuted":
+        return verdict
+    return verdict.because(f"on {conditions}", word="not seen here")
 
 
 def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: str) -> Verdict:

@@ -251,12 +251,12 @@ def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) ->
     write_atomically(log, (json.dumps(table, indent=1) + "\n").encode())
     for row in rows:
         say(json.dumps(row))
-    say(f"log: {log}; to commit it, copy it to {paper.folder / 'results'}")
+    say(f"log: {log}; to commit it, copy it to {paper.tuning_log(scale)}")
 
 
 def _committed(paper: Paper, scale: str, arms: Collection[str]) -> list[dict[str, Any]]:
     """Rows of the published log that are of some arms."""
-    log = paper.folder / "results" / f"tuning-{scale}.json"
+    log = paper.tuning_log(scale)
     if not arms or not log.exists():
         return []
     return [row for row in json.loads(log.read_bytes())["tried"] if row["arm"] in arms]

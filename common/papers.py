@@ -192,6 +192,10 @@ class Paper:
         """Results that are committed."""
         return self.folder / "results" / scale
 
+    def tuning_log(self, scale: str) -> Path:
+        """The committed log of the search on dev; it need not be there."""
+        return self.folder / "results" / f"tuning-{scale}.json"
+
     def own(self, scale: str) -> Path:
         """Where a person's own runs go."""
         return runs_root() / self.slug / scale

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from common.results import jsonable
 
-Word = Literal["upheld", "refuted", "undecided", "seen once", "not testable at this scale", "not run"]
+Word = Literal[
+    "upheld", "refuted", "not seen here", "undecided", "seen once", "not testable at this scale", "not run"
+]
 LEVEL = 0.05
 
 

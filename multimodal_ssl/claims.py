@@ -39,8 +39,12 @@ NOT_AT_SMOKE = {"smoke": "made-up shapes prove the path from file to verdict and
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
 OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: {told} over whole-clip similarity, on composed clips.",
-    "refuted": "Not in our hands: {told} against whole-clip similarity, on composed clips.",
+    "not seen here": "Not in our hands: {told} against whole-clip similarity, on composed clips.",
     "undecided": "Cannot be told: {told} against whole-clip similarity, on composed clips.",
+}
+CONDITIONS = {
+    scale: f"composed clips of {things} things that move over photographs, not on narrated video"
+    for scale, things in (("mini", "24"), ("gpu", "195"))
 }
 WELL_ABOVE = 5  # times chance
 
@@ -89,7 +93,14 @@ def auroc(sample: Sample) -> Drawn:
     return ratio((right * below).sum(axis=1), right.sum(axis=1) * wrong.sum(axis=1))
 
 
-_paper = partial(Claim, where="abstract", paper="no number", scales=JUDGED, not_testable=NOT_AT_SMOKE)
+_paper = partial(
+    Claim,
+    where="abstract",
+    paper="no number",
+    scales=JUDGED,
+    not_testable=NOT_AT_SMOKE,
+    conditions=CONDITIONS,
+)
 _question = partial(
     Claim, where="our question", paper="no number", kind=Superior(), scales=JUDGED, not_testable=NOT_AT_SMOKE,
     question=True,

@@ -304,6 +304,7 @@ def convert(
         typer.echo(str(converting.convert(source, target, to, vocabulary=names)))
 
 
+app.command()(commands.pretrain)
 app.command()(commands.finetune)
 app.command()(commands.evaluate)
 app.command()(commands.lm)

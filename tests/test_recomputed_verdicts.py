@@ -33,7 +33,7 @@ def test_a_second_reckoning_agrees_with_every_published_row(slug, scale):
         reckoned[claim] = ("upheld" if plain_margins.EXACT[claim](runs) else "refuted", 1.0, *[math.nan] * 3)
     for claim, verdict in published.items():
         word, *numbers = reckoned[claim]
-        assert word == verdict.word, claim
+        assert word == ("refuted" if verdict.word == "not seen here" else verdict.word), claim
         found = [verdict.point, verdict.low, verdict.high, verdict.p]
         assert found == pytest.approx(numbers, rel=1e-9, abs=1e-9, nan_ok=True), claim
 

@@ -44,6 +44,7 @@ OUTCOMES: dict[Word, str] = {
     "undecided": "Cannot be told: {told} against SPAN x4 run twice.",
 }
 CONSISTENT_DB = 40.0
+CONDITIONS = dict.fromkeys(("mini", "gpu"), "made camera motion over photographs, not on Vid3oC")
 
 
 # Every margin is a mean over groups (pictures, recordings) of the mean over their clips.
@@ -85,6 +86,7 @@ CLAIMS = (
         parts=UNSEEN,
         scales=JUDGED,
         not_testable=NOT_AT_SMOKE,
+        conditions=CONDITIONS,
         consistent_with=True,
     ),
     Claim(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common import journal, results
+from common import journal, openings, results
 from common.anchors import anchors
 from common.claims import judge
 from common.files import write_atomically
@@ -16,7 +16,9 @@ from common.progress import tracked
 from common.report.anchor_table import anchor_tables
 from common.report.cards import card
 from common.report.figures import margin_figure, to_svg, training_figure
+from common.report.openings_table import openings_tables
 from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
+from common.report.search_table import search_tables
 from common.report.tables import (
     ClaimRow,
     Table,
@@ -31,6 +33,7 @@ from common.report.tables import (
     verdict_tables,
 )
 from common.results import Run
+from common.tuning import at_an_edge, choices
 from common.verdicts import Verdict
 
 README = ROOT / "README.md"
@@ -59,7 +62,19 @@ def current_names(paper: Paper, scale: str) -> list[str]:
 
 def _verdicts(paper: Paper, own: bool, scales: Sequence[str]) -> dict[str, list[Verdict]]:
     evidence = {scale: paper.evidence(scale, own=own) for scale in scales}
-    return {scale: judge(paper.claims, runs, scale) for scale, runs in evidence.items() if runs}
+    return {scale: _judged(paper, runs, scale) for scale, runs in evidence.items() if runs}
+
+
+def _judged(paper: Paper, runs: Sequence[Run], scale: str) -> list[Verdict]:
+    """Verdicts, those marked whose arms lie at the edge of their search."""
+    found, verdicts = choices(paper.tuning_log(scale), runs), judge(paper.claims, runs, scale)
+    edges = [at_an_edge(found, claim.reads) for claim in paper.claims]
+    return [
+        replace(verdict, reason="; ".join(filter(None, (verdict.reason, edge))))
+        if verdict.per_seed
+        else verdict
+        for verdict, edge in zip(verdicts, edges, strict=True)
+    ]
 
 
 def rows_of(paper: Paper, *, with_yours: bool, scales: Sequence[str] = JUDGED_SCALES) -> list[ClaimRow]:
@@ -148,6 +163,7 @@ def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
         drawn += [Picture(caption, to_svg(figure)) for caption, figure in report.figures(one.runs)]
         drawn += _training_figures(paper, one.scale) if one.own else []
         tables = [*report.tables(one.runs), *report.details(one.runs), results_table(one.runs)]
+        tables += search_tables(choices(paper.tuning_log(one.scale), one.runs))
         tables += [arithmetic_table(paper.claims, ruled), costs_table(one.runs), provenance_table(one.runs)]
         where = f" (at {one.scale})" * (len(shown) > 1)
         figures += [replace(picture, caption=picture.caption + where) for picture in drawn]
@@ -158,7 +174,7 @@ def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
         slug=paper.slug,
         title=paper.title,
         summary=_whose(shown) if shown else "Nothing has been run yet.",
-        tables=[*verdict_tables(rows), *_others(paper, rows)],
+        tables=[*verdict_tables(rows), *_others(paper, rows), *_openings(paper)],
         figures=figures,
         panels=panels,
         details=details,
@@ -168,6 +184,12 @@ def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
 
 def _others(paper: Paper, rows: Sequence[ClaimRow]) -> list[Table]:
     return anchor_tables(anchors(paper.folder, [claim.id for claim in paper.claims]), rows)
+
+
+def _openings(paper: Paper) -> list[Table]:
+    """Of the test sets that some claim rests on; what holds by construction has none."""
+    parts = [part for claim in paper.claims if not claim.by_design for part in claim.parts]
+    return openings_tables(openings.opened(openings.read(paper.folder), parts))
 
 
 def _whose(shown: Sequence[_Shown]) -> str:
@@ -208,18 +230,21 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
         for scale in SCALES:
             results.read(paper.published(scale))
         rows = rows_of(paper, with_yours=False)
-        others = "\n\n".join(map(markdown, _others(paper, rows)))
-        table = "\n\n".join(filter(None, (verdict_table_markdown(rows), others)))
+        beside = [*_others(paper, rows), *_openings(paper)]
+        table = "\n\n".join([verdict_table_markdown(rows), *map(markdown, beside)])
         front.append((paper.title, _headline(rows)))
         yield paper.folder / "README.md", "verdicts", table
         scales = [scale for scale in JUDGED_SCALES if paper.published(scale).is_dir()]
         scores = [
-            f"At `{scale}`:\n\n{markdown(table)}"
-            for scale in scales
-            for table in paper.report.tables(paper.evidence(scale, own=False))
+            f"At `{scale}`:\n\n{markdown(table)}" for scale in scales for table in _tables(paper, scale)
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
     yield README, "verdicts", markdown(headline_table(front))
+
+
+def _tables(paper: Paper, scale: str) -> list[Table]:
+    runs = paper.evidence(scale, own=False)
+    return [*paper.report.tables(runs), *search_tables(choices(paper.tuning_log(scale), runs))]
 
 
 def headlines(papers: Sequence[Paper]) -> Table:

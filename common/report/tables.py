@@ -274,7 +274,7 @@ def _markdown_cell(cell: Cell) -> str:
         text = f"`{' '.join(cell.text.split())}`".replace("|", "\\|") if cell.text else ""
     else:
         text = _markdown_text(cell.text)
-    if cell.tone in ("upheld", "refuted"):
+    if cell.tone in ("upheld", "refuted", "not seen here"):
         text = f"**{text}**"
     if cell.link:
         text = f"[{text}]({cell.link})"

@@ -140,6 +140,18 @@ class AdapterSet:
         _load_some(model, self.tensors)
         return model.eval()
 
+    def begin(self, encoder: Wav2Vec2) -> None:
+        """Puts its adapters and norms into the encoder it belongs to, where they can learn on; a head is left out.
+
+        Raises:
+            WrongBackbone: the encoder is not the one it was trained on.
+        """
+        self.check_backbone(backbone_sha256(encoder))
+        apply(self.arm, encoder)
+        prefix = "encoder."
+        own = {key.removeprefix(prefix): t for key, t in self.tensors.items() if key.startswith(prefix)}
+        _load_some(encoder, own)
+
     def put_into(self, model: ContrastiveModel) -> None:
         """Puts a set of pre-training, quantiser included, into a model of the encoder it belongs to, for good.
 

@@ -52,9 +52,14 @@ SET_ON = "2026-11-22, before the first run"
 GIVEN = "given this backbone"
 OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: {told} of an update's time is saved, on a CPU.",
-    "refuted": "Not in our hands: {told} of an update's time is saved.",
+    "not seen here": "Not in our hands: {told} of an update's time is saved, on a CPU.",
     "undecided": "Cannot be told: {told} of an update's time is saved.",
 }
+CONDITIONS = {
+    scale: f"an encoder of our own of 2 M parameters and {steps} updates on less than an hour of a language"
+    for scale, steps in (("mini", "360"), ("gpu", "4,000"))
+}
+ON_A_CPU = {"mini": "one core of a CPU, in 32 bits"}  # at gpu an update is of BASE's size, on a GPU
 ENGLISH = tuple(CONTRAST.on(source).name for source in (AMAZON_QUEEN, *FOLDERS["en"]))
 ENGLISH_LETTERS = tuple(LETTERS.on(source).name for source in (AMAZON_QUEEN, CORPORA["en"]))
 
@@ -130,7 +135,7 @@ def _off_is_source(arm: str) -> Callable[[Arms], bool]:
 
 # ---- claims
 
-_paper = partial(Claim, where="abstract", scales=JUDGED, not_testable=NOT_AT_SMOKE)
+_paper = partial(Claim, where="abstract", scales=JUDGED, not_testable=NOT_AT_SMOKE, conditions=CONDITIONS)
 _question = partial(
     Claim, where="our question", paper="no number", scales=JUDGED, not_testable=NOT_AT_SMOKE, question=True
 )
@@ -143,7 +148,7 @@ def _letters(language: str) -> tuple[str, ...]:
 
 
 def _costs() -> list[Claim]:
-    per_update = partial(_paper, paper="32 % less", unit="%", reads=("COST",))
+    per_update = partial(_paper, paper="32 % less", unit="%", reads=("COST",), conditions=ON_A_CPU)
     near = Equivalent(BOUND_PERCENT, SET_ON)
 
     def off(cell: Part, than: Part) -> Callable[[Arms], Drawn]:

@@ -86,6 +86,22 @@ def test_known_margins_get_their_verdict(kind, margin, expected):
     assert word(claim(kind), arms(margin)) == expected
 
 
+@pytest.mark.parametrize(
+    ("margin", "expected"), [(-1.0, "not seen here"), (1.0, "upheld"), (0.0, "undecided")]
+)
+def test_what_fails_under_conditions_far_from_the_papers_is_not_refuted_by_that(margin, expected):
+    far = claim(conditions={"mini": "ten clips; the paper has a thousand"})
+    (verdict,) = judge([far], arms(margin), "mini")
+    assert verdict.word == expected
+    assert ("on ten clips" in verdict.reason) == (margin < 0)
+    assert word(claim(conditions={"gpu": "a hundred clips"}), arms(-1.0)) == "refuted"
+
+
+def test_a_question_of_ours_has_no_other_conditions():
+    with pytest.raises(ValueError, match="under its own conditions"):
+        claim(question=True, conditions={"mini": "ten clips"})
+
+
 def all_scores(arms):
     return {name: sample.mean("x") for name, sample in arms.items()}
 

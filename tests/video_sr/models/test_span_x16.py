@@ -32,7 +32,7 @@ def frames_of(picture, pans, size=(320, 384)):
 def test_without_rounds_it_is_span_twice():
     torch.manual_seed(0)
     ours = replace(SMALL["SPAN x16"], rounds=0).build()
-    twice = SPANSizes(channels=8, blocks=2, pretrained=False).build()
+    twice = SPANSizes(channels=8, blocks=1, pretrained=False).build()
     for name in ("first", "second"):
         getattr(twice, name).load_state_dict(getattr(ours, name).state_dict())
     frames = torch.stack([scene(128, 128, seed)[0] for seed in range(3)])[None, ..., :9, :9]
