@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,9 @@ def index(
     prune: Annotated[
         bool, typer.Option(help="Remove what was made of videos that are gone; else it is kept and told.")
     ] = False,
+    moved: Annotated[
+        bool, typer.Option(help="The index is of these videos, which lay elsewhere when it was made.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Makes a folder of videos searchable, or brings its index up to date.
@@ -56,19 +60,24 @@ def index(
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
         from multimodal_ssl import python_api
-        from multimodal_ssl.search.index import video_files
+        from multimodal_ssl.search.index import left_out, video_files
 
         files = video_files(videos)
         finder = python_api.load(model, device=device)
         if notice := find_device(device).notice:
             typer.echo(notice, err=True)
-        index = finder.begin(videos, out, rate)
+        index = finder.begin(videos, out, rate, moved=moved)
+        if others := left_out(videos):
+            told = ", ".join(f"{count} {suffix}" for suffix, count in others.items())
+            complain(_shown(f"left out, no videos by their names: {told}"))
         counts: Counter[str] = Counter()
         with progress("indexing", len(files), "video") as bar:
             for outcome in finder.update(index, files, prune=prune):
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
+                if outcome.video.gaps and outcome.what in ("indexed", "failed"):
+                    complain(_shown(f"{outcome.video.path}: gaps: {outcome.video.gaps}"))
                 if outcome.what == "missing":
                     complain(
                         _shown(
@@ -101,6 +110,9 @@ def search(
     model: Annotated[
         str | None, typer.Option(help="The model, if it no longer lies where the index was made with it.")
     ] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="Where the videos lie now, if they were moved since.")
+    ] = None,
 ) -> None:
     """Finds the moments that fit a sentence best, in an index.
 
@@ -120,6 +132,7 @@ def search(
         from multimodal_ssl.search.index import Index
 
         held = Index.read(index)
+        held = replace(held, videos_folder=videos.absolute()) if videos else held
         trained = weights.load(model or held.model)
         held.check_model(trained.name, trained.sha256)
         vocabulary, notice = trained.vocabulary()
@@ -131,6 +144,7 @@ def search(
         if not hits:
             raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
         report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)
+        report["notes"] = [note for note in (notice, *question.notes) if note]
         typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
         if explain:
             from multimodal_ssl.search import explain as explaining
@@ -161,6 +175,7 @@ def _report(
         "pooled_is": "mean of places, maximum of phrases",
         "windows": num_windows,
         "left_out": {"no vector": question.unknown, "too many": question.cut},
+        "in_no_caption_of_the_training": question.unseen,
         "found": found,
     }
 

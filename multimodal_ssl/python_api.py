@@ -48,12 +48,13 @@ class Finder:
         index = self.begin(Path(videos), Path(out), rate_hz)
         return index, list(self.update(index, files, prune=prune))
 
-    def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ) -> Index:
-        """An index of these videos by this model: new, or one to go on with."""
+    def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ, *, moved: bool = False) -> Index:
+        """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`."""
         model = self.trained.name
         if Path(model).is_file():  # from wherever a search is started
             model = str(Path(model).resolve())
-        return Index.begin(Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz)))
+        wanted = Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz))
+        return Index.begin(wanted, moved=moved)
 
     def update(self, index: Index, files: dict[str, Path], *, prune: bool = False) -> Iterator[Outcome]:
         """Brings an index in line with `video_files` of its folder; what becomes of each, one after another."""

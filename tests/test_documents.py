@@ -13,7 +13,9 @@ from repository import PYPROJECT, ROOT, run, tracked_files
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from common import papers
 from common.data.packages import FetchError
+from examples import fifth_paper
 from multimodal_ssl.model import vocabulary
 
 SCRIPTS = PYPROJECT["project"]["scripts"]
@@ -92,7 +94,9 @@ def test_a_command_of_a_document_is_one(document, line):
 @pytest.mark.parametrize(
     "line", sorted({line for _, line in PASTED if re.search(r"common.run (train|score) \S", line)})
 )
-def test_what_a_document_trains_or_scores_is_there(line):
+def test_what_a_document_trains_or_scores_is_there(line, monkeypatch):
+    every = {**papers.papers(), fifth_paper.PAPER.slug: fifth_paper.PAPER}
+    monkeypatch.setattr(papers, "papers", lambda: every)  # docs/fifth-paper.md says how
     done = CliRunner().invoke(app_of("reproduce"), [*split(line)[1], "--print-settings"])
     assert done.exit_code == 0, done.output
 

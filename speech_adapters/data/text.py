@@ -18,6 +18,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from common.strict_json import parsed
+
 NORMALISER = "letters-1"
 BLANK, BOUNDARY = "<blank>", "|"  # the second stands between words, as in fairseq's dictionaries
 _LATIN = "abcdefghijklmnopqrstuvwxyz'"
@@ -163,7 +165,7 @@ class Vocabulary:
         Raises:
             ValueError: written for another normaliser, with both names.
         """
-        fields = json.loads(content)
+        fields = parsed(content)
         if fields["normaliser"] != NORMALISER:
             raise ValueError(f"vocabulary must be of normaliser {NORMALISER!r}, got {fields['normaliser']!r}")
         return cls(tuple(fields["symbols"]))

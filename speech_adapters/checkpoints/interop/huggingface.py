@@ -13,6 +13,7 @@ from torch import Tensor
 
 from common.checkpoint import read_foreign
 from common.files import write_atomically
+from common.strict_json import parsed
 from speech_adapters.checkpoints.interop import (
     ConversionError,
     EncoderNames,
@@ -144,7 +145,7 @@ def _json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsed(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConversionError(f"{path}: is no JSON ({error})") from error
     if not isinstance(found, dict):
