@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from common.files import sweep, write_atomically
+from common.strict_json import parsed
 
 STEP = re.compile(r"step-\d+\.safetensors")
 
@@ -68,7 +69,7 @@ def load(path: Path) -> Checkpoint:
         Unreadable: permissions or an input/output error; nothing is wrong with the checkpoint that anybody knows of.
     """
     try:
-        sidecar = json.loads(path.with_suffix(".json").read_bytes())
+        sidecar = parsed(path.with_suffix(".json").read_bytes())
         blob = path.read_bytes()
         digest = sidecar.pop("digest")
     except (FileNotFoundError, IsADirectoryError, ValueError, KeyError, AttributeError) as error:

@@ -6,7 +6,6 @@ Whoever watches the runs sees no difference: each can be asked whether it has en
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from common import papers, stopping
 from common.errors import CommandError
+from common.strict_json import parsed
 
 LOCAL, SLURM, TRIAL = "local", "slurm", "submitit-local"
 NAMES = (LOCAL, SLURM, TRIAL)
@@ -233,6 +233,6 @@ def executor(name: str, options: Sequence[str] = ()) -> Executor:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError:
         return text

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from common import setting_types as of_type
 from common.setting_types import kinds
+from common.strict_json import parsed
 
 T = TypeVar("T")
 KIND = "kind"  # key that names a class, where the declared type alone does not
@@ -242,7 +243,7 @@ def _number(scalar: type, text: str) -> Any:
 
 def _read_tuple(declared: Any, text: str, old: Any, path: str) -> Any:
     try:
-        encoded = json.loads(text)
+        encoded = parsed(text)
         if isinstance(encoded, list):
             return _decode(declared, encoded, path)
     except json.JSONDecodeError:
@@ -268,7 +269,7 @@ def _kind(declared: Any, name: Any, path: str) -> type:
 
 def _json(text: str, path: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}: {text!r} is no JSON: {error}") from error
 

@@ -153,7 +153,7 @@ class Gaps:
 class Holes:
     """Where a damaged file gave nothing, or nothing whole, while the rest was read: stretches of time with reasons."""
 
-    found: list[tuple[float, float, str]] = field(default_factory=list)
+    found: list[tuple[float, float, str]] = field(default_factory=list)  # start, stop, why
 
     def add(self, start_s: float, stop_s: float, why: str) -> None:
         """Notes a stretch; one that goes on where the last one of its kind ended makes that one longer."""

@@ -23,14 +23,21 @@ OGG, OGG_KIND, OGG_IS_LAST = (
 )  # a page's first bytes, the place of its kind, and the bit of the last one
 LONGEST_OGG_PAGE = 65_307
 MP3_LEAST_FRAME = 96  # bytes
+PACK, END_OF_PACKS = b"\0\0\1\xba", 0xB9  # of an MPEG program stream
+LATE_PACKS = 1 << 18  # bytes at the end in which a pack begins
+ASF, ASF_PROPERTIES = (
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"),
+)
+ASF_HEADER_BYTES = 1 << 14
 BOXES = (b"moov", b"mdat", b"moof")  # of ISO base media files (mp4, mov): what must be whole
 
 
 def missing_end(path: Path) -> str:
     """Why a file cannot be whole; "" where its sizes speak for it, or it names none.
 
-    Looks at sizes of transport streams, Matroska and ISO base media files alone; of others the demuxer marks the
-    packet in which they end.
+    Looks at sizes of transport and program streams, Matroska, ASF and ISO base media files, and at the last page of
+    Ogg; of others the demuxer marks the packet in which they end.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -40,7 +47,12 @@ def missing_end(path: Path) -> str:
             if len(begin) > first + packet and begin[first] == begin[first + packet] == TS_SYNC:
                 rest = size % packet
                 return f"ends inside a packet, {rest} of {packet} bytes of which are there" if rest else ""
-        end = _matroska_end(file) if begin.startswith(EBML) else _boxes_end(file, size)
+        if begin.startswith(OGG):
+            return _ogg_fault(file, size)
+        if begin.startswith(PACK):
+            return _pack_fault(file, size)
+        kind = next((kind for start, kind in ENDS.items() if begin.startswith(start)), _boxes_end)
+        end = kind(file, size)
     return f"promises {end} bytes, has {size}" if end > size else ""
 
 
@@ -49,15 +61,8 @@ def missing_sound(path: Path) -> str:
     size = path.stat().st_size
     with open(path, "rb") as file:
         begin = file.read(12)
-        if begin[:4] == b"RF64" and begin[8:] == b"WAVE":
-            end = _rf64_end(file, size)
-        elif begin[:4] == OGG:
-            file.seek(max(0, size - LONGEST_OGG_PAGE))
-            rest = file.read()
-            whole = rest[rest.rfind(OGG) + OGG_KIND] & OGG_IS_LAST
-            return "" if whole else "its last page is not marked as the end"
-        else:
-            end = _mp3_end(file)
+        is_rf64 = begin[:4] == b"RF64" and begin[8:] == b"WAVE"
+        end = _rf64_end(file, size) if is_rf64 else _mp3_end(file)
     return f"promises {end} bytes, has {size}" if end > size else missing_end(path)
 
 
@@ -93,7 +98,45 @@ def _mp3_end(file: BinaryIO) -> int:
     return at + int.from_bytes(fields[skip : skip + 4], "big")
 
 
-def _matroska_end(file: BinaryIO) -> int:
+def _ogg_fault(file: BinaryIO, size: int) -> str:
+    """Of Ogg, whose every stream ends with a page that says so."""
+    file.seek(max(0, size - LONGEST_OGG_PAGE))
+    rest = file.read()
+    whole = rest[rest.rfind(OGG) + OGG_KIND] & OGG_IS_LAST
+    return "" if whole else "its last page is not marked as the end"
+
+
+def _pack_fault(file: BinaryIO, size: int) -> str:
+    """Of an MPEG program stream (ISO 13818-1, 2.5.3): the packets from a late pack on must end with the file."""
+    begin = max(0, size - LATE_PACKS)
+    file.seek(begin)
+    rest = file.read()
+    at = rest.find(PACK)
+    while 0 <= at < len(rest):
+        if rest[at : at + 3] != PACK[:3] or at + 4 > len(rest):
+            # Zeros may fill up the end, and what is no packet at all is for the decoder to say.
+            return "" if rest[at : at + 3] != PACK[: len(rest[at : at + 3])] else "ends inside a packet"
+        if rest[at + 3] == END_OF_PACKS:
+            return ""
+        if rest[at + 3] == PACK[3]:
+            of_mpeg_2 = at + 4 < len(rest) and rest[at + 4] >> 6 == 1
+            at += (14 + (rest[at + 13] & 7) if at + 13 < len(rest) else 14) if of_mpeg_2 else 12
+        else:
+            at += 6 + int.from_bytes(rest[at + 4 : at + 6], "big")
+    over = at - len(rest)
+    return f"ends inside a packet, {over} bytes of which are missing" if at >= 0 and over > 0 else ""
+
+
+def _asf_end(file: BinaryIO, size: int) -> int:
+    """The size that the File Properties Object tells (ASF 1.2, 3.2); 0 where it tells none, as of a broadcast."""
+    file.seek(0)
+    header = file.read(ASF_HEADER_BYTES)
+    at = header.find(ASF_PROPERTIES)
+    told = header[at + 40 : at + 48]
+    return int.from_bytes(told, "little") if at >= 0 and len(told) == 8 else 0
+
+
+def _matroska_end(file: BinaryIO, size: int) -> int:
     """Where the segment ends; 0 where its size is not known, as of what was recorded live."""
     file.seek(len(EBML))
     file.seek(_ebml_size(file) or 0, SEEK_CUR)
@@ -127,3 +170,6 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
         if kind in BOXES:
             end = at
     return end
+
+
+ENDS = {EBML: _matroska_end, ASF: _asf_end}  # by what a file begins with

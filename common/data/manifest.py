@@ -9,6 +9,7 @@ from pathlib import Path
 from common.data.packages import file_sha256
 from common.files import write_atomically
 from common.progress import tracked
+from common.strict_json import parsed
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Manifest:
         entries = []
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
-                fields = json.loads(line)
+                fields = parsed(line)
                 entries.append(Entry(**{**fields, "keys": tuple(fields["keys"])}))
             except (json.JSONDecodeError, TypeError, KeyError) as error:
                 raise ValueError(f"{path} line {number} is no manifest entry: {error}") from error

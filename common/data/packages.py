@@ -27,6 +27,7 @@ from common.data.archives import DamagedArchive, unpack
 from common.errors import CommandError
 from common.files import scratch_folder, write_atomically
 from common.progress import progress, say, tracked
+from common.strict_json import parsed
 
 STAMP = ".fetched.json"
 HASHED_BYTES = 1 << 22  # at a time
@@ -106,7 +107,7 @@ def _kept(target: Path) -> tuple[list[str], bool]:
     if not path.is_file():
         return [], True
     try:
-        stamp = json.loads(path.read_bytes())
+        stamp = parsed(path.read_bytes())
         files, kept = list[str](stamp["files"]), dict[str, list[Any]](stamp.get("kept", {}))
         altered = [name for name, told in kept.items() if _differs(target / name, *told)]
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from common.data.manifest import Bad
 from common.data.packages import file_sha256
 from common.files import replacing
+from common.strict_json import parsed
 
 MOST_PACK_BYTES = 40_000_000
 FOLDER = "packs"
@@ -92,6 +93,6 @@ def open_pack(root: Path, name: str) -> Pack | None:
     if not path.is_file():
         return None
     try:
-        return Pack(**json.loads(path.read_bytes()))
+        return Pack(**parsed(path.read_bytes()))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); unpack the pack again") from error

@@ -22,6 +22,7 @@ from common.data.manifest import Bad
 from common.data.packages import file_sha256
 from common.files import write_atomically
 from common.progress import tracked
+from common.strict_json import parsed
 
 SEAL, ENDING = "prepared.json", ".sealed.json"
 
@@ -47,7 +48,7 @@ def _sealed(seal_path: Path) -> dict[str, tuple[int, str]]:
     if not seal_path.exists():
         return {}
     try:
-        told = json.loads(seal_path.read_bytes())
+        told = parsed(seal_path.read_bytes())
         return {name: (int(size), str(sha256)) for name, (size, sha256) in told.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{seal_path} is damaged ({error}); {_way_out(seal_path)}") from error

@@ -141,6 +141,20 @@ def probe(path: Path, *, holes: Holes | None = None) -> VideoInfo:
         )
 
 
+def pictures_start_s(path: Path, *, holes: Holes | None = None) -> float:
+    """When a player that begins with the file shows the first frame: later than 0 where sound begins before it.
+
+    Raises:
+        MediaError: as `probe`.
+    """
+    with _Opened(path, threads=1, holes=holes) as opened:
+        first_s = opened.stamp_s(next(opened.frames()).decoded)
+        if first_s is None or opened.counts_decoding:  # whose stamps are no times
+            return 0.0
+        start_s = first_s - (opened.container.start_time or 0) / 1_000_000
+        return start_s if start_s > STAMP_S else 0.0
+
+
 def check_whole(path: Path, *, holes: Holes | None = None) -> bool:
     """Reads a file to its end and decodes nothing: hours of work on it are not to end where it breaks off.
 

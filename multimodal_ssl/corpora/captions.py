@@ -1,6 +1,7 @@
 """Timed captions out of the files that lie beside videos: WebVTT, SubRip, JSON, and the CSV of HowTo100M.
 
-A faulty cue costs that cue alone and is told by its line. Formatting is dropped, letters stay as they are.
+A faulty cue costs that cue alone and is told by its line. Formatting is dropped where a format has any, letters
+stay as they are.
 
     .vtt    WebVTT, the rolling captions of YouTube included (see `_unrolled`)
     .srt    SubRip
@@ -15,7 +16,6 @@ import codecs
 import csv
 import html
 import io
-import json
 import math
 import re
 from collections.abc import Iterable
@@ -24,11 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from common.data.media import MediaError
+from common.strict_json import parsed
 
 SUFFIXES = (".vtt", ".srt", ".json", ".csv")
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
-_TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")  # <i>, <c.colour>, <00:00:01.000>; {\an8} of SubRip
+# Of WebVTT (W3C, section 4.2.2) and what players take in SubRip; other angle brackets are a speaker's own signs.
+_TAG = re.compile(
+    r"</?(?:b|i|u|s|c|v|lang|ruby|rt|font)(?:\.[^\s<>]*)?(?:\s[^<>]*)?>|<(?:\d+:)?\d\d:\d\d\.\d{3}>|\{\\[^}]*\}",
+    re.I,
+)
 _TIMED_WORD = re.compile(r"<(?:\d+:)?\d\d:\d\d\.\d{3}>")
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")  # blocks of WebVTT that say nothing
 
@@ -52,7 +57,7 @@ def read_captions(path: Path) -> tuple[list[Caption], list[str]]:
     Cues without letters in them are neither.
 
     Raises:
-        CaptionError: no such file, no known suffix, not UTF-8 or UTF-16, broken off, or no caption in it.
+        CaptionError: no such file, no known suffix, UTF-16 that breaks off, no table, or no caption in it.
     """
     if not path.is_file():
         raise CaptionError(path, "no such file")
@@ -76,13 +81,21 @@ def parse_captions(content: bytes, kind: str, name: Path) -> tuple[list[Caption]
 def _decoded(content: bytes, name: Path) -> str:
     if not content:
         raise CaptionError(name, "is empty (0 bytes)")
-    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-8-sig", "surrogateescape")  # so that a bad byte costs its own cue alone
     try:
-        return content.decode("utf-16" if wide else "utf-8-sig")
+        return content.decode("utf-16")
     except UnicodeDecodeError as error:
-        raise CaptionError(
-            name, f"must be UTF-8, has {error.reason} at byte {error.start}; convert it, as with iconv"
-        ) from error
+        raise CaptionError(name, f"begins as UTF-16 and has {error.reason} at byte {error.start}") from error
+
+
+def _bad_bytes(text: str) -> str | None:
+    """A fault where a text holds what is no UTF-8."""
+    escaped = [char for char in text if "\ud800" <= char <= "\udfff"]
+    if not escaped:
+        return None
+    shown = ", ".join(sorted({f"0x{ord(char) & 0xFF:02x}" for char in escaped}))
+    return f"must be UTF-8, has {shown}; convert the file, as with iconv"
 
 
 def _fault(start_s: float, stop_s: float) -> str | None:
@@ -114,7 +127,10 @@ def _cues(lines: list[str], kind: str) -> tuple[list[Caption], list[str]]:
         if fault := _fault(start_s, stop_s):
             faults.append(f"line {number + at}: {fault}")
             continue
-        said = [clean for line in block[at + 1 :] if (clean := _clean(line))]
+        if fault := _bad_bytes("".join(block[at + 1 :])):
+            faults.append(f"line {number + at}: {fault}")
+            continue
+        said = [clean for line in block[at + 1 :] if (clean := _unmarked(line))]
         new, before = (_unrolled(said, before) if rolling else said), said
         if new:
             found.append(Caption(start_s, stop_s, " ".join(new)))
@@ -122,16 +138,27 @@ def _cues(lines: list[str], kind: str) -> tuple[list[Caption], list[str]]:
 
 
 def _blocks(lines: list[str], kind: str) -> list[tuple[int, list[str]]]:
-    """(number of the first line, lines) between blank lines. WebVTT's are empty: a cue may hold a space."""
+    """(number of the first line, lines) between blank lines. WebVTT's are empty: a cue may hold a space.
+
+    Times inside a cue begin the next one, as WebVTT has it (W3C, section 6.1); so does the number above them.
+    """
     blocks: list[tuple[int, list[str]]] = []
-    inside = False
+    inside = timed = False
     for number, line in enumerate(lines, start=1):
         blank = not (line if kind == ".vtt" else line.strip())
-        if not blank and inside:
-            blocks[-1][1].append(line)
-        elif not blank:
+        times = not blank and bool(_TIMES.fullmatch(line))
+        if blank:
+            inside = timed = False
+        elif not inside:
             blocks.append((number, [line]))
-        inside = not blank
+            inside, timed = True, times
+        elif times and timed:
+            above = blocks[-1][1]
+            named = [above.pop()] if len(above) > 1 and above[-1].strip().isdecimal() else []
+            blocks.append((number - len(named), [*named, line]))
+        else:
+            blocks[-1][1].append(line)
+            timed = timed or times
     return blocks
 
 
@@ -143,8 +170,13 @@ def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> fl
     return 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds) + int(fraction) / 10 ** len(fraction)
 
 
+def _unmarked(line: str) -> str:
+    """A line without the tags and with the letters of the names that WebVTT and SubRip write, `&amp;` and the like."""
+    return _clean(html.unescape(_TAG.sub("", line)))
+
+
 def _clean(line: str) -> str:
-    return " ".join(html.unescape(_TAG.sub("", line)).split())
+    return " ".join(line.split())
 
 
 def _unrolled(lines: list[str], before: list[str]) -> list[str]:
@@ -172,7 +204,7 @@ def _rows(rows: Iterable[tuple[str, Any, Any, Any]]) -> tuple[list[Caption], lis
             continue
         # Tables made by pandas write a caption without words as NaN.
         said = _clean(text) if isinstance(text, str) else ""
-        if fault := _fault(start_s, stop_s):
+        if fault := _fault(start_s, stop_s) or _bad_bytes(said):
             faults.append(f"{where}: {fault}")
         elif said:
             found.append(Caption(start_s, stop_s, said))
@@ -181,7 +213,7 @@ def _rows(rows: Iterable[tuple[str, Any, Any, Any]]) -> tuple[list[Caption], lis
 
 def _json_rows(text: str, name: Path) -> list[tuple[str, Any, Any, Any]]:
     try:
-        content = json.loads(text)
+        content = parsed(text)
     except ValueError as error:
         raise CaptionError(name, f"is no JSON: {error}") from error
     if isinstance(content, dict) and all(isinstance(content.get(k), list) for k in ("start", "end", "text")):

@@ -22,6 +22,7 @@ from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
 from common.data.order import Draw, draws
 from common.recipe import Shard
+from common.strict_json import parsed
 from multimodal_ssl.corpora.captions import Caption
 from multimodal_ssl.corpora.corpus import (
     CorpusPart,
@@ -116,7 +117,7 @@ def caption_places(file: Path) -> Iterator[tuple[str, tuple[int, int]]]:
         text.past("{")
         while text.past('"}') == '"':
             text.at -= 1
-            name = json.loads(text.value()[0])
+            name = parsed(text.value()[0])
             text.past(":")
             _, offset, length = text.value()
             yield name, (offset, length)
@@ -170,6 +171,8 @@ class _Blocks:
             try:
                 _, stop = self.decoder.raw_decode(self.held, self.at)
                 break
+            except RecursionError as error:
+                raise self._broken("is nested too deeply") from error
             except ValueError as error:  # broken, or not yet read whole: only the end of the file tells
                 if not self._more():
                     raise self._broken(error) from error

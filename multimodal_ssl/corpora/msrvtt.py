@@ -3,6 +3,7 @@
 MSRVTT_JSFUSION_test.csv    key,vid_key,video_id,sentence       the 1,000 pairs called 1k-A; also msrvtt_test.csv
 MSRVTT_data.json            {"videos": [{video_id, split, url, ...}], "sentences": [{video_id, caption}]}
     or {train_val,test}_videodatainfo.json, as first published
+MSRVTT_train.9k.csv, MSRVTT_train.7k.csv    video_id            the clips to train on before 1k-A is tested
 VIDEO.mp4                   in the root or in any folder below it
 
 Zero-shot retrieval is scored on 1k-A: one sentence a clip. 32 of its clips have no sound; a model of sound scores them
@@ -11,7 +12,6 @@ as misses [AVLnet], which `retrieval.ranks(missed=...)` does: they stay in the l
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
+from common.strict_json import parsed
 from multimodal_ssl.corpora.corpus import (
     AnnotatedClip,
     CorpusPart,
@@ -33,11 +34,13 @@ from multimodal_ssl.corpora.corpus import (
 
 PAIRS = ("MSRVTT_JSFUSION_test.csv", "msrvtt_test.csv")
 DATA = ("MSRVTT_data.json", "train_val_videodatainfo.json", "test_videodatainfo.json")
-PARTS = ("1k-A", "train", "validate", "test")
+# The clips to train on before 1k-A is tested: 9,000, as CLIP4Clip publishes them, or the 7,010 of JSFusion and Miech.
+LISTS = {"train-9k": "MSRVTT_train.9k.csv", "train-7k": "MSRVTT_train.7k.csv"}
+PARTS = ("1k-A", "train", "validate", "test", *LISTS)
 
 
 def msrvtt(path: Path, part: str) -> CorpusPart[AnnotatedClip]:
-    """The 1,000 pairs of "1k-A", or the clips of an official split with all of their sentences.
+    """The 1,000 pairs of "1k-A", or the clips of an official split or of a training list with all of their sentences.
 
     Raises:
         ValueError: an unknown part, none of its lists there, or nothing that can be used.
@@ -45,9 +48,10 @@ def msrvtt(path: Path, part: str) -> CorpusPart[AnnotatedClip]:
     if part not in PARTS:
         raise ValueError(f"part must be one of {', '.join(PARTS)}, got {part!r}")
     root = corpus_folder(path, "MSR-VTT is a folder of lists and videos")
-    lists = PAIRS if part == "1k-A" else DATA
-    if first_of(root, lists) is None:
-        raise ValueError(f"{root} must hold {' or '.join(lists)}")
+    needed = [PAIRS if part == "1k-A" else DATA, *([(LISTS[part],)] if part in LISTS else [])]
+    for names in needed:
+        if first_of(root, names) is None:
+            raise ValueError(f"{root} must hold {' or '.join(names)}")
     files = Files(root, VIDEO_SUFFIXES)
     stream = _pairs(root, files) if part == "1k-A" else _official(root, part, files)
     return collected(f"msrvtt-{part}", stream)
@@ -64,22 +68,51 @@ def _pairs(root: Path, files: Files) -> Iterator[AnnotatedClip | Bad]:
             yield _clip(root, fields["video_id"], [fields["sentence"]], files, where)
 
 
+def _listed(root: Path, part: str) -> Iterator[str | Bad]:
+    for row in rows_of(root / LISTS[part], ("video_id",)):
+        yield row if isinstance(row, Bad) else row[1]["video_id"]
+
+
 def _official(root: Path, part: str, files: Files) -> Iterator[AnnotatedClip | Bad]:
+    listed: dict[str, None] | None = None
+    if part in LISTS:
+        rows = list(_listed(root, part))
+        yield from (row for row in rows if isinstance(row, Bad))
+        listed = dict.fromkeys(row for row in rows if not isinstance(row, Bad))
+    told: set[str] = set()
     for name in DATA:
         if not (root / name).is_file():
             continue
         try:
-            content = json.loads((root / name).read_text(encoding="utf-8"))
+            content = parsed((root / name).read_text(encoding="utf-8"))
             sentences: dict[str, list[str]] = defaultdict(list)
-            for sentence in content["sentences"]:
-                sentences[sentence["video_id"]].append(str(sentence["caption"]))
-            videos: list[dict[str, Any]] = [v for v in content["videos"] if v["split"] == part]
+            odd: list[Bad] = []
+            videos: list[dict[str, Any]] = [
+                v
+                for v in content["videos"]
+                if (v["split"] == part if listed is None else v["video_id"] in listed)
+            ]
+            wanted = {video["video_id"] for video in videos}
+            for number, sentence in enumerate(content["sentences"]):
+                video, caption = sentence["video_id"], sentence["caption"]
+                if isinstance(caption, str):
+                    sentences[video].append(caption)
+                elif video in wanted:
+                    odd.append(_no_text(name, number, video, caption))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{root / name} must hold videos and sentences: {error!r}") from error
+        yield from odd
+        told |= wanted
         for video in videos:
             yield _clip(
                 root, video["video_id"], sentences[video["video_id"]], files, name, str(video.get("url", ""))
             )
+    for video in (listed or {}).keys() - told:
+        yield Bad(f"msrvtt-{video}", LISTS[part], "no sentence is of it")
+
+
+def _no_text(name: str, number: int, video: str, caption: object) -> Bad:
+    return Bad(f"msrvtt-{video}-{number}", name, f"sentence {number}: must be text, got {caption!r}")
 
 
 def _clip(

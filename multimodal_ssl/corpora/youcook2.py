@@ -9,13 +9,13 @@ it, those whose videos could still be had: the number of clips belongs to every 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES
+from common.strict_json import parsed
 from multimodal_ssl.corpora.corpus import (
     AnnotatedClip,
     CorpusPart,
@@ -45,7 +45,7 @@ def youcook2(path: Path, subset: str) -> CorpusPart[AnnotatedClip]:
 
 def _steps(root: Path, subset: str) -> Iterator[AnnotatedClip | Bad]:
     try:
-        database = json.loads((root / ANNOTATIONS).read_text(encoding="utf-8"))["database"]
+        database = parsed((root / ANNOTATIONS).read_text(encoding="utf-8"))["database"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{root / ANNOTATIONS} must be {{"database": {{...}}}}: {error}') from error
     for video, entry in database.items():

@@ -39,6 +39,8 @@ WIDTH = 50
 MOST_WORDS = 20  # of a caption, as MIL-NCE trains; what follows is cut
 PADDING = 0  # id of no word; its vector is zero
 WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+# How the texts that GloVe was trained on were split (Stanford's tokenizer, as the Penn Treebank): children 's, do n't.
+CLITIC = re.compile(r"(.+)(n't|'(?:s|m|d|re|ve|ll))", re.DOTALL)
 
 
 def tokenise(text: str) -> list[str]:
@@ -69,20 +71,45 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of the words, not of their vectors."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+    def read(self, text: str) -> tuple[list[str], list[str]]:
+        """A text's words that have a vector, in order, and those that have none.
+
+        A contraction or possessive counts as its two parts, where it has no vector as a whole and one of them has.
+        """
+        known: list[str] = []
+        unknown: list[str] = []
+        for word in tokenise(text):
+            if (
+                word not in self._ids
+                and (split := CLITIC.fullmatch(word))
+                and any(p in self._ids for p in split.groups())
+            ):
+                parts: Sequence[str] = split.groups()
+            else:
+                parts = (word,)
+            for part in parts:
+                (known if part in self._ids else unknown).append(part)
+        return known, unknown
+
     def encode(self, text: str) -> Int64[ndarray, " word"]:
         """`MOST_WORDS` ids, padded with 0 at the end; words without a vector are dropped before the cut."""
-        known = [self._ids[word] for word in tokenise(text) if word in self._ids][:MOST_WORDS]
+        known = [self._ids[word] for word in self.read(text)[0]][:MOST_WORDS]
         ids = np.full(MOST_WORDS, PADDING, np.int64)
         ids[: len(known)] = known
         return ids
 
     def unknown(self, text: str) -> list[str]:
-        """Vocabulary of a text that `encode` drops, as often as they occur."""
-        return [word for word in tokenise(text) if word not in self._ids]
+        """Words of a text that `encode` drops, as often as they occur."""
+        return self.read(text)[1]
 
     def of(self, texts: Iterable[str]) -> Vocabulary:
         """The part of the vocabulary that occurs in the texts, in alphabetical order."""
-        wanted = sorted({word for text in texts for word in tokenise(text)} & self._ids.keys())
+        wanted = sorted({word for text in texts for word in self.read(text)[0]})
         rows = [PADDING, *(self._ids[word] for word in wanted)]
         return Vocabulary(tuple(wanted), np.ascontiguousarray(self.vectors[rows]))
 

@@ -17,7 +17,9 @@ import os
 import re
 import shutil
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,17 +29,22 @@ import torch
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
-from common.data.media import VIDEO_SUFFIXES, MediaError
+from common.data.container import Holes
+from common.data.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, MediaError
 from common.files import new_folder, only_writer, sweep, write_atomically
+from common.strict_json import parsed
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.search.windows import Cut, Window, windows
 
-VERSION = 2  # raise when what lies in an index, or the hash of its model, changes its form
+VERSION = 3  # raise when what lies in an index, or the hash of its model, changes its form
 RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
 SAID_DIGITS = 12  # of a hash in a sentence
+WHOLE_BYTES, PARTS, PART_BYTES = 4_000_000, 16, 1 << 16  # of a file, what its fingerprint reads
+BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", *PICTURE_SUFFIXES)  # captions, notes, posters
+BREAKS_OFF = "the file breaks off"
 Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "position channel"]]
 
 
@@ -48,13 +55,16 @@ class IndexedVideo:
     path: str  # from the folder of videos, with "/"
     size_bytes: int
     modified_ns: int
+    content: str = ""  # hash of its size and of parts of it, see `fingerprint`
     fault: str = ""  # why it holds nothing, or nothing after its last window
+    gaps: str = ""  # what could not be decoded between its windows
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
 
     def same_file(self, other: IndexedVideo) -> bool:
-        return (self.size_bytes, self.modified_ns) == (other.size_bytes, other.modified_ns)
+        """Whatever its name and date: files are moved, copied and restored."""
+        return (self.size_bytes, self.content) == (other.size_bytes, other.content)
 
 
 @dataclass(frozen=True)
@@ -92,7 +102,7 @@ class Index:
                 f"{folder} holds no index; make one with: python -m multimodal_ssl index DIR --out {folder}"
             )
         try:
-            found = json.loads(path.read_bytes())
+            found = parsed(path.read_bytes())
             cut, version = Cut(**found["cut"]), found["version"]
             index = cls(folder, Path(found["videos"]), found["model"], found["model_sha256"], cut)
         except (ValueError, KeyError, TypeError) as error:
@@ -146,8 +156,11 @@ class Index:
     # ---- writing
 
     @classmethod
-    def begin(cls, wanted: Index) -> Index:
+    def begin(cls, wanted: Index, *, moved: bool = False) -> Index:
         """The index of these settings: new, or one to go on with.
+
+        Args:
+            moved: the videos that it was made of lie in the wanted folder now.
 
         Raises:
             ValueError: what is there was made of other videos, by another model or cut otherwise.
@@ -160,14 +173,18 @@ class Index:
             return wanted
         there = cls.read(folder)
         there.check_model(wanted.model, wanted.model_sha256)
-        if there.videos_folder != wanted.videos_folder:
+        if there.videos_folder != wanted.videos_folder and not moved:
             raise ValueError(
-                f"{folder} is an index of {there.videos_folder}, not of {wanted.videos_folder}; choose another --out"
+                f"{folder} is an index of {there.videos_folder}, not of {wanted.videos_folder}; choose another --out, "
+                "or, if the videos were moved there, add --moved"
             )
         if there.cut != wanted.cut:
             raise ValueError(
                 f"{folder} holds windows of {there.cut}, asked for are {wanted.cut}; choose another --out"
             )
+        if there.videos_folder != wanted.videos_folder:
+            there = replace(there, videos_folder=wanted.videos_folder)
+            write_atomically(folder / SETTINGS, there._json())
         return there
 
     def _json(self) -> bytes:
@@ -185,7 +202,7 @@ class Index:
         """
         with only_writer(self.folder):
             sweep(self.folder / "videos")  # of what a kill left
-            before = {video.path: video for video, _ in self.videos()}
+            before = {video.path: video for video in self._whole()}
             for path in sorted(before.keys() - files.keys()):
                 if prune:
                     shutil.rmtree(self._folder_of(path))
@@ -193,12 +210,20 @@ class Index:
             for path, file in files.items():
                 yield self._one(path, file, before.get(path), encode)
 
+    def _whole(self) -> Iterator[IndexedVideo]:
+        """What is kept, without the records that are damaged: their videos are looked at as if they were new."""
+        for record in sorted(self._records()):
+            with suppress(ValueError):
+                yield _read_record(record)
+
     def _one(self, path: str, file: Path, before: IndexedVideo | None, encode: Encode) -> Outcome:
         try:
             found = file.stat()
             now = IndexedVideo(path=path, size_bytes=found.st_size, modified_ns=found.st_mtime_ns)
             if not stat.S_ISREG(found.st_mode):  # a pipe would be waited on for ever
                 now = replace(now, fault="is no regular file")
+            else:
+                now = replace(now, content=fingerprint(file))
         except OSError as error:
             now = IndexedVideo(
                 path=path, size_bytes=0, modified_ns=0, fault=f"cannot be looked at: {error.strerror}"
@@ -219,6 +244,29 @@ class Index:
         return self.folder / "videos" / f"{words or 'video'}-{digest}"
 
 
+def fingerprint(file: Path) -> str:
+    """Hash of a file's size and content: of all of it up to `WHOLE_BYTES`, else of parts all along it."""
+    size = file.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with file.open("rb") as opened:
+        if size <= WHOLE_BYTES:
+            digest.update(opened.read())
+        else:
+            for part in range(PARTS):
+                opened.seek(part * (size - PART_BYTES) // (PARTS - 1))
+                digest.update(opened.read(PART_BYTES))
+    return digest.hexdigest()
+
+
+def left_out(folder: Path) -> dict[str, int]:
+    """How many files are no video by their names, by suffix; those that lie beside videos as a rule are not counted."""
+    found: Counter[str] = Counter()
+    for _, names in _seen(folder):
+        others = (name for name in names if not name.lower().endswith((*VIDEO_SUFFIXES, *BESIDE)))
+        found.update(Path(name).suffix.lower() or "without a suffix" for name in others)
+    return dict(sorted(found.items()))
+
+
 def video_files(folder: Path) -> dict[str, Path]:
     """Every video below a folder by its path from there, in order. What begins with a dot is hidden; links to files are
     followed, links to folders are not: they may lead in a circle.
@@ -229,15 +277,21 @@ def video_files(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; give the one that holds the videos")
     found = {}
-    for base, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith("."):
+    for base, names in _seen(folder):
+        for name in names:
+            if name.lower().endswith(VIDEO_SUFFIXES):
                 file = Path(base, name)
                 found[file.relative_to(folder).as_posix()] = file
     if not found:
         raise ValueError(f"{folder} holds no video ({', '.join(VIDEO_SUFFIXES)})")
     return found
+
+
+def _seen(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of files) of a tree, in order, without what is hidden."""
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield base, sorted(name for name in names if not name.startswith("."))
 
 
 def encoder(matcher: Matcher) -> Encode:
@@ -254,11 +308,12 @@ def encoder(matcher: Matcher) -> Encode:
 
 
 def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode: Encode) -> IndexedVideo:
-    """Units and pictures of every window, up to where a file breaks off."""
+    """Units and pictures of every window, past what cannot be decoded, up to where a file breaks off."""
+    holes = Holes()
     times: list[tuple[float, float]] = []
     shape, units_shape, fault = (0, 0), (0, 0), ""
     with (folder / UNITS).open("wb") as out:
-        found = windows(file, cut)
+        found = windows(file, cut, holes=holes)
         while True:
             try:
                 window = next(found, None)
@@ -275,7 +330,11 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
             times.append((round(window.start_s, 3), round(window.stop_s, 3)))
         out.flush()
         os.fsync(out.fileno())
-    return replace(now, fault=fault, frame_size=shape, units=units_shape, times_s=tuple(times))
+    breaks = [hole for hole in holes.found if hole[2] == BREAKS_OFF]
+    if breaks and not fault:
+        fault = f"breaks off at {breaks[-1][0]:.2f} s of {breaks[-1][1]:.2f} s"
+    gaps = str(Holes([hole for hole in holes.found if hole[2] != BREAKS_OFF]))
+    return replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape, times_s=tuple(times))
 
 
 def picture_name(window: int) -> str:
@@ -296,7 +355,7 @@ def _write_picture(window: Window, path: Path) -> None:
 
 def _read_record(path: Path) -> IndexedVideo:
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
         frame_size, units = (tuple(found.pop(key)) for key in ("frame_size", "units"))
         return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units)

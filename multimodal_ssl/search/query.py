@@ -6,8 +6,10 @@ and never mixed: the order is the first's.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +18,31 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from multimodal_ssl.model.matcher import Matcher
-from multimodal_ssl.model.similarity import mean_and_max_pooled
+from multimodal_ssl.model.similarity import Compare, mean_and_max_pooled
 from multimodal_ssl.model.units import Units
-from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary, tokenise
+from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.search.index import Index, IndexedVideo, picture_name
 from multimodal_ssl.search.weights import Trained
 
 AT_ONCE = 256  # windows whose units are in memory
+# Closed classes of English: determiners, pronouns, conjunctions, auxiliaries, and prepositions but for those of
+# direction, which can be seen. A sentence of these alone shows nothing, and its score means nothing.
+_CLOSED_CLASSES = """
+a an the this that these those some any each every no not n't i you he she it we they me him her us them my your his
+its our their 's who whom whose which what and or but nor so if than as because while of to in on at by for from with
+about is are was were be been being am do does did have has had will would can could may might must shall should there
+here
+"""
+FUNCTION_WORDS = frozenset(_CLOSED_CLASSES.split())
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A sentence as a model reads it.
+    """A sentence as a model reads it, or a picture as it sees it, which has no words.
 
     Attributes:
         phrases: words of each unit, in the order of units.
+        pooled: compares one vector a side.
     """
 
     text: str
@@ -40,6 +52,7 @@ class Question:
     unknown: tuple[str, ...]  # without a vector, so not read
     cut: tuple[str, ...]  # after the most words that are read
     unseen: tuple[str, ...]  # read, but of no caption that the model was trained on
+    pooled: Compare = mean_and_max_pooled
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -79,13 +92,15 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
     """A model and what it reads of a sentence. Frozen vectors are loaded for the sentence's words alone.
 
     Raises:
-        ValueError: none of its words has a vector.
+        ValueError: none of its words has a vector, or all are function words.
     """
-    found = [word for word in tokenise(text) if word in vocabulary]
+    found, unknown = vocabulary.read(text)
     read = found[:MOST_WORDS]
     if not read:
         raise ValueError(f"none of the words of {text!r} has a vector; ask in lower-case English words")
-    needed = vocabulary if trained.recipe.network.text.vectors.trained else vocabulary.of([text])
+    if FUNCTION_WORDS.issuperset(read):
+        raise ValueError(f"{text!r} names nothing that can be seen; add what is there or what it does")
+    needed = vocabulary if trained.matching.network.text.vectors.trained else vocabulary.of([text])
     matcher = trained.matcher(needed)
     with torch.inference_mode():
         units = matcher.texts(torch.from_numpy(needed.encode(text))[None])
@@ -95,7 +110,7 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
             f"{trained.name} reads phrases of {matcher.encoders.text.fewest_words} words or more"
         )
     question = Question(
-        text, units, tuple(phrases), tuple(read), _once(vocabulary.unknown(text)), tuple(found[MOST_WORDS:]),
+        text, units, tuple(phrases), tuple(read), _once(unknown), tuple(found[MOST_WORDS:]),
         _once([word for word in read if trained.words is not None and word not in trained.words]),
     )  # fmt: skip
     return matcher, question
@@ -119,36 +134,45 @@ def search(
     hits, num = [], 0
     for video, folder in index.videos():
         num += len(video.times_s)
-        own, pooled = score_windows(index, video, folder, matcher, question.units)
-        for window in _apart(video, own[:, 0])[:top]:
+        own, pooled = score_windows(index, video, folder, matcher, question.units, question.pooled)
+        for window in islice(_apart(video, own[:, 0]), top):
             hits.append(Hit(video, folder, window, float(own[window, 0]), float(pooled[window, 0])))
         advance()
     return sorted(hits, key=lambda hit: (-hit.score, hit.video.path, hit.window))[:top], num
 
 
-def _apart(video: IndexedVideo, scores: Float32[ndarray, " window"]) -> list[int]:
-    """Windows from the best on, without those that share a moment with a better one."""
-    order = np.argsort(-scores, kind="stable").tolist()
-    kept: list[int] = []
-    for window in order:
+def _apart(video: IndexedVideo, scores: Float32[ndarray, " window"]) -> Iterator[int]:
+    """Windows from the best on, without those that share a moment with a better one; as many as are asked for.
+
+    Those that are kept share none, so that a window can meet its two neighbours in time alone.
+    """
+    kept: list[tuple[float, float]] = []  # in the order of time
+    for window in np.argsort(-scores, kind="stable").tolist():
         start_s, stop_s = video.times_s[window]
-        if all(stop_s <= video.times_s[other][0] or start_s >= video.times_s[other][1] for other in kept):
-            kept.append(window)
-    return kept
+        at = bisect(kept, (start_s, stop_s))
+        before, after = kept[at - 1 : at] if at else [], kept[at : at + 1]
+        if all(stop_s <= other[0] or start_s >= other[1] for other in (*before, *after)):
+            kept.insert(at, (start_s, stop_s))
+            yield window
 
 
 @torch.inference_mode()
 def score_windows(
-    index: Index, video: IndexedVideo, folder: Path, matcher: Matcher, texts: Units
+    index: Index,
+    video: IndexedVideo,
+    folder: Path,
+    matcher: Matcher,
+    texts: Units,
+    pooled: Compare = mean_and_max_pooled,
 ) -> tuple[Float32[ndarray, "window text"], Float32[ndarray, "window text"]]:
     """Scores of all windows of a video by the model's own similarity, and of pooled vectors."""
-    ways = (matcher.scores, mean_and_max_pooled)
+    ways = (matcher.scores, pooled)
     found = [[way(units, texts).numpy() for way in ways] for units in _in_parts(index, video, folder)]
     if not found:
         nothing = np.zeros((0, len(texts)), np.float32)
         return nothing, nothing
-    own, pooled = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return own, pooled
+    own, of_pooled = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return own, of_pooled
 
 
 def _in_parts(index: Index, video: IndexedVideo, folder: Path) -> Iterator[Units]:

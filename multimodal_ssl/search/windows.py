@@ -18,7 +18,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from common.data.video import Frame, stream_frames
+from common.data.container import Holes
+from common.data.video import Frame, pictures_start_s, stream_frames
 
 DECODER_THREADS = 2  # each more holds some further frames, which are 50 MB at 8K
 DETAIL = 2  # frames are decoded so many times larger than a network sees them, for people to look at
@@ -60,7 +61,7 @@ class Cut:
 class Window:
     """Some frames of a file, `DETAIL` times as large as a network sees them."""
 
-    start_s: float  # after the file's first frame
+    start_s: float  # as a player shows the file, in which sound may begin before the pictures
     stop_s: float
     frames: UInt8[ndarray, "time height width 3"]
 
@@ -72,23 +73,27 @@ class Window:
         return np.rint(squares.mean(axis=(2, 4))).astype(np.uint8)
 
 
-def windows(path: Path, cut: Cut) -> Iterator[Window]:
+def windows(path: Path, cut: Cut, *, holes: Holes | None = None) -> Iterator[Window]:
     """Windows of a file in the order of time. The last ends with the file; a shorter file is padded by repeating its
     last frame.
+
+    Args:
+        holes: where what cannot be read or decoded is noted, and passed over; None: it is an error.
 
     Raises:
         MediaError: no such file, no video in it, or, after the windows before it, where it is damaged or breaks off.
     """
+    late_s = pictures_start_s(path, holes=None if holes is None else Holes())
     held: deque[tuple[float, Picture]] = deque(maxlen=cut.num_frames)
     fresh, begun = 0, False
-    for shown in _sampled(path, cut):
+    for shown in _sampled(path, cut, holes):
         held.append(shown)
         fresh += 1
         if len(held) == cut.num_frames and (fresh >= cut.hop or not begun):
-            yield _window(held, cut)
+            yield _window(held, cut, late_s)
             fresh, begun = 0, True
     if fresh:
-        yield _window(held, cut)
+        yield _window(held, cut, late_s)
 
 
 def size_of(width: float, height: float, size_px: int) -> tuple[int, int]:
@@ -98,13 +103,13 @@ def size_of(width: float, height: float, size_px: int) -> tuple[int, int]:
     return (size_px, longer) if width >= height else (longer, size_px)
 
 
-def _window(held: Iterable[tuple[float, Picture]], cut: Cut) -> Window:
+def _window(held: Iterable[tuple[float, Picture]], cut: Cut, late_s: float) -> Window:
     times, pictures = zip(*held, strict=True)
     lasting = pictures + pictures[-1:] * (cut.num_frames - len(pictures))
-    return Window(times[0], times[-1] + 1 / cut.rate_hz, np.stack(lasting))
+    return Window(late_s + times[0], late_s + times[-1] + 1 / cut.rate_hz, np.stack(lasting))
 
 
-def _sampled(path: Path, cut: Cut) -> Iterator[tuple[float, Picture]]:
+def _sampled(path: Path, cut: Cut, holes: Holes | None) -> Iterator[tuple[float, Picture]]:
     """(time, picture on screen) at every step. What stays longer than two windows is shown for two, and its middle
     left out: a clock that jumps by years would else fill the disk with one picture."""
     shape: tuple[int, int] | None = None
@@ -125,7 +130,7 @@ def _sampled(path: Path, cut: Cut) -> Iterator[tuple[float, Picture]]:
             yield count / cut.rate_hz, picture
         number = max(number, due)
 
-    for found in stream_frames(path, threads=DECODER_THREADS):
+    for found in stream_frames(path, threads=DECODER_THREADS, holes=holes):
         if shape is None:
             height, width = size_of(*found.shown_size, cut.size_px)
             shape = height * DETAIL, width * DETAIL

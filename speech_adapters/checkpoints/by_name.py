@@ -15,6 +15,7 @@ from speech_adapters.model.architecture import ARCHITECTURES, NO_DROPOUT, Archit
 if TYPE_CHECKING:
     from speech_adapters.checkpoints.model_files import StoredModel
     from speech_adapters.model.contrastive import ContrastiveModel
+    from speech_adapters.model.objective import QuantiserSizes
     from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -126,6 +127,11 @@ def sha256(name: str) -> str:
 @cache
 def architecture(name: str) -> Architecture:
     return _made_up(name) or _stored(name).architecture
+
+
+def quantiser_sizes(name: str) -> QuantiserSizes | None:
+    """Of a checkpoint of pre-training; None where it has no quantiser."""
+    return None if _made_up(name) else _stored(name).quantiser_sizes
 
 
 def _made_up(name: str) -> Architecture | None:

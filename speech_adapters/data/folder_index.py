@@ -71,8 +71,10 @@ def faults(path: Path) -> dict[str, str]:
         return {line["name"]: line["fault"] for raw in lines if (line := json.loads(raw)).get("fault")}
 
 
-def update(path: Path, folder: Path, names: Sequence[str], suspects: Collection[str]) -> None:
+def update(path: Path, folder: Path, names: Sequence[str], suspects: Collection[str]) -> bool:
     """Makes the index that of the files `names`; only those that are new, changed or `suspects` are examined.
+
+    Returns whether it was written anew.
 
     Raises:
         ValueError: more than `MOST_BAD` of them are left out, with the list; what was examined stays known.
@@ -81,10 +83,11 @@ def update(path: Path, folder: Path, names: Sequence[str], suspects: Collection[
     known = {name: one for name, one in (_known(path) | _known(done)).items() if name not in suspects}
     todo = [n for n in names if n not in known or known[n].identity != audio_files.identity(folder / n)]
     if path.exists() and not todo and len(known) == len(names) and not done.exists():
-        return
+        return False
     _examine(folder, todo, done)
     _write(path, folder, names, known | _known(done))
     done.unlink(missing_ok=True)
+    return True
 
 
 class _Known(NamedTuple):
@@ -151,7 +154,6 @@ def _look(folder: Path, name: str) -> dict[str, Any]:
 def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _Known]) -> None:
     digest = hashlib.sha256(json.dumps(RULES).encode())
     left_out, told = dict[str, str](), list[tuple[str, str]]()
-    samples = {part: array("q") for part in SPLIT[1]}
     with replacing(path) as beside:
         with beside.open("wb") as file:
             for line in _judged(names, known):
@@ -160,14 +162,11 @@ def _write(path: Path, folder: Path, names: Sequence[str], known: Mapping[str, _
                 told += [(line["name"], sentence) for sentence in line["told"]]
                 if line["fault"]:
                     left_out[line["name"]] = line["fault"]
-                else:
-                    samples[line["part"]].append(line["samples"])
             file.write(json.dumps({"manifest_sha256": digest.hexdigest()}).encode() + b"\n")
         _tell(folder, "left out", list(left_out.items()))
         _tell(folder, "kept", told)
         bad = [Bad(name, str(folder / name), fault) for name, fault in left_out.items()]
         check_bad_share(bad, len(names), MOST_BAD)
-    _tell_hours(folder, {part: np.array(each) / SAMPLE_RATE_HZ for part, each in samples.items()})
 
 
 def _judged(names: Sequence[str], known: Mapping[str, _Known]) -> Iterator[dict[str, Any]]:
@@ -209,9 +208,9 @@ def _tell(folder: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
         say(f"{folder}: {what}, {', '.join(f'{number} {kind}' for kind, number in kinds.most_common())}")
 
 
-def _tell_hours(folder: Path, seconds: Mapping[str, np.ndarray]) -> None:
+def tell_hours(folder: Path, samples: Mapping[str, np.ndarray]) -> None:
     """Hours of each part, and how many of them are long enough for a crop: none is ever of two recordings."""
-    for part, each in seconds.items():
+    for part, each in ((part, lengths / SAMPLE_RATE_HZ) for part, lengths in samples.items()):
         if not len(each):
             say(
                 f"WARNING {folder}: no recording fell to {part}; a folder falls to one part whole, so spread them over "

@@ -18,8 +18,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from common.strict_json import parsed
+
 NORMALISER = "letters-1"
 BLANK, BOUNDARY = "<blank>", "|"  # the second stands between words, as in fairseq's dictionaries
+NO_LETTERS = re.compile(
+    r"<.*>|\[.*\]|\s*"
+)  # symbols of a head that are never written, such as <unk> or [PAD]
 _LATIN = "abcdefghijklmnopqrstuvwxyz'"
 ALPHABETS = {
     "en": _LATIN,
@@ -163,7 +168,7 @@ class Vocabulary:
         Raises:
             ValueError: written for another normaliser, with both names.
         """
-        fields = json.loads(content)
+        fields = parsed(content)
         if fields["normaliser"] != NORMALISER:
             raise ValueError(f"vocabulary must be of normaliser {NORMALISER!r}, got {fields['normaliser']!r}")
         return cls(tuple(fields["symbols"]))

@@ -31,7 +31,7 @@ from common.files import only_writer
 from common.progress import say
 from speech_adapters.data import audio_files, folder_index
 from speech_adapters.data.corpora.folders import audio_folder
-from speech_adapters.data.source import Source, Utterance, check_part
+from speech_adapters.data.source import PARTS, Source, Utterance, check_part
 
 
 class Unreadable(ValueError):
@@ -66,10 +66,16 @@ class AudioFolder(Source):
             if path.exists() and path.stat().st_mtime_ns >= asked_ns:
                 return  # another rank looked while this one waited
             names = [u.id.partition("/")[2] for u in audio_folder(Path(self.path))]
-            folder_index.update(path, data_root() / self.path, names, _marked(path))
+            changed = folder_index.update(path, data_root() / self.path, names, _marked(path))
             shutil.rmtree(_marks(path), ignore_errors=True)
             os.utime(path)
             _index.cache_clear()
+            if changed:
+                self._tell_parts()
+
+    def _tell_parts(self) -> None:
+        parts = {part: self.places(part)[1] for part in PARTS}
+        folder_index.tell_hours(data_root() / self.path, parts)
 
     def utterances(self, part: str) -> Sequence[Utterance]:
         raise ValueError(f"{self.name} has no texts; name a source of transcribed speech")
@@ -77,6 +83,10 @@ class AudioFolder(Source):
     def tracks(self, part: str, min_samples: int = 0) -> Recordings:
         check_part(part)
         return Recordings(self, part, min_samples)
+
+    def places(self, part: str) -> tuple[ndarray, ndarray]:
+        """Where the lines of a part's recordings begin in the index, and their samples at 16 kHz."""
+        return _index(self.index_path()).places[part]
 
     def count(self, part: str) -> int:
         return len(self.tracks(part))
@@ -152,15 +162,15 @@ class Recordings:
     """Those of one part, in the order of their paths; what is known of one is read when it is asked for."""
 
     def __init__(self, folder: AudioFolder, part: str, min_samples: int):
-        self._folder, self._index = folder, _index(folder.index_path())
-        starts, samples = self._index.places[part]
+        self._folder, self._part, self._index = folder, part, _index(folder.index_path())
+        starts, samples = folder.places(part)
         self._starts, self.samples = starts[samples >= min_samples], samples[samples >= min_samples]
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, place: int) -> Recording:
-        line = self._index.line(int(self._starts[place])) | {"folder": self._folder}
+        line = self._index.line(int(self._starts[place])) | {"folder": self._folder, "part": self._part}
         return Recording(**{field.name: line[field.name] for field in fields(Recording)})
 
     def __iter__(self) -> Iterator[Recording]:

@@ -16,6 +16,7 @@ from torch import Tensor
 from common.data.arrays import save_array
 from common.data.audio import SAMPLE_RATE_HZ, AudioError, probe_audio, read_audio
 from common.files import check_folder, write_atomically
+from common.strict_json import parsed
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.inference.windows import Failure, Stitch, Windows, cut_off_note
 from speech_adapters.model.wav2vec2 import Wav2Vec2
@@ -138,7 +139,7 @@ def prepare_folder(encoder: Encoder, wanted: Sequence[Path], out: Path, *, overw
         ValueError: what is there is of another encoder or layer, or of nobody knows what.
     """
     try:
-        found = dict(json.loads((out / RECORD).read_bytes()))
+        found = dict(parsed((out / RECORD).read_bytes()))
     except (OSError, ValueError, TypeError):
         found = {}
     record = encoder.record

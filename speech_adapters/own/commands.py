@@ -1,4 +1,4 @@
-"""`finetune`, `evaluate` and `lm` of the tool; what is heavy is imported once one runs."""
+"""`pretrain`, `finetune`, `evaluate` and `lm` of the tool; what is heavy is imported once one runs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,66 @@ Data = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Language = Annotated[str, typer.Option(help="Code of the language, for the name on the set.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
+]
+Resume = Annotated[
+    str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
+]
 Arpa = Annotated[
     Path | None, typer.Option(help="Beam search with this n-gram of words (ARPA), as `lm` writes it.")
 ]
 LmWeight = Annotated[float, typer.Option(help="Weight of the n-gram's log10 probabilities.")]
 WordScore = Annotated[float, typer.Option(help="Nats given for each word of beam search.")]
 Beam = Annotated[int, typer.Option(min=1, help="Hypotheses kept by beam search.")]
+
+
+def pretrain(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Sound of any kind, in folders of any depth.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Encoder to start from: a name, a file of ours, a Hugging Face folder, a .pt.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the set, its card, and what resuming needs.")],
+    language: Language = "und",
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of training; default ten rounds over FOLDER, 400 to 20000."),
+    ] = None,
+    settings: Settings = None,
+    print_settings: Annotated[
+        bool,
+        typer.Option("--print-settings", help="Check FOLDER, show every setting as --set takes it, stop."),
+    ] = False,
+    resume: Resume = "auto",
+    device: Device = "auto",
+) -> None:
+    """Goes on pre-training an encoder on sound without texts, by adapters; stopped, the same command goes on.
+
+    Writes OUT/pretrained.safetensors for `finetune --on`, and OUT/README.md. What cannot be read is named; a training
+    that collapses stops and says so.
+
+    \b
+    python -m speech_adapters pretrain radio/ --model small-en --language it --out it-sound/
+    python -m speech_adapters pretrain radio/ --model wav2vec_small.pt --steps 5000 --set crop_s=8 --out it-sound/
+    python -m speech_adapters finetune cv/train.tsv --model small-en --on it-sound/pretrained.safetensors --out it/
+    """
+    with plain_errors(stopped=GOES_ON, too_large="a batch is"):
+        from speech_adapters.own import pretraining
+
+        wanted = pretraining.Wanted(
+            folder=folder, model=model, out=out, language=language, steps=steps, settings=settings or ()
+        )
+        if print_settings:
+            from common.settings import assignments
+
+            typer.echo("\n".join(assignments(wanted.recipe())))
+            return
+        path = pretraining.pretrain(wanted, device=device, resume=resume)
+        typer.echo((out / pretraining.CARD).read_text(encoding="utf-8"))
+        typer.echo(f"{path}: its card is {out / pretraining.CARD}")
 
 
 def finetune(
@@ -37,20 +91,19 @@ def finetune(
     dev: Annotated[
         Path | None, typer.Option(help="Recordings to score on; default a tenth of DATA, by speaker or text.")
     ] = None,
-    language: Annotated[str, typer.Option(help="Code of the language, for the name on the set.")] = "und",
+    on: Annotated[
+        Path | None, typer.Option(help="Begin from the adapters of this set, such as one of `pretrain`.")
+    ] = None,
+    language: Language = "und",
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of training; default thirty rounds over DATA, 300 to 20000."),
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-    ] = None,
+    settings: Settings = None,
     print_settings: Annotated[
         bool, typer.Option("--print-settings", help="Check DATA, show every setting as --set takes it, stop.")
     ] = False,
-    resume: Annotated[
-        str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-    ] = "auto",
+    resume: Resume = "auto",
     device: Device = "auto",
 ) -> None:
     """Trains a recogniser on your own recordings; stopped, the same command goes on.
@@ -76,6 +129,7 @@ def finetune(
             language=language,
             steps=steps,
             settings=settings or (),
+            on=on,
         )
         if print_settings:
             from common.settings import assignments

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class Wanted:
     language: str = "und"  # undetermined, as ISO 639 has it
     steps: int | None = None
     settings: Sequence[str] = ()  # as --set takes them
+    on: Path | None = None  # a set whose adapters training begins from
 
     def recipe(self) -> OwnTraining:
         """The training, its recordings read and checked.
@@ -62,7 +63,11 @@ class Wanted:
         )  # fmt: skip
         source.prepare()
         seconds = training.seconds_of(source, "train")
-        return override(training.planned(source, self.model, self.arm, self.steps, seconds), self.settings)
+        recipe = training.planned(source, self.model, self.arm, self.steps, seconds)
+        if self.on:
+            arm = AdapterSet.load(self.on).arm
+            recipe = replace(recipe, on=str(self.on), arm=arm if self.arm == "adapters" else recipe.arm)
+        return override(recipe, self.settings)
 
 
 def finetune(wanted: Wanted, *, device: str, resume: str) -> Path:
@@ -102,26 +107,29 @@ def _save(wanted: Wanted, recipe: OwnTraining, model: Any, provenance: Any) -> t
         path = wanted.out / WHOLE
         model_files.save_recogniser(path, model, vocabulary.symbols, origin)
         return path, ""
-    needs = _encoder(wanted)
+    needs = encoder_of(wanted.model, wanted.out)
     path = wanted.out / SET
+    below = AdapterSet.load(wanted.on) if wanted.on else None
     tensors: dict[str, Tensor] = {
-        name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad
+        name: weight.detach().clone()
+        for name, weight in model.named_parameters()
+        if weight.requires_grad or (below and name in below.tensors)
     }
     AdapterSet(
-        tensors, recipe.arm, wanted.language, vocabulary, recipe.backbone_key(), origin | {"model": needs},
-        any_script.NORMALISER,
+        tensors, below.arm if below else recipe.arm, wanted.language, vocabulary, by_name.sha256(recipe.backbone),
+        origin | {"model": needs}, any_script.NORMALISER,
     ).save(path)  # fmt: skip
     return path, needs
 
 
-def _encoder(wanted: Wanted) -> str:
+def encoder_of(model: str, out: Path) -> str:
     """What `--model` of `transcribe` must be: the checkpoint, or its encoder alone where it has an output head."""
-    found = by_name.find(wanted.model)
+    found = by_name.find(model)
     if convert.read(found).stored.kind == "recogniser":
-        path = (wanted.out / ENCODER).resolve()
-        model_files.save_encoder(path, by_name.load(wanted.model), {"file": found.name})
+        path = (out / ENCODER).resolve()
+        model_files.save_encoder(path, by_name.load(model), {"file": found.name})
         return str(path)
-    return str(found.resolve()) if Path(wanted.model).expanduser().exists() else wanted.model
+    return str(found.resolve()) if Path(model).expanduser().exists() else model
 
 
 def _dev_scores(recipe: OwnTraining, path: Path, needs: str, device: torch.device) -> Scores:

@@ -14,7 +14,6 @@ can be used is looked at later, see `checking`.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from common.data.media import SOUND_SUFFIXES
+from common.strict_json import parsed
 
 TEXTS = ("text", "transcription", "transcript", "sentence")  # of a table, the first that is there
 SPEAKERS = ("speaker", "speaker_id", "client_id")
@@ -160,7 +160,7 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, str]]]:
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, text in _lines(path):
         try:
-            row = json.loads(text)
+            row = parsed(text)
         except ValueError as error:
             _wrong(path, number, f"must be one JSON object, got what is none: {error}")
         if not isinstance(row, dict):

@@ -45,6 +45,7 @@ class OwnTraining(CTCTraining):
     backbone: str = free("")  # whose weights are hashed with the data
     schedule: Schedule = TRI_STAGE
     head_only_steps: int = 0  # at the start, in which the encoder is frozen
+    on: str = free("")  # file of a set whose adapters training begins from; hashed with the data
     dev_every: int = free(100)  # steps between scores of the dev part
 
     # ---- the network
@@ -55,7 +56,15 @@ class OwnTraining(CTCTraining):
 
         encoder = by_name.load(self.backbone)
         model = CTCModel(encoder, len(self.vocabulary()))
-        apply(self.arm, encoder, model.head)
+        if not self.on:
+            apply(self.arm, encoder, model.head)
+            return model
+        from speech_adapters.checkpoints.adapter_sets import AdapterSet
+
+        AdapterSet.load(Path(self.on)).begin(encoder)
+        if self.arm.kind != "adapters":  # else these adapters go on
+            apply(self.arm, encoder)
+        model.head.requires_grad_(True)
         return model
 
     def vocabulary(self) -> Vocabulary:
@@ -65,7 +74,10 @@ class OwnTraining(CTCTraining):
         return self.source.architecture
 
     def backbone_key(self) -> str:
-        return by_name.sha256(self.backbone)
+        if not self.on:
+            return by_name.sha256(self.backbone)
+        below = hashlib.sha256(Path(self.on).read_bytes()).hexdigest()
+        return hashlib.sha256(f"{by_name.sha256(self.backbone)} {below}".encode()).hexdigest()
 
     def activations_folder(self) -> Path:
         return Path(self.source.kept) / "frozen"

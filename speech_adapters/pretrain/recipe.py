@@ -113,14 +113,20 @@ class Unlabelled(Recipe):
     # ---- scoring
 
     def score(self, model: Any, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
-        """Losses of held-out crops with fixed masks and negatives, one at a time; then what frames know of phones."""
+        """Losses of held-out crops; then what frames know of phones."""
+        from speech_adapters.pretrain import linear_phone_probe
+
+        yield from self.held_out(model, split)
+        yield from linear_phone_probe.score(model.encoder, split)
+
+    def held_out(self, model: Any, split: str) -> Iterator[Item]:
+        """Losses of held-out crops with fixed masks and negatives, one at a time."""
         import torch
 
         from common.results import Item
         from common.runtime import seed_all
         from speech_adapters.data import crops
         from speech_adapters.model.wav2vec2 import span_mask
-        from speech_adapters.pretrain import linear_phone_probe
 
         device = next(model.parameters()).device
         for source in self.scored_on:
@@ -133,7 +139,6 @@ class Unlabelled(Recipe):
                 with torch.inference_mode():
                     losses = self._judged(model, waveform, lengths, mask)
                 yield Item(f"{source.name}/{crop.id}", crop.track.group, source.name, losses)
-        yield from linear_phone_probe.score(model.encoder, split)
 
     @abstractmethod
     def _judged(self, model: Any, waveform: Tensor, lengths: Tensor, mask: Tensor) -> dict[str, float]:

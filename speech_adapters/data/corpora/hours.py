@@ -12,6 +12,7 @@ from common.data.audio import AudioError, probe_audio
 from common.data.manifest import Bad
 from common.data.packages import data_root
 from common.files import write_atomically
+from common.strict_json import parsed
 from speech_adapters.data.corpora.corpus import Corpus
 
 
@@ -91,7 +92,7 @@ class Hours:
         """
         head_line, _, lines = path.read_text(encoding="utf-8").partition("\n")
         try:
-            head = json.loads(head_line)
+            head = parsed(head_line)
             rows = [line.split("\t") for line in lines.removesuffix("\n").split("\n")]
             picks = tuple(Pick(id, speaker, float(seconds)) for id, speaker, seconds in rows)
             found = cls(head["corpus"], head["version"], head["seed"], head["hours"], picks)

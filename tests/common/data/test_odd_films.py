@@ -1,5 +1,6 @@
 """What the reader says of odd and damaged films is so: times, shape, streams, and where something is missing."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -257,6 +258,35 @@ def test_a_cut_film_is_named_before_anything_is_decoded(tmp_path, name, codec, o
     assert share * 50 - 9 < len(found) < 50
     assert holes.found
     assert holes.found[-1][0] == pytest.approx(len(found) / 25, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "told"),
+    [
+        ("a.mpg", "mpeg1video", r"ends inside a packet, \d+ bytes of which are missing"),
+        ("a.mpg", "mpeg2video", r"ends inside a packet, \d+ bytes of which are missing"),
+        ("a.wmv", "wmv2", r"promises \d+ bytes, has \d+"),
+    ],
+)
+def test_a_film_cut_inside_a_packet_of_its_container_is_named(tmp_path, name, codec, told):
+    """Packs of 2,048 bytes; between two of them a program stream may end for good."""
+    path = film(tmp_path / name, regular(100), codec, pixels=noisy)
+    check_whole(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 5 // 2048 * 2048 + 1000])
+    assert re.fullmatch(told, missing_end(path))
+    for read in (check_whole, lambda path: list(read_frames(path))):
+        with pytest.raises(MediaError, match=r"breaks off .*after frame \d+, at \d\.\d\d s"):
+            read(path)
+
+
+def test_an_ogg_film_without_its_last_page_is_named(tmp_path):
+    """Pages as of Theora: 27 bytes, of which the sixth marks first and last."""
+    pages = [b"OggS\0" + bytes([kind]) + bytes(21) for kind in (2, 0, 4)]
+    (tmp_path / "a.ogv").write_bytes(b"".join(pages))
+    assert missing_end(tmp_path / "a.ogv") == ""
+    (tmp_path / "a.ogv").write_bytes(b"".join(pages[:2]))
+    assert missing_end(tmp_path / "a.ogv") == "its last page is not marked as the end"
 
 
 def test_a_live_recording_that_names_no_size_is_whole(tmp_path):

@@ -136,3 +136,78 @@ def test_a_file_without_captions_says_why(tmp_path, name, content, reason):
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(CaptionError, match="no such file"):
         read_captions(tmp_path / "none.vtt")
+
+
+TOUCHING = """1
+00:00:01,000 --> 00:00:02,000
+one
+2
+00:00:03,000 --> 00:00:04,000
+two
+00:00:05,000 --> 00:00:06,000
+three 3
+"""
+
+
+@pytest.mark.parametrize("kind", [".srt", ".vtt"])
+def test_times_without_a_blank_line_before_them_begin_a_cue_and_are_no_text(kind):
+    text = TOUCHING if kind == ".srt" else "WEBVTT\n\n" + TOUCHING.replace(",", ".")
+    found, faults = parse(text, kind)
+    assert found == [Caption(1.0, 2.0, "one"), Caption(3.0, 4.0, "two"), Caption(5.0, 6.0, "three 3")]
+    assert faults == []
+
+
+def test_a_number_that_is_said_is_no_name_of_a_cue():
+    found, _ = parse("00:00:01,000 --> 00:00:02,000\n42\n\n00:00:03,000 --> 00:00:04,000\ntwo\n", ".srt")
+    assert [caption.text for caption in found] == ["42", "two"]
+
+
+CODE = "if a < b and c > d"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (".srt", f"00:00:01,000 --> 00:00:02,000\n<i>{CODE}</i>\n"),
+        (".vtt", f"WEBVTT\n\n00:01.000 --> 00:02.000\n<c.loud.red>{CODE}</c>\n"),
+        (".vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>if a &lt; b and c &gt; d\n"),
+        (".json", json.dumps([{"start": 1, "end": 2, "text": CODE}])),
+        (".csv", f"start,end,text\n1,2,{CODE}\n"),
+    ],
+)
+def test_only_tags_that_a_format_has_are_dropped(kind, text):
+    assert parse(text, kind) == ([Caption(1.0, 2.0, CODE)], [])
+
+
+@pytest.mark.parametrize("text", ["<i>said</i>", "&amp;", "{\\an8}"])
+def test_formats_without_tags_keep_what_looks_like_one(text):
+    found, _ = parse(json.dumps([{"start": 1, "end": 2, "text": text}]), ".json")
+    assert [caption.text for caption in found] == [text]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        (
+            "a.srt",
+            b"00:00:01,000 --> 00:00:02,000\ncaf\xe9\n\n00:00:03,000 --> 00:00:04,000\ngood\n",
+            "line 1",
+        ),
+        (
+            "a.json",
+            b'[{"start": 1, "end": 2, "text": "caf\xe9"}, {"start": 3, "end": 4, "text": "good"}]',
+            "entry 0",
+        ),
+        ("a.csv", b"start,end,text\n1,2,caf\xe9\n3,4,good\n", "line 2"),
+    ],
+)
+def test_one_byte_that_is_no_utf_8_costs_its_own_cue(tmp_path, name, content, place):
+    (tmp_path / name).write_bytes(content)
+    found, faults = read_captions(tmp_path / name)
+    assert found == [Caption(3.0, 4.0, "good")]
+    assert faults == [f"{place}: must be UTF-8, has 0xe9; convert the file, as with iconv"]
+
+
+def test_json_nested_too_deeply_is_a_fault_of_the_file():
+    with pytest.raises(CaptionError, match="is no JSON: is nested too deeply"):
+        parse("[" * 100_000, ".json")

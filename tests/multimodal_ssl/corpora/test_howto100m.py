@@ -220,3 +220,12 @@ def test_what_howto100m_needs_is_said(root, make):
     make.films(root / "videos", "a.mp4")
     with pytest.raises(ValueError, match=r"must hold HowTo100M_v1.csv or videos.csv, and caption.json"):
         howto100m(root)
+
+
+def test_captions_nested_too_deeply_cost_the_films_from_there_on(first_published, make):
+    make.write(
+        first_published / "caption.json", json.dumps({"_97k": COLUMNS})[:-1] + ', "-tCQ": ' + "[" * 100_000
+    )
+    corpus = howto100m(first_published)
+    assert [film.id for film in corpus.items] == ["howto100m-_97k"]
+    assert "nested too deeply" in corpus.bad[-1].reason

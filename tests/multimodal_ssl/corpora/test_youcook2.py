@@ -78,3 +78,9 @@ def test_what_youcook2_does_not_have_is_said(root, make, layout):
         youcook2(root, "training")
     with pytest.raises(ValueError, match=f"lacks {ANNOTATIONS}"):
         youcook2(root / "raw_videos", "training")
+
+
+def test_annotations_nested_too_deeply_are_a_fault_of_the_file(root, make):
+    make.write(root / ANNOTATIONS, "[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        youcook2(root, "training")

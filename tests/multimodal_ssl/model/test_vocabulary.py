@@ -116,3 +116,31 @@ def test_glove_puts_like_words_next_to_each_other():
     rows = known.vectors / np.maximum(np.linalg.norm(known.vectors, axis=1, keepdims=True), 1e-9)
     near = np.argsort(-rows @ rows[known.encode("frog")[0]])[1:6] - 1
     assert {"toad", "frogs", "snake"} & {known.words[i] for i in near}
+
+
+@pytest.fixture
+def treebank():
+    words = ("children", "'s", "do", "n't", "can", "ca", "it", "it's", "dog")
+    return Vocabulary(words, np.eye(len(words) + 1, 4, -1, dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "unknown"),
+    [
+        ("Children’s dog", ["children", "'s", "dog"], []),
+        ("don't", ["do", "n't"], []),
+        ("can't", ["ca", "n't"], []),  # as the Treebank splits it
+        ("it's", ["it's"], []),  # has a vector of its own
+        ("cat's", ["'s"], ["cat"]),
+        ("dog'll", ["dog"], ["'ll"]),
+        ("o'clock", [], ["o'clock"]),
+    ],
+)
+def test_contractions_and_possessives_are_split_as_the_vectors_texts_were(treebank, text, known, unknown):
+    assert treebank.read(text) == (known, unknown)
+    assert treebank.unknown(text) == unknown
+    ids = treebank.encode(text)
+    assert [treebank.words[number - 1] for number in ids[ids > 0]] == known
+    part = treebank.of([text])
+    assert part.words == tuple(sorted(known))
+    assert part.read(text) == (known, unknown)

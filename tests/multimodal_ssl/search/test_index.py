@@ -36,8 +36,8 @@ def wanted(folder, videos, **changes):
     return replace(Index(folder, videos, "tiny", "0" * 64, CUT), **changes)
 
 
-def update(folder, videos, encode, *, prune=False):
-    made = Index.begin(wanted(folder, videos))
+def update(folder, videos, encode, *, prune=False, moved=False):
+    made = Index.begin(wanted(folder, videos), moved=moved)
     done = list(made.update(video_files(videos), encode, prune=prune))
     return made, [(one.what, one.video.path) for one in done]
 
@@ -271,3 +271,97 @@ def test_only_videos_count_and_none_is_a_sentence(tmp_path):
         video_files(tmp_path / "a.txt")
     (tmp_path / "C.MP4").write_text("a video by its name")
     assert list(video_files(tmp_path)) == ["C.MP4"]
+
+
+def test_a_moved_folder_is_not_indexed_anew(tmp_path, films, matcher):
+    update(tmp_path / "index", films, encoder(matcher))
+    films.rename(tmp_path / "moved")
+    with pytest.raises(ValueError, match=r"is an index of .*videos, not of .*moved; .* add --moved"):
+        update(tmp_path / "index", tmp_path / "moved", encoder(matcher))
+    counted = Encodings(matcher)
+    made, done = update(tmp_path / "index", tmp_path / "moved", counted, moved=True)
+    assert ({what for what, _ in done}, counted.count) == ({"kept"}, 0)
+    assert Index.read(made.folder).videos_folder == tmp_path / "moved"
+
+
+def test_another_video_of_equal_size_and_date_is_noticed(tmp_path, films, matcher):
+    update(tmp_path / "index", films, encoder(matcher))
+    file = films / "a.mp4"
+    found, content = file.stat(), bytearray(file.read_bytes())
+    at = content.index(b"mdat") + 4
+    content[at:] = bytes(reversed(content[at:]))
+    file.write_bytes(content)
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    _, done = update(tmp_path / "index", films, encoder(matcher))
+    assert ("kept", "a.mp4") not in done
+
+
+def test_a_video_that_was_only_touched_is_kept(tmp_path, films, matcher):
+    update(tmp_path / "index", films, encoder(matcher))
+    os.utime(films / "a.mp4")
+    _, done = update(tmp_path / "index", films, encoder(matcher))
+    assert {what for what, _ in done} == {"kept"}
+
+
+@pytest.mark.parametrize("size", [100, index.WHOLE_BYTES + 1, 3 * index.WHOLE_BYTES])
+@pytest.mark.parametrize("where", [0.0, 0.5, 1.0])
+def test_a_fingerprint_depends_on_beginning_middle_end_and_size(tmp_path, size, where):
+    content = bytearray(size)
+    (tmp_path / "one").write_bytes(content)
+    parts = index.PARTS - 1
+    at = (
+        round(where * parts) * (size - index.PART_BYTES) // parts
+        if size > index.WHOLE_BYTES
+        else round(where * (size - 1))
+    )
+    content[at] = 1
+    (tmp_path / "other").write_bytes(content)
+    (tmp_path / "longer").write_bytes(bytes(size + 1))
+    assert len({index.fingerprint(tmp_path / name) for name in ("one", "other", "longer")}) == 3
+
+
+def test_a_damaged_record_costs_its_video_another_look(tmp_path, films, matcher):
+    made, _ = update(tmp_path / "index", films, encoder(matcher))
+    video, folder = next(made.videos())
+    for damage in ("", "[" * 100_000, '{"path": 3}'):
+        (folder / "video.json").write_text(damage)
+        with pytest.raises(ValueError, match=r"video\.json is damaged"):
+            list(made.videos())
+        _, done = update(tmp_path / "index", films, encoder(matcher))
+        assert sorted(done) == sorted(
+            ("indexed" if path == video.path else "kept", path)
+            for path in ("a.mp4", "sub/b.mp4", "sub/c.mkv")
+        )
+
+
+def test_joined_streams_are_indexed_past_their_seams(tmp_path, matcher):
+    """Five recordings made one by `cat`: their clocks begin anew, and packets at the seams are damaged."""
+    (tmp_path / "videos").mkdir()
+    parts = [odd_videos.film(tmp_path / f"{n}.ts", num_frames=20, first=n).read_bytes() for n in range(5)]
+    (tmp_path / "videos" / "joined.ts").write_bytes(b"".join(parts))
+    made, done = update(tmp_path / "index", tmp_path / "videos", encoder(matcher))
+    video, _ = next(made.videos())
+    assert done == [("indexed", "joined.ts")]
+    assert video.times_s[-1][1] == pytest.approx(5 * 20 / 10, abs=0.5)
+    starts = [start for start, _ in video.times_s]
+    assert starts == sorted(starts)
+
+
+def test_a_stretch_that_cannot_be_decoded_is_told_and_what_follows_is_indexed(tmp_path, matcher):
+    file = odd_videos.film(tmp_path / "videos" / "a.ts", num_frames=100)
+    content = bytearray(file.read_bytes())
+    third = len(content) // 3 // 188 * 188
+    content[third : third + 20 * 188] = bytes(20 * 188)
+    file.write_bytes(content)
+    made, done = update(tmp_path / "index", tmp_path / "videos", encoder(matcher))
+    video, _ = next(made.videos())
+    assert done == [("indexed", "a.ts")]
+    assert video.gaps
+    assert video.times_s[-1][1] > 0.9 * 100 / 10
+
+
+def test_what_is_no_video_by_its_name_is_counted(tmp_path):
+    for name in ("a.gif", "b.GIF", "c.swf", "a.srt", "a.jpg", "noname", ".hidden.gif", "v.mp4"):
+        (tmp_path / name).touch()
+    assert index.left_out(tmp_path) == {".gif": 2, ".swf": 1, "without a suffix": 1}

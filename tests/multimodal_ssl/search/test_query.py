@@ -1,17 +1,21 @@
 """What is found is what the model itself would rank first, told with its times, and nothing is found twice."""
 
+from bisect import bisect
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import odd_videos
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean_and_max_pooled
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.search import query, weights
-from multimodal_ssl.search.index import Index, encoder, video_files
+from multimodal_ssl.search.index import Index, IndexedVideo, encoder, video_files
 from multimodal_ssl.search.windows import Cut, windows
 
 CUT = Cut(num_frames=4, size_px=32, rate_hz=5)
@@ -121,7 +125,7 @@ def test_phrases_name_the_units_in_their_order(fine):
 
 
 def test_each_unit_is_that_of_its_phrase_alone(fine):
-    _, question = asked(fine, TEXT)
+    _, question = asked(fine, "red square moving left")
     for number, phrase in enumerate(question.phrases):
         _, alone = asked(fine, phrase)
         torch.testing.assert_close(alone.units.vectors[0, -1], question.units.vectors[0, number])
@@ -158,3 +162,53 @@ def test_a_sentence_without_a_known_word_is_refused(fine):
 def test_a_video_that_cannot_be_decoded_is_never_found(made, trained):
     hits, _ = query.search(made, *asked(trained), top=100)
     assert {hit.video.path for hit in hits} == {"a.mp4", "b.mkv"}
+
+
+def _apart_plainly(times_s, scores):
+    kept = []
+    for window in np.argsort(-scores, kind="stable").tolist():
+        start_s, stop_s = times_s[window]
+        if all(stop_s <= times_s[other][0] or start_s >= times_s[other][1] for other in kept):
+            kept.append(window)
+    return kept
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(1, 12), st.integers(0, 3)), max_size=40),
+    st.integers(1, 9),
+)
+def test_windows_apart_are_those_of_the_plain_rule(steps, top):
+    """Windows in the order of time, of any length and overlap; scores that tie."""
+    times_s, start_s = [], 0.0
+    for step, length, _ in steps:
+        start_s += step / 2
+        times_s.append((start_s, start_s + length / 2))
+    scores = np.array([score for *_, score in steps], np.float32)
+    video = IndexedVideo(path="a", size_bytes=0, modified_ns=0, times_s=tuple(times_s))
+    assert list(islice(query._apart(video, scores), top)) == _apart_plainly(times_s, scores)[:top]
+
+
+def test_a_long_film_is_looked_through_no_further_than_is_asked(monkeypatch):
+    """The work is a sort and a place found for each window that is met, not a comparison with all that are kept."""
+    num = 40_000
+    video = IndexedVideo(
+        path="a", size_bytes=0, modified_ns=0, times_s=tuple((2.0 * i, 2.0 * i + 4) for i in range(num))
+    )
+    scores = np.random.default_rng(0).random(num).astype(np.float32)
+    looked = []
+    monkeypatch.setattr(query, "bisect", lambda kept, item: looked.append(item) or bisect(kept, item))
+    assert len(list(islice(query._apart(video, scores), 5))) == 5
+    assert len(looked) < 20
+
+
+@pytest.mark.parametrize("text", ["the of and to", "a", "It's the", "what is this"])
+def test_a_sentence_of_function_words_alone_is_refused(fine, text):
+    every = Vocabulary(
+        tuple(sorted(query.FUNCTION_WORDS)), np.ones((len(query.FUNCTION_WORDS) + 1, 50), np.float32)
+    )
+    with pytest.raises(ValueError, match="names nothing that can be seen; add what is there"):
+        query.ask(fine, text, every)
+
+
+def test_directions_can_be_seen():
+    assert not query.FUNCTION_WORDS & {"left", "right", "up", "down", "over", "into", "toward", "away"}

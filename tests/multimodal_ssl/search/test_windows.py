@@ -192,3 +192,14 @@ def test_a_mirrored_film_is_seen_mirrored(tmp_path):
     window = next(windows(path, CUT))
     assert (window.small[0][0, -1] > 240).all()
     assert (window.small[0][0, 0] < 100).all()
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_pictures_that_begin_after_the_sound_keep_the_times_of_the_file(tmp_path, suffix):
+    """Sound from 0 s, pictures from 1 s to 3 s: what a player shows at 1.4 s is in the window from there."""
+    file = odd_films.film(
+        tmp_path / f"late{suffix}", odd_films.regular(50, first_s=1.0), sounds=({},), seconds=3.0
+    )
+    found = list(windows(file, CUT))
+    assert found[0].start_s == pytest.approx(1.0, abs=0.06)
+    assert found[-1].stop_s == pytest.approx(3.0, abs=0.25)
