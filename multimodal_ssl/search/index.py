@@ -43,7 +43,8 @@ MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
 SAID_DIGITS = 12  # of a hash in a sentence
 WHOLE_BYTES, PARTS, PART_BYTES = 4_000_000, 16, 1 << 16  # of a file, what its fingerprint reads
-BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", *PICTURE_SUFFIXES)  # captions, notes, posters, an index
+# What lies beside videos: captions, notes, posters, an index.
+BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", *PICTURE_SUFFIXES)
 BREAKS_OFF = "the file breaks off"
 Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "position channel"]]
 
