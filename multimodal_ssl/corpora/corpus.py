@@ -222,7 +222,7 @@ def rows_of(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str
         ValueError: `needed` columns are not there.
     """
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.reader(text)
+        reader = csv.reader(text, strict=True)  # else a quote that is never closed swallows all that follows
         columns = next(reader, [])
         if missing := [name for name in needed if name not in columns]:
             raise ValueError(f"{file} needs the columns {', '.join(missing)}, has {', '.join(columns)}")

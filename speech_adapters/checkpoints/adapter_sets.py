@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from common import checkpoint
-from speech_adapters.checkpoints.model_files import backbone_sha256
+from speech_adapters.checkpoints.model_files import StoredModel, backbone_sha256, build, encoder_tensors
 from speech_adapters.data import any_script
 from speech_adapters.data.text import NORMALISER, Vocabulary
 from speech_adapters.model.adapters import apply
@@ -28,7 +28,7 @@ from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.wav2vec2 import TransformerLayer, Wav2Vec2
 
 NORMALISERS = (NORMALISER, any_script.NORMALISER)
-SWITCHED = ("after_attention", "after_feed_forward", "attention_norm", "feed_forward_norm")
+SWITCHED = ("after_attention", "after_feed_forward", "after_layer", "attention_norm", "feed_forward_norm")
 
 
 class WrongBackbone(ValueError):
@@ -139,6 +139,20 @@ class AdapterSet:
         apply(self.arm, encoder, model.head)
         _load_some(model, self.tensors)
         return model.eval()
+
+    def merged(self, base: StoredModel) -> StoredModel:
+        """A whole recogniser: the set in the encoder that it belongs to.
+
+        Raises:
+            WrongBackbone: it belongs to another.
+            ValueError: a set of pre-training.
+        """
+        encoder = build(dataclasses.replace(base, kind="encoder", tensors=encoder_tensors(base)))
+        assert isinstance(encoder, Wav2Vec2)
+        model = self.recogniser(encoder)
+        assert self.vocabulary is not None
+        return StoredModel(kind="recogniser", architecture=base.architecture, tensors=model.state_dict(),
+                           vocabulary=self.vocabulary.symbols, origin=self.origin)  # fmt: skip
 
     def begin(self, encoder: Wav2Vec2) -> None:
         """Puts its adapters and norms into the encoder it belongs to, where they can learn on; a head is left out.
