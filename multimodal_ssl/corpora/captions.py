@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.data.media import MediaError
+from common.data.media import MediaError, fault_of
 from common.strict_json import parsed
 
 SUFFIXES = (".vtt", ".srt", ".json", ".csv")
@@ -58,10 +58,10 @@ def read_captions(path: Path) -> tuple[list[Caption], list[str]]:
     Cues without letters in them are neither.
 
     Raises:
-        CaptionError: no such file, no known suffix, UTF-16 that breaks off, no table, or no caption in it.
+        CaptionError: no such file, a pipe, no known suffix, UTF-16 that breaks off, no table, or no caption in it.
     """
-    if not path.is_file():
-        raise CaptionError(path, "no such file")
+    if fault := fault_of(path):
+        raise CaptionError(path, fault)
     return parse_captions(path.read_bytes(), path.suffix.lower(), path)
 
 
