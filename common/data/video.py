@@ -216,14 +216,12 @@ def read_frames(
 
 
 def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[Frame]:
-    """The frame on screen at each of some rising times, as a player shows the file; fewer where it ends before the
-    last of them. Before pictures that begin late, it is their first.
+    """The frame that a player shows at each of some rising times, before late pictures the first; fewer past the end.
 
     Raises:
-        MediaError: as `stream_frames`; also where the file ends before the first.
+        MediaError: as `stream_frames`; also where it ends before the first.
     """
-    late_s = pictures_start_s(path)
-    before, done = None, 0
+    late_s, before, done = pictures_start_s(path), None, 0
     for frame in stream_frames(path):
         while before is not None and done < len(times_s) and times_s[done] < late_s + frame.time_s - STAMP_S:
             yield before

@@ -97,8 +97,8 @@ def _of_folder(place: Path) -> Iterator[OwnClip | LeftOut]:
 
 
 def _of_file(path: Path) -> Iterator[OwnClip | LeftOut]:
-    if fault := fault_of(path):
-        raise ValueError(f"{path}: {fault}")
+    if not path.is_file():
+        raise ValueError(f"{path}: {fault_of(path)}")
     if path.suffix.lower() == ".csv":
         return _table(path)
     if path.suffix.lower() == ".tar":

@@ -229,8 +229,11 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
 
 def test_clips_before_and_after_a_damaged_stretch_are_used(tmp_path):
     """Recordings made one by `cat`: packets at the seam, at 2 s, are damaged."""
-    part = odd_films.film(tmp_path / "part.ts", odd_films.regular(50), sounds=({},)).read_bytes()
-    (tmp_path / "joined.ts").write_bytes(2 * part)
+    first = odd_films.film(tmp_path / "0.ts", odd_films.regular(50), sounds=({},)).read_bytes()
+    odd_films.film(
+        tmp_path / "1.ts", odd_films.regular(50), sounds=({},), pixels=lambda i: odd_films.grey(i + 7)
+    )
+    (tmp_path / "joined.ts").write_bytes(first + (tmp_path / "1.ts").read_bytes())
     rows = [("joined.ts", own_films.CAPTIONS[i], i, i + 1) for i in range(4)]
     found = checked(own_films.table(tmp_path / "clips.csv", rows))
     used = [one.clip.start_s for one in found if isinstance(one, Checked)]
