@@ -13,6 +13,7 @@ from video_sr.networks.mgbp import MGBP3DSizes, mgbpv2
 from video_sr.networks.multi_distillation import MultiDistillationSizes
 from video_sr.networks.network import Network
 from video_sr.networks.span import SPANSizes
+from video_sr.networks.span_x16 import SPANx16Sizes
 from video_sr.networks.wide_activation import WideActivationSizes
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "MultiDistillationSizes",
     "Network",
     "SPANSizes",
+    "SPANx16Sizes",
     "WideActivationSizes",
     "mgbpv2",
 ]

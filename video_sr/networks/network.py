@@ -26,9 +26,17 @@ class Network(ABC):
     def build(self) -> nn.Module:
         """A new network, from torch's random state."""
 
+    def empty(self) -> nn.Module:
+        """One whose weights are to be read from a file of ours; needs no package."""
+        return self.build()
+
     def prepare(self) -> None:
         """Fetches what `build` reads, where it reads anything."""
         return
+
+    def pretrained_layers(self) -> tuple[str, ...]:
+        """How the names of weights begin that `build` read from others, and that so may learn more slowly."""
+        return ()
 
     def losses(self, model: nn.Module, low: Tensor, high: Tensor, *, eps: float) -> dict[str, Tensor]:
         """What training it makes small, by name, weighted, to be summed.
