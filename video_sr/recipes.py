@@ -282,8 +282,8 @@ def _track2(recipe: Upscaling, critic_channels: int, **changes: Any) -> Upscalin
 
 # Few steps, since a critic at full size costs most of one.
 TRACK2_MINI = {
-    "PERCEPTUAL": _track2(WIDE_MINI, 8, steps=300, batch_size=4, peak_lr=1e-3, cost_s=300.0),
-    "PERCEPTUAL_EVESRNET": _track2(EVESRNET_MINI, 8, steps=300, batch_size=4, peak_lr=5e-4, cost_s=300.0),
+    "PERCEPTUAL": _track2(WIDE_MINI, 8, steps=300, batch_size=4, peak_lr=1e-3, cost_s=410.0),
+    "PERCEPTUAL_EVESRNET": _track2(EVESRNET_MINI, 8, steps=200, batch_size=4, peak_lr=5e-4, cost_s=360.0),
 }
 TRACK2_SMOKE = {
     "PERCEPTUAL": _track2(WIDE_SMOKE, 4),
