@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 KEPT = "videos that were finished are kept; the same command goes on"
 MODEL = "fine"
+MOST_GAPS = 10  # told of a video
 DEFAULT_INDEX = Path("clip-index")
 
 app = typer.Typer(
@@ -79,8 +81,9 @@ def index(
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
-                if outcome.video.gaps and outcome.what in ("indexed", "failed"):
-                    complain(_shown(f"{outcome.video.path}: gaps: {outcome.video.gaps}"))
+                if outcome.what in ("indexed", "failed"):
+                    for gap in _first(outcome.video.gaps):
+                        complain(_shown(f"{outcome.video.path}: {gap}"))
                 if outcome.what == "missing":
                     complain(
                         _shown(
@@ -92,6 +95,12 @@ def index(
         typer.echo(_summary(index, counts))
         if counts["failed"]:
             raise typer.Exit(1)
+
+
+def _first(gaps: Sequence[str]) -> list[str]:
+    """The gaps that are told of one video; a film that is damaged all along has thousands."""
+    more = [f"and {len(gaps) - MOST_GAPS} gaps more"] if len(gaps) > MOST_GAPS else []
+    return [*gaps[:MOST_GAPS], *more]
 
 
 def _summary(index: Index, counts: Counter[str]) -> str:

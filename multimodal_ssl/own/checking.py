@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from common.data.container import Holes
 from common.data.manifest import Bad, check_bad_share
 from common.data.media import MediaError
 from common.progress import say, tracked
@@ -122,15 +123,15 @@ def _of_one_video(
 ) -> Iterator[LeftOut | tuple[OwnClip, UInt8[ndarray, "window time height width 3"]]]:
     """Clips as they end in the video, so that those of hours are never held together."""
     waiting = [(clip, _Kept(clip.start_s, inf if clip.stop_s is None else clip.stop_s)) for clip in clips]
-    fault, read_s = "", 0.0
+    fault, read_s, holes = "", 0.0, Holes()
     try:
         with opened(clips[0]) as path:
-            for window in windows(path, cut):
+            for window in windows(path, cut, holes=holes):
                 read_s = window.stop_s
                 for clip, one in waiting:
                     one.look(window)
-                    if one.stop_s <= window.start_s and one.found is not None:
-                        yield clip, one.found
+                    if one.stop_s <= window.start_s:
+                        yield _ended(clip, one, holes, read_s)
                 waiting = [(clip, one) for clip, one in waiting if one.stop_s > window.start_s]
                 if not waiting:
                     break
@@ -141,11 +142,25 @@ def _of_one_video(
     for clip, one in waiting:
         if fault:
             yield LeftOut(clip.id, clip.where, f"cannot be read: {clip.path}: {fault}", bad=True)
-        elif one.found is None:
-            told = f"begins after its video ends: at {one.start_s:g} s of {read_s:.3g} s"
-            yield LeftOut(clip.id, clip.where, told, bad=True)
         else:
-            yield clip, one.found
+            yield _ended(clip, one, holes, read_s)
+
+
+def _ended(
+    clip: OwnClip, one: _Kept, holes: Holes, read_s: float
+) -> LeftOut | tuple[OwnClip, UInt8[ndarray, "window time height width 3"]]:
+    """A clip that was read to its end, unless something of it cannot be decoded or it shows nothing."""
+    for start_s, stop_s, why in holes.found:
+        if start_s < one.stop_s and one.start_s < stop_s:
+            told = f"cannot be read: {clip.path}: {Holes([(start_s, stop_s, why)])}"
+            return LeftOut(clip.id, clip.where, told, bad=True)
+    if one.found is not None:
+        return clip, one.found
+    if one.start_s < read_s:  # as before pictures that begin later than the sound
+        told = f"has no pictures in its time: from {one.start_s:g} to {one.stop_s:g} s"
+    else:
+        told = f"begins after its video ends: at {one.start_s:g} s of {read_s:.3g} s"
+    return LeftOut(clip.id, clip.where, told, bad=True)
 
 
 def tell(left: Sequence[LeftOut], total: int, listing: Path | None = None) -> None:

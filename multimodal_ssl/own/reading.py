@@ -11,7 +11,6 @@ Whether the pictures themselves can be used is looked at later, see `checking`.
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +20,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from common.data.manifest import Bad
-from common.data.media import VIDEO_SUFFIXES
+from common.data.media import VIDEO_SUFFIXES, fault_of
 from common.data.packages import data_root
+from common.strict_json import parsed
 from multimodal_ssl.corpora import folder as folders
 from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_captions
 from multimodal_ssl.corpora.corpus import rows_of, seconds_of
@@ -89,14 +89,16 @@ def read(place: Path) -> tuple[list[OwnClip], list[LeftOut]]:
 
 
 def _of_folder(place: Path) -> Iterator[OwnClip | LeftOut]:
-    if tables := sorted(path for path in place.glob("*.csv") if _is_table(path)):
+    if tables := sorted(path for path in place.glob("*.csv") if path.is_file() and _is_table(path)):
         return (one for path in _of_one_kind(tables) for one in _table(path))
-    if shards := sorted(place.rglob("*.tar")):
+    if shards := sorted(path for path in place.rglob("*.tar") if path.is_file()):
         return (one for path in shards for one in _shard(path))
     return _folder(place)
 
 
 def _of_file(path: Path) -> Iterator[OwnClip | LeftOut]:
+    if not path.is_file():
+        raise ValueError(f"{path}: {fault_of(path)}")
     if path.suffix.lower() == ".csv":
         return _table(path)
     if path.suffix.lower() == ".tar":
@@ -259,7 +261,7 @@ def _told(content: bytes, suffix: str, name: Path) -> tuple[tuple[str, ...], lis
 def _whole_caption(content: bytes) -> tuple[str, ...]:
     """Of JSON that says one or several things of the whole video; none where it says something else."""
     try:
-        told: Any = json.loads(content)
+        told: Any = parsed(content)
     except ValueError:
         return ()
     if not isinstance(told, dict) or "start" in told:

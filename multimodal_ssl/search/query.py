@@ -25,8 +25,10 @@ from multimodal_ssl.search.index import Index, IndexedVideo, picture_name
 from multimodal_ssl.search.weights import Trained
 
 AT_ONCE = 256  # windows whose units are in memory
-# Closed classes of English: determiners, pronouns, conjunctions, auxiliaries, and prepositions but for those of
-# direction, which can be seen. A sentence of these alone shows nothing, and its score means nothing.
+# The closed classes of English as the Penn Treebank tags them [Marcus93]: determiners, pronouns, conjunctions, `be`,
+# `have`, `do` and modals, question words, and prepositions but for those of direction, which can be seen. A sentence of
+# these alone shows nothing, and its score means nothing. In other sentences they stay: leaving phrases of them out made
+# the clips of dev harder to find, since the models were trained with them.
 _CLOSED_CLASSES = """
 a an the this that these those some any each every no not n't i you he she it we they me him her us them my your his
 its our their 's who whom whose which what and or but nor so if than as because while of to in on at by for from with

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import odd_films
 import odd_videos
 import pytest
 from patience import HANG_S
@@ -75,6 +76,25 @@ def test_a_folder_of_everything_is_indexed_and_failures_are_named(tmp_path, mode
     again = run("index", "videos", "--model", model, "--rate", 2)
     assert f"0 indexed, {len(good)} kept, 0 missing, 0 removed, {len(bad)} failed" in again.stdout
     assert run("search", TEXT, "--top", 50).exit_code == 0
+
+
+def test_each_gap_of_a_video_is_a_line_and_the_video_is_searched_past_it(tmp_path, model):
+    """Recordings made one by `cat`: the packets at both seams are damaged."""
+    (tmp_path / "videos").mkdir()
+    part = odd_films.film(tmp_path / "part.ts", odd_films.regular(50), sounds=({},)).read_bytes()
+    (tmp_path / "videos" / "joined.ts").write_bytes(3 * part)
+    done = run("index", "videos", "--model", model)
+    assert done.exit_code == 0
+    told = [line for line in done.stderr.splitlines() if "is damaged" in line]
+    assert len(told) == 2
+    assert all(line.startswith("error: joined.ts: ") for line in told)
+    found = json.loads(run("search", TEXT, "--top", 50, "--json").stdout)["found"]
+    assert max(hit["stop_s"] for hit in found) > 5.5
+
+
+def test_of_thousands_of_gaps_the_first_are_told():
+    told = tool._first([str(number) for number in range(1000)])
+    assert told == [*map(str, range(tool.MOST_GAPS)), f"and {1000 - tool.MOST_GAPS} gaps more"]
 
 
 def test_results_are_told_with_both_scores_times_and_pictures(indexed, tmp_path):

@@ -1,7 +1,11 @@
 """Every layout of captioned videos is read, and what is not of it is one sentence that names file and line."""
 
 import json
+import os
+import re
 
+import numpy as np
+import odd_films
 import odd_videos
 import own_films
 import pytest
@@ -222,3 +226,50 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     assert len(bad) == 3
     with pytest.raises(ValueError, match=r"at most 10 % of items may be bad, got 3 of 7"):
         checking.tell(bad, 7)
+
+
+def test_clips_before_and_after_a_damaged_stretch_are_used(tmp_path):
+    """Recordings made one by `cat`: packets at the seam, at 2 s, are damaged."""
+    for part, level in (("0.ts", 0), ("1.ts", 100)):  # brighter from frame to frame
+        brighter = [np.full_like(odd_films.grey(0), level + 2 * i) for i in range(50)]
+        odd_films.film(tmp_path / part, odd_films.regular(50), sounds=({},), pixels=brighter.__getitem__)
+    (tmp_path / "joined.ts").write_bytes((tmp_path / "0.ts").read_bytes() + (tmp_path / "1.ts").read_bytes())
+    rows = [("joined.ts", own_films.CAPTIONS[i], i, i + 1) for i in range(4)]
+    found = checked(own_films.table(tmp_path / "clips.csv", rows))
+    used = [one.clip.start_s for one in found if isinstance(one, Checked)]
+    (left,) = (one for one in found if isinstance(one, LeftOut))
+    assert used == [0, 2, 3]
+    assert re.search(r"cannot be read: .*joined\.ts: 1\.[89]\d to 1\.9\d s: is damaged", left.reason)
+
+
+def test_no_clip_is_lost_without_a_word(tmp_path):
+    """Pictures begin a second after the sound, and nothing is shown before."""
+    odd_films.film(tmp_path / "late.mkv", odd_films.regular(50, first_s=1.0), sounds=({},), seconds=3.0)
+    rows = [("late.mkv", own_films.CAPTIONS[0], 0, 0.5), ("late.mkv", own_films.CAPTIONS[1], 1, 2.5)]
+    left, used = checked(own_films.table(tmp_path / "clips.csv", rows))
+    assert left.reason == "has no pictures in its time: from 0 to 0.5 s"
+    assert used.clip.start_s == 1
+
+
+def test_json_of_a_shard_that_is_nested_too_deeply_costs_its_sample(tmp_path):
+    film = odd_videos.film(tmp_path / "a.mp4", num_frames=4).read_bytes()
+    own_films.shard(
+        tmp_path / "s.tar",
+        {"a.mp4": film, "a.json": b"[" * 100_000, "b.mp4": film, "b.json": b'{"caption": "a dog"}'},
+    )
+    clips, (left,) = told(tmp_path / "s.tar")
+    assert clips == [("s.tar/b.mp4", 0, None, ("a dog",))]
+    assert left.endswith("cannot be read: is no JSON: is nested too deeply: line 1 column 1 (char 0)")
+
+
+@pytest.mark.parametrize("name", ["clips.csv", "s.tar", "a.mp4", "b.vtt"])
+def test_a_pipe_among_the_files_is_not_waited_on(tmp_path, name):
+    odd_videos.film(tmp_path / "b.mp4", num_frames=4)
+    os.mkfifo(tmp_path / name)
+    clips, left = told(tmp_path)
+    assert [video for video, *_ in clips] == ["b.mp4"]
+    assert all("is no file but a pipe or device" in one for one in left)
+    assert len(left) == (name in ("a.mp4", "b.vtt"))
+    if name in ("clips.csv", "s.tar"):
+        with pytest.raises(ValueError, match="is no file but a pipe or device"):
+            read(tmp_path / name)
