@@ -47,7 +47,7 @@ def checked(
     usable: dict[tuple[Path, str], list[tuple[OwnClip, tuple[str, ...]]]] = defaultdict(list)
     ids: dict[str, OwnClip] = {}
     for clip in clips:
-        captions = _read_captions(clip, words) if words else ()
+        captions = captions_of(clip, words) if words else ()
         if (first := ids.setdefault(clip.id, clip)) is not clip:
             yield LeftOut(clip.id, clip.where, f"is listed twice: first in {first.where}")
         elif isinstance(captions, LeftOut):
@@ -69,8 +69,8 @@ def checked(
                 yield Checked(clip, told[clip.id], pictures, digest)
 
 
-def _read_captions(clip: OwnClip, words: Vocabulary) -> tuple[str, ...] | LeftOut:
-    """Those that name something that can be seen."""
+def captions_of(clip: OwnClip, words: Vocabulary) -> tuple[str, ...] | LeftOut:
+    """Those that name something that can be seen, in lower case and without punctuation; each once."""
     read = {" ".join(tokenise(text)): words.read(text)[0] for text in clip.captions}
     if found := tuple(text for text, known in read.items() if not FUNCTION_WORDS.issuperset(known)):
         return found

@@ -30,7 +30,8 @@ def train(
     data: Data,
     out: Annotated[Path, typer.Option(help="Folder for the weights, their card, and what resuming needs.")],
     model: Annotated[
-        str, typer.Option(help="To start from: a name, a file, or small, s3d or r2plus1d from nothing.")
+        str,
+        typer.Option(help="To start from: a name, a file, or small, s3d, r2plus1d, s3d-kinetics ..."),
     ] = "fine",
     dev: Annotated[
         Path | None, typer.Option(help="Clips to score on; default a tenth of DATA, by video.")

@@ -6,7 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.own import checking
-from multimodal_ssl.own.checking import MOST_WINDOWS, Checked
+from multimodal_ssl.own.checking import MOST_WINDOWS
 from multimodal_ssl.own.reading import LeftOut, read
 from multimodal_ssl.search.weights import Trained
 from multimodal_ssl.search.windows import Cut
@@ -241,19 +241,20 @@ def evaluate(data: Path, trained: Trained, device: str, cut: Cut) -> tuple[Score
     if not trained.matching.network.text.vectors.trained:  # frozen ones are loaded for these captions alone
         words = words.of(text for one in clips for text in one.captions)
     matcher = trained.matcher(words).to(device)
-    found, left = list[tuple[Checked, Units]](), list(faults)
+    read_as = (checking.captions_of(clip, words) for clip in clips)
+    texts = list(dict.fromkeys(text for those in read_as if not isinstance(those, LeftOut) for text in those))
+    told = texts_of(matcher, words, texts)
+    asked, left = list[Captioned](), list(faults)
     for one in checking.checked(clips, cut, words):
         if isinstance(one, LeftOut):
             left.append(one)
-        else:
-            found.append((one, windows_of(matcher, one.windows)))
+        else:  # scores alone are kept: units of ten thousand clips are gigabytes
+            scores = scores_with(matcher, windows_of(matcher, one.windows), told)
+            asked.append(Captioned(one.clip.id, one.clip.video, one.captions, scores))
     checking.tell(left, len(clips) + len(faults))
-    if len(found) < 2:
-        raise ValueError(f"{data}: 2 clips or more are needed to score, {len(found)} are left")
-    texts = list(dict.fromkeys(text for one, _ in found for text in one.captions))
-    told = texts_of(matcher, words, texts)
-    asked = [
-        Captioned(one.clip.id, one.clip.video, one.captions, scores_with(matcher, units, told))
-        for one, units in found
-    ]
-    return Scores(tuple(items(asked, texts)), cut, len(left)), notice
+    if len(asked) < 2:
+        raise ValueError(f"{data}: 2 clips or more are needed to score, {len(asked)} are left")
+    kept = {text for one in asked for text in one.captions}
+    places = [place for place, text in enumerate(texts) if text in kept]
+    asked = [replace(one, scores=one.scores[places]) for one in asked]
+    return Scores(tuple(items(asked, [texts[place] for place in places])), cut, len(left)), notice

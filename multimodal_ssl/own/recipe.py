@@ -20,6 +20,7 @@ from multimodal_ssl.contrast import ContrastOfPairs
 from multimodal_ssl.model import networks
 from multimodal_ssl.model.matching import Matching
 from multimodal_ssl.model.similarities import LogMeanExp
+from multimodal_ssl.own import kinetics
 from multimodal_ssl.own.clips import KeptClip, OwnClips, words_of
 from multimodal_ssl.search import weights
 from multimodal_ssl.search.weights import Trained
@@ -34,21 +35,22 @@ if TYPE_CHECKING:
     from multimodal_ssl.model.vocabulary import Vocabulary
     from multimodal_ssl.own.evaluation import Captioned
 
-# Networks that can be trained from nothing, with the clips that they were made for.
+_S3D = Matching(
+    network=replace(networks.MINI, video=networks.S3D()), similarity=LogMeanExp(), size_px=224, num_frames=16
+)
+_R2PLUS1D = Matching(
+    network=replace(networks.MINI, video=networks.R2Plus1D()),
+    similarity=LogMeanExp(),
+    size_px=112,
+    num_frames=16,
+)
+# Networks whose text side is trained from nothing, with the clips that they were made for.
 FRESH = {
     "small": Matching(network=networks.MINI, similarity=LogMeanExp(), size_px=64, num_frames=4),
-    "s3d": Matching(
-        network=replace(networks.MINI, video=networks.S3D()),
-        similarity=LogMeanExp(),
-        size_px=224,
-        num_frames=16,
-    ),
-    "r2plus1d": Matching(
-        network=replace(networks.MINI, video=networks.R2Plus1D()),
-        similarity=LogMeanExp(),
-        size_px=112,
-        num_frames=16,
-    ),
+    "s3d": _S3D,
+    "r2plus1d": _R2PLUS1D,
+    "s3d-kinetics": _S3D,
+    "r2plus1d-kinetics": _R2PLUS1D,
 }
 EPOCHS, LEAST_STEPS, MOST_STEPS = 30, 200, 20_000
 MOST_BATCH = 48
@@ -79,7 +81,9 @@ class OwnTraining(ContrastOfPairs):
         vectors = torch.from_numpy(self.words().vectors)
         matcher = Matcher(self.network, vectors, self.similarity, self.chunk)
         if tensors := started(self.start).tensors:
-            matcher.load_state_dict(dict(tensors))
+            found = matcher.load_state_dict(dict(tensors), strict=self.start not in FRESH)
+            if found.unexpected_keys:
+                raise ValueError(f"{self.start}: its network has no {', '.join(found.unexpected_keys[:3])}")
         return matcher
 
     @property
@@ -189,17 +193,17 @@ def _square(frames: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def started(name: str) -> Trained:
-    """A model that is there, or one of `FRESH`, which has no tensors yet.
+    """A model that is there, or one of `FRESH`, which has no tensors yet or those of its trunk.
 
     Raises:
         ValueError: no such model, with those there are.
     """
     if name in FRESH:
-        return Trained(name, FRESH[name], {}, None)
+        return Trained(name, FRESH[name], kinetics.trunk(name) if name in kinetics.FILES else {}, None)
     try:
         return weights.load(name)
     except ValueError as error:
-        raise ValueError(f"{error}; or start from nothing: {', '.join(FRESH)}") from error
+        raise ValueError(f"{error}; or start with {', '.join(FRESH)}") from error
 
 
 @lru_cache(maxsize=4)

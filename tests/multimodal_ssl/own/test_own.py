@@ -183,17 +183,31 @@ def test_settings_are_printed_and_nothing_is_trained(films, start, tmp_path):
         (("train", "FILMS", "--out", "OUT", "--model", "nope"), "known models: fine; or give the path"),
         (
             ("train", "FILMS", "--out", "OUT", "--model", "nope"),
-            "or start from nothing: small, s3d, r2plus1d",
+            "or start with small, s3d, r2plus1d, s3d-kinetics, r2plus1d-kinetics",
         ),
         (("train", "FILMS/00.vtt", "--out", "OUT"), "must be a folder or a file of"),
+        (
+            ("train", "FILMS", "--out", "OUT", "--model", "s3d-kinetics"),
+            "put s3d-d76dad2f.pth from https://download",
+        ),
         (("evaluate", "FILMS/nothing"), "no such file or folder"),
         (("embed", "FILMS", "--out", "OUT.npy"), "vectors are written as .npz"),
     ],
 )
-def test_a_mistake_is_one_sentence(words, sentence, films, tmp_path):
+def test_a_mistake_is_one_sentence(words, sentence, films, tmp_path, monkeypatch):
+    monkeypatch.setenv("WEIGHTS_ROOT", str(tmp_path))
     done = run(*[word.replace("FILMS", str(films)).replace("OUT", str(tmp_path / "out")) for word in words])
     assert done.exit_code == 2
     assert sentence in " ".join(done.output.split())
+
+
+def test_a_caption_whose_clip_is_left_out_is_no_rival(films, trained, tmp_path):
+    videos = sorted(films.glob("*.mp4"))
+    rows = [(videos[i], own_films.CAPTIONS[i], "", "") for i in range(11)]
+    rows.append((videos[0], own_films.CAPTIONS[11], 50, 51))  # after the film's end
+    data, model = own_films.table(tmp_path / "a.csv", rows), trained[1] / "model.safetensors"
+    found = json.loads(run("evaluate", data, "--model", model, "--json").stdout)
+    assert (found["clips"], found["captions"], found["left_out"]) == (11, 11, 1)
 
 
 # ---- parts

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import multimodal_ssl
 from multimodal_ssl import __main__ as tool
 from multimodal_ssl.search import contact_sheet, likeness, weights
 
@@ -114,14 +115,28 @@ def test_a_page_shows_what_was_found_with_links_to_moments_and_needs_no_other_fi
     assert re.search(r"\d:00:0\d\.\d\d to \d:00:0\d\.\d\d", "".join(page.said))
 
 
-def test_what_is_asked_for_is_escaped_on_the_page():
+def test_what_is_asked_for_and_found_is_escaped_on_the_page(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    picture = str(tmp_path / "a.jpg")
+    hit = {"video": '/a\udcff"<i>.mp4', "start_s": 0.0, "stop_s": 1.0, "score": 1.0, "picture": picture}
     report = {
         "text": "<script>alert(1)</script>", "model": "<i>", "score_is": "&", "windows": 1, "notes": ["<u>"],
-        "found": [],
+        "found": [hit],
     }  # fmt: skip
     page = contact_sheet.page([report])
+    assert page.encode()  # names that are not UTF-8 too
     assert not {"script", "i", "u"} & {tag for tag, _ in Page(page).tags}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert 'href="file:///a%FF%22%3Ci%3E.mp4#t=0,1"' in page
+
+
+def test_python_asks_with_pictures_too(tmp_path):
+    Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / "a.png")
+    hits = multimodal_ssl.load("weights.safetensors", device="cpu").like(
+        tmp_path / "a.png", "clip-index", top=2
+    )
+    told = found("--like", tmp_path / "a.png", "--top", 2)
+    assert [hit.start_s for hit in hits] == [hit["start_s"] for hit in told["found"]]
 
 
 @pytest.mark.parametrize(
