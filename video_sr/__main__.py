@@ -81,7 +81,10 @@ def upscale(
         model, notice = (model, "") if model else by_name.usual()
         if notice:
             typer.echo(f"note: {notice}", err=True)
-        network = seen_through(by_name.load(model), tile=tile, ensemble=ensemble, scale=scale)
+        loaded = by_name.load(model)
+        if told := getattr(loaded, "told", ""):
+            typer.echo(f"note: {told}", err=True)
+        network = seen_through(loaded, tile=tile, ensemble=ensemble, scale=scale)
         found = find_device(device)
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)

@@ -32,6 +32,7 @@ from video_sr.networks import (
     MGBP3DSizes,
     MultiDistillationSizes,
     Network,
+    PerceptualSizes,
     SPANSizes,
     SPANx16Sizes,
     WideActivationSizes,
@@ -97,9 +98,23 @@ class Upscaling(Recipe):
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         return self.network.losses(model, batch.low, batch.high, eps=self.charbonnier_eps)
 
+    def turns(self) -> tuple[str, ...]:
+        return self.network.turns()
+
+    def losses_in_turn(self, turn: str, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        if turn == "":
+            return self.losses(model, batch, step)
+        return self.network.losses_in_turn(turn, model, batch.low, batch.high, eps=self.charbonnier_eps)
+
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`); and so may
         what others trained."""
+        if len(turns := self.turns()) > 1:
+            named = list(model.named_parameters())
+            return [
+                {"params": [w for name, w in named if self.network.turn_of(name) == turn], "turn": turn}
+                for turn in turns
+            ]
         rest, steering, read = list[Any](), list[Any](), list[Any]()
         for name, weight in model.named_parameters():
             slow = name.startswith(self.network.pretrained_layers() or ("\0",))
@@ -257,6 +272,23 @@ SPAN_X16_MINI = replace(
 SPAN_X16_SMOKE = _smoke(
     SPAN_X16_MINI, SPANx16Sizes(num_frames=3, channels=8, blocks=1, rounds=2, pretrained=False)
 )
+
+
+def _track2(recipe: Upscaling, critic_channels: int, **changes: Any) -> Upscaling:
+    """For what looks right: the same generator and rate, against a critic."""
+    sizes = PerceptualSizes(generator=recipe.network, critic_channels=critic_channels)
+    return replace(recipe, network=sizes, offset_lr_ratio=1.0, **changes)
+
+
+# Few steps, since a critic at full size costs most of one.
+TRACK2_MINI = {
+    "PERCEPTUAL": _track2(WIDE_MINI, 8, steps=300, batch_size=4, peak_lr=1e-3, cost_s=410.0),
+    "PERCEPTUAL_EVESRNET": _track2(EVESRNET_MINI, 8, steps=200, batch_size=4, peak_lr=5e-4, cost_s=360.0),
+}
+TRACK2_SMOKE = {
+    "PERCEPTUAL": _track2(WIDE_SMOKE, 4),
+    "PERCEPTUAL_EVESRNET": _track2(EVESRNET_SMOKE, 4),
+}
 _TINY: Mapping[str, Network] = {
     "DKSAN": replace(_DKSAN, channels=8, trunk_blocks=(1, 0), squeeze=2),
     "MGBP3D": replace(_MGBP, channels=(8, 6, 4, 4, 3)),
@@ -286,7 +318,7 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_SMOKE,
         },
         seeds=1,
-        once=ENTRIES_SMOKE | {"SPAN_X16": SPAN_X16_SMOKE},
+        once={**ENTRIES_SMOKE, "SPAN_X16": SPAN_X16_SMOKE, **TRACK2_SMOKE},
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -299,7 +331,7 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_MINI,
         },
         seeds=3,
-        once=ENTRIES_MINI | {"SPAN_X16": SPAN_X16_MINI},
+        once={**ENTRIES_MINI, "SPAN_X16": SPAN_X16_MINI, **TRACK2_MINI},
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
         search=SEARCH,
     ),

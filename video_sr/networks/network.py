@@ -51,6 +51,20 @@ class Network(ABC):
 
         return {"charbonnier": charbonnier(model(low), high, eps=eps)}
 
+    def turns(self) -> tuple[str, ...]:
+        """As `Recipe.turns`: names of the optimisers that its training takes."""
+        return ("",)
+
+    def turn_of(self, name: str) -> str:
+        """Which of them moves the weight of that name."""
+        return self.turns()[0]
+
+    def losses_in_turn(
+        self, turn: str, model: nn.Module, low: Tensor, high: Tensor, *, eps: float
+    ) -> dict[str, Tensor]:
+        """As `losses`, of one of several optimisers."""
+        return self.losses(model, low, high, eps=eps)
+
     def departures(self) -> tuple[str, ...]:
         """In what its sizes differ from the paper's, one sentence each."""
         return ()
