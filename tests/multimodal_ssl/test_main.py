@@ -124,7 +124,9 @@ def test_json_holds_what_the_table_shows(indexed):
 def test_words_without_a_vector_are_named(indexed):
     done = run("search", "a red xyzzy", "--json")
     assert "note: words that have no vector and are left out: xyzzy" in done.stderr
-    assert json.loads(done.stdout)["left_out"]["no vector"] == ["xyzzy"]
+    report = json.loads(done.stdout)
+    assert report["left_out"]["no vector"] == ["xyzzy"]
+    assert "words that have no vector and are left out: xyzzy" in report["notes"]
 
 
 def test_an_explanation_is_drawn(indexed, tmp_path):
