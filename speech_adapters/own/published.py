@@ -122,7 +122,9 @@ def parts(language: str, normalise: Callable[[str], str]) -> dict[str, Callable[
     heard = LANGUAGES[language]
     wanted = [(source, part) for source in heard.trained for part in ("dev", "test")]
     wanted += [(source, "test") for source in heard.others]
-    found = {f"{source.name} {part}": partial(_spoken, source, part, normalise) for source, part in wanted}
+    found: dict[str, Callable[[], Iterator[Spoken]]] = {
+        f"{source.name} {part}": partial(_spoken, source, part, normalise) for source, part in wanted
+    }
     return found | ({READ_ALOUD: partial(_read_aloud, normalise)} if language == "en" else {})
 
 
