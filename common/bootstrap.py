@@ -1,4 +1,4 @@
-"""Paired items of several arms and seeds, and the cluster bootstrap over their groups.
+"""Paired items of several arms and seeds, looked at as they stand, without one group, and in draws of groups.
 
 The groups of a draw are the same for all arms and seeds, so that a margin stays a paired difference.
 """
@@ -18,7 +18,7 @@ from numpy import ndarray
 from common.results import Item
 from common.sample import Drawn, Sample
 
-NUM_DRAWS, DRAW_SEED = 1000, 20200914
+NUM_DRAWS, DRAW_SEED = 10_000, 20200914
 
 Arms = Mapping[str, Sample]  # recipe -> its items of one seed, the same items in the same order in every arm
 Margin = Callable[[Arms], Drawn | Mapping[str, Drawn] | bool]
@@ -30,13 +30,21 @@ class Evidence:
     Args:
         claim: its id, for errors.
         seeds: seed -> recipe -> items, with at least one item an arm.
+        repeats: whether groups are repeats within one run, of which runs alone are independent.
 
     Raises:
         ValueError: the arms of a seed are not scored on the same items and groups.
     """
 
-    def __init__(self, claim: str, margin: Margin, seeds: Mapping[int, Mapping[str, Sequence[Item]]]):
-        self.claim, self._margin = claim, margin
+    def __init__(
+        self,
+        claim: str,
+        margin: Margin,
+        seeds: Mapping[int, Mapping[str, Sequence[Item]]],
+        *,
+        repeats: bool = False,
+    ):
+        self.claim, self.repeats, self._margin = claim, repeats, margin
         self._items = {seed: paired(claim, seed, arms) for seed, arms in seeds.items()}
         self._groups = {
             seed: {item.group for item in next(iter(arms.values()))} for seed, arms in self._items.items()
@@ -56,6 +64,11 @@ class Evidence:
     def num_groups(self) -> int:
         return len(self._places)
 
+    @property
+    def cells(self) -> int:
+        """Pairs of a seed and a group that it was tested on."""
+        return sum(map(len, self._groups.values()))
+
     @cached_property
     def _counts(self) -> Float[ndarray, "draws groups"]:
         return draws(tuple(map(len, self.strata)), NUM_DRAWS)
@@ -69,6 +82,10 @@ class Evidence:
     def as_they_stand(self) -> dict[int, Any]:
         """The margin of each seed, of its items as they are: an array of one value, or what the margin gives."""
         return self._of_seeds(np.ones((1, self.num_groups)))
+
+    def without_each_group(self) -> dict[int, Any]:
+        """The margin of each seed without each group in turn, in order of `strata`."""
+        return self._of_seeds(1 - np.eye(self.num_groups))
 
     def drawn(self) -> dict[int, Any]:
         """The margin of each seed in each draw; without meaning where the seed is not `present`."""

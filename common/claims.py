@@ -20,9 +20,42 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from common.bootstrap import Evidence, Margin
-from common.kinds import Kind
+from common.kinds import Kind, Superior
 from common.results import Item, Run
-from common.verdicts import Verdict, Word, holm
+from common.verdicts import Verdict, Word, benjamini_hochberg, holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """The same question in another measure: told beside the verdict, and named where the two disagree.
+
+    It has no part in the ruling, nor in the correction for many claims.
+
+    Args:
+        words: what it is counted in, e.g. "character errors".
+        margin: of the same sign as the claim's, in `unit`.
+        kind: that gives its point and interval.
+    """
+
+    words: str
+    margin: Margin
+    unit: str
+    kind: Kind = field(default_factory=Superior)
+
+    def beside(self, verdict: Verdict, evidence: Evidence) -> Verdict:
+        """The verdict with the twin's numbers; they disagree when points differ in sign and an interval holds no 0."""
+        if not verdict.per_seed:
+            return verdict
+        bare = Verdict(claim=verdict.claim, scale=verdict.scale, word="not run", num_seeds=verdict.num_seeds)
+        other = self.kind.rule(evidence.asked(self.margin), bare)
+        told = f"in {self.words} {self.kind.told(other, self.unit)}"
+        if verdict.point * other.point < 0 and any(_apart_from_0(one) for one in (verdict, other)):
+            told = f"the two measures disagree: {told}"
+        return replace(verdict, reason="; ".join(filter(None, (verdict.reason, told))))
+
+
+def _apart_from_0(verdict: Verdict) -> bool:
+    return verdict.low > 0 or verdict.high < 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +76,8 @@ class Claim:
             means all.
         by_design: holds by construction; shown as "by design, verified".
         consistent_with: rests on our reading of the paper.
+        repeats: its groups are repeats within one run, which share what that run met: seeds alone are evidence.
+        twin: the same in another measure.
         not_testable: scale -> why it cannot be judged there.
         conditions: of the paper's claims: scale -> what it is run on there, where that is far from the paper's own.
         outcomes: of a headline: word of the verdict -> a plain sentence of what came out and under which conditions,
@@ -63,6 +98,8 @@ class Claim:
     question: bool = False
     by_design: bool = False
     consistent_with: bool = False
+    repeats: bool = False
+    twin: Twin | None = None
     not_testable: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[Word, str] = field(default_factory=dict)
@@ -102,8 +139,18 @@ def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[Verd
         if run.result.seed in seeds:
             raise ValueError(f"{run.result.recipe} seed {run.result.seed} is given twice at scale {scale}")
         seeds[run.result.seed] = run
-    ruled = holm([_judge_one(claim, by_recipe, scale) for claim in claims], spared=headlines)
-    return [_under_conditions(claim, verdict) for claim, verdict in zip(claims, ruled, strict=True)]
+    return _corrected(
+        claims, [_under_conditions(claim, _judge_one(claim, by_recipe, scale)) for claim in claims]
+    )
+
+
+def _corrected(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """For many claims: the paper's so that none is ruled on falsely, our questions so that few are; headlines stand."""
+    alone = {claim.id for claim in claims if claim.headline}
+    questions = {claim.id for claim in claims if claim.question} - alone
+    of_the_paper = {claim.id for claim in claims} - questions - alone
+    ruled = benjamini_hochberg(holm(verdicts, of_the_paper), questions)
+    return [replace(one, adjusted_p=one.p) if one.claim in alone else one for one in ruled]
 
 
 def _under_conditions(claim: Claim, verdict: Verdict) -> Verdict:
@@ -129,11 +176,12 @@ def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: 
     items = {seed: {recipe: _of_parts(claim, arms[recipe][seed]) for recipe in arms} for seed in common}
     if not any(of_arm for of_seed in items.values() for of_arm in of_seed.values()):
         return replace(verdict, reason=f"no item of {', '.join(claim.parts)} was scored")
-    evidence = Evidence(claim.id, claim.margin, items)
+    evidence = Evidence(claim.id, claim.margin, items, repeats=claim.repeats)
     known = replace(verdict, reason=gaps, num_seeds=len(common), num_groups=evidence.num_groups)
     # A division by zero is a margin that is not finite, and the verdict says so.
     with np.errstate(divide="ignore", invalid="ignore"):
-        return claim.kind.rule(evidence, known)
+        ruled = claim.kind.rule(evidence, known)
+        return ruled if claim.twin is None else claim.twin.beside(ruled, evidence)
 
 
 def _not_run(arms: Mapping[str, Mapping[int, Run]]) -> str:

@@ -1,8 +1,8 @@
 """What a claim may say of its margin, each kind with its own rule, and with what tables and figures show of it.
 
-A kind rules on the mean over seeds of a margin. Its variance is the variance between seeds divided by the number of
-seeds, plus that of a cluster bootstrap over test groups; the interval is Student's t with Welch-Satterthwaite degrees
-of freedom. `BestOf` counts draws instead, and `Exact` needs none.
+A kind rules on the mean over seeds of a margin. Its variance is that of two-way moments over seeds and test groups
+(`common.variance`), the interval Student's t with Satterthwaite's degrees of freedom. `BestOf` counts draws instead,
+and `Exact` needs none.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from scipy.special import stdtr, stdtrit
 from common.bootstrap import DRAW_SEED, Evidence, Margin
 from common.digits import number, signed
 from common.sample import Drawn
+from common.variance import seeds_alone, two_way
 from common.verdicts import LEVEL, Verdict, Word
 
 MIN_SEEDS, MIN_GROUPS = 3, 8
 NOTHING = 1e-12  # a spread below this share of the margin is rounding
 NO_SPREAD = "no spread between seeds and groups, so nothing says how sure this is"
 INFINITE_DRAW = "is not finite in some bootstrap draws"
+REPEATS = "repeats within a run are no groups: seeds alone count"
 
 
 class Kind(ABC):
@@ -68,18 +70,19 @@ class _Measured(Kind):
             return verdict.undecided("the margin is not finite")
         if len(values) > 1:
             verdict = replace(verdict, between_seed_variance=float(np.var(values, ddof=1)))
-        if len(values) < MIN_SEEDS or evidence.num_groups < MIN_GROUPS:
+        few_groups = evidence.num_groups < MIN_GROUPS and not evidence.repeats
+        if len(values) < MIN_SEEDS or few_groups:
             return verdict.because(
                 f"a ruling needs {MIN_SEEDS} seeds and {MIN_GROUPS} groups", word="seen once"
             )
-        return self._rule_on_draws(evidence, verdict)
+        return self._rule_on_spread(evidence, verdict)
 
     @abstractmethod
     def _point(self, claim: str, margin: Any) -> float:
         """The number of a seed as it stands."""
 
     @abstractmethod
-    def _rule_on_draws(self, evidence: Evidence, verdict: Verdict) -> Verdict: ...
+    def _rule_on_spread(self, evidence: Evidence, verdict: Verdict) -> Verdict: ...
 
 
 # ---- by interval
@@ -92,34 +95,35 @@ class Superior(_Measured):
     def _point(self, claim: str, margin: Any) -> float:
         return float(np.asarray(margin, dtype=float).item())
 
-    def _rule_on_draws(self, evidence: Evidence, verdict: Verdict) -> Verdict:
-        margins, present = np.stack(list(evidence.drawn().values()), axis=1), evidence.present
-        means = np.where(present, margins, 0).sum(1) / present.sum(1)
-        if not np.isfinite(means).all():
-            return verdict.undecided(f"the margin {INFINITE_DRAW}")
-        # A draw of n from n has (n - 1) / n of the variance; without this, few groups look too sure.
-        spread = evidence.num_groups - len(evidence.strata)
-        by_group = float(np.var(means)) * evidence.num_groups / spread
-        by_seed = verdict.between_seed_variance / verdict.num_seeds
-        error = math.sqrt(by_group + by_seed)
-        verdict = replace(verdict, group_variance=by_group)
+    def _rule_on_spread(self, evidence: Evidence, verdict: Verdict) -> Verdict:
+        margins = list(verdict.per_seed.values())
+        if evidence.repeats:
+            spread = seeds_alone(margins)
+            verdict = verdict.because(REPEATS, num_groups=0)
+        else:
+            without = evidence.without_each_group()
+            if not all(np.isfinite(left).all() for left in without.values()):
+                return verdict.undecided("the margin is not finite without one of the groups")
+            spread = two_way(margins, without, evidence.strata, evidence.cells)
+            verdict = replace(verdict, group_variance=spread.groups, shared_variance=spread.once)
+        error = math.sqrt(spread.variance)
         if error <= NOTHING * max(1.0, abs(verdict.point)):
             return verdict.undecided(NO_SPREAD)
-        # Welch-Satterthwaite over the two parts, written with shares so that tiny variances do not underflow.
-        share = by_seed / (by_group + by_seed)
-        df = 1 / (share**2 / (verdict.num_seeds - 1) + (1 - share) ** 2 / spread)
-        return self._by_interval(verdict, error, df)
+        return self._by_interval(verdict, error, spread.df)
 
     def _by_interval(self, verdict: Verdict, error: float, df: float) -> Verdict:
         """Upheld where the interval lies inside the region, refuted where it lies outside, else undecided."""
-        half = float(stdtrit(df, 1 - LEVEL / 2)) * error
-        low, high = verdict.point - half, verdict.point + half
+        low, high = self._interval(verdict.point, error, df, LEVEL)
         floor, ceiling = self.region
         edge = min(abs(verdict.point - floor), abs(verdict.point - ceiling))
         p = float(2 * stdtr(df, -edge / error))
         inside, outside = floor < low and high < ceiling, high < floor or low > ceiling
         word: Word = "upheld" if inside else "refuted" if outside else "undecided"
         return replace(verdict, word=word, low=low, high=high, p=p, df=df)
+
+    def _interval(self, point: float, error: float, df: float, level: float) -> tuple[float, float]:
+        half = float(stdtrit(df, 1 - level / 2)) * error
+        return point - half, point + half
 
 
 @dataclass(frozen=True)
@@ -148,12 +152,39 @@ class _Bounded(Superior):
 
 
 @dataclass(frozen=True)
+class MoreThan(_Bounded):
+    """The margin is above d: more than what would count as no difference."""
+
+    @property
+    def region(self) -> tuple[float, float]:
+        return self.bound, math.inf
+
+    def bound_words(self, unit: str) -> str:
+        return f"more than {number(self.bound)} {unit}, set {self.set_on}"
+
+
+@dataclass(frozen=True)
 class Equivalent(_Bounded):
-    """The margin lies in (-d, d)."""
+    """The margin lies in (-d, d), by two one-sided tests of 5 %: upheld where the interval of 90 % lies inside.
+
+    Refuted, as everything else, where the interval of 95 % lies outside. The interval shown is that of 90 %.
+    """
 
     @property
     def region(self) -> tuple[float, float]:
         return -self.bound, self.bound
+
+    def _by_interval(self, verdict: Verdict, error: float, df: float) -> Verdict:
+        ruled = super()._by_interval(verdict, error, df)
+        low, high = self._interval(verdict.point, error, df, 2 * LEVEL)
+        word: Word = "upheld" if -self.bound < low and high < self.bound else ruled.word
+        # One-sided inside, where the nearer bound's test is the one that can fail.
+        p = ruled.p / 2 if abs(verdict.point) < self.bound else ruled.p
+        return replace(ruled, word=word, low=low, high=high, p=p)
+
+    def told(self, verdict: Verdict, unit: str) -> str:
+        text = super().told(verdict, unit)
+        return text + " (90 %)" if text.endswith("]") else text
 
 
 @dataclass(frozen=True)
@@ -198,7 +229,7 @@ class BestOf(_Measured):
         rivals = np.max([score for arm, score in scores.items() if arm != self.arm], axis=0)
         return np.asarray(scores[self.arm] - rivals)
 
-    def _rule_on_draws(self, evidence: Evidence, verdict: Verdict) -> Verdict:
+    def _rule_on_spread(self, evidence: Evidence, verdict: Verdict) -> Verdict:
         chosen = _seeds_drawn(evidence)
         margins = evidence.drawn()
         of_seeds: dict[str, Float[ndarray, "draws seeds"]] = {

@@ -144,6 +144,7 @@ class Paper:
         folder: holds its README.md, `results/SCALE/` and `weights/`.
         scales: of `SCALES`; one that is missing cannot be run.
         weights_file: what is committed of a run: (paper's folder, file's name, recipe, tensors, state) to the file.
+        closeness: measure -> how far means of runs on other kinds of CPU were seen apart, or somewhat more.
         former_settings: settings of a result written before layout 2, as today's recipes spell them.
     """
 
@@ -155,6 +156,7 @@ class Paper:
     claims: Sequence[Claim]
     report: Report
     weights_file: Callable[..., WeightsFile] = whole_weights
+    closeness: Mapping[str, float] = field(default_factory=dict)
     former_settings: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
 
     def __post_init__(self) -> None:

@@ -147,6 +147,18 @@ class Recipe(Experiment, ABC):
 
     # ---- wiring with a default
 
+    def turns(self) -> tuple[str, ...]:
+        """Names of the optimisers that move their weights one after another in every step; by default one, of all.
+
+        Where there are several, each group of `parameter_groups` names its own under "turn", and may name its own
+        "betas" and "weight_decay".
+        """
+        return ("",)
+
+    def losses_in_turn(self, turn: str, model: nn.Module, batch: Any, step: int) -> dict[str, Tensor]:
+        """What the optimiser of that name minimises, as `losses`; the weights of the others stand still."""
+        return self.losses(model, batch, step)
+
     def weight(self, batch: Any) -> float:
         """How many of what the losses are a mean over (characters, masked frames) a shard holds.
 
@@ -156,7 +168,7 @@ class Recipe(Experiment, ABC):
 
     def not_in_shards(self) -> str:
         """Why no average over shards is the loss of their whole batch; empty where the one by `weight` is."""
-        return ""
+        return "optimisers that take turns are for one process" if len(self.turns()) > 1 else ""
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Optimiser groups; a group's `lr_ratio` multiplies the schedule."""

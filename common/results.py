@@ -24,6 +24,7 @@ from common.progress import say
 
 MAX_ITEMS_BYTES = 200_000  # compressed; raw scores of every run live in git
 PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
+VECTOR_INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")  # widest first
 SETTINGS_LAYOUT = (
     2  # how today's recipes spell their settings; results of layout 1 are translated by their paper
 )
@@ -312,6 +313,19 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def _vector_instructions() -> str:
+    """The widest that this CPU has, on which the order of additions depends, e.g. "avx512f"; "" where nobody says."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    flags = {
+        flag
+        for line in lines
+        if line.startswith(("flags", "Features"))
+        for flag in line.split(":", 1)[1].split()
+    }
+    return next((name for name in VECTOR_INSTRUCTIONS if name in flags), "")
+
+
 def provenance(
     repo_root: Path,
     *,
@@ -341,6 +355,7 @@ def provenance(
         else "missing",
         "hardware": {
             "cpu": _cpu_name(),
+            "vector_instructions": _vector_instructions(),
             "cores": os.cpu_count() or 1,
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "gpu": gpu,

@@ -288,9 +288,14 @@ def report(
 @cli.command()
 def verify(
     renew: Annotated[bool, typer.Option(help="Write the stale ones anew instead.")] = False,
+    against: Annotated[Path | None, typer.Option(help="Compare your results, a file or folder.")] = None,
 ) -> None:
-    """Recompute every committed table from raw scores; fail when one is stale."""
+    """Recompute every committed table from raw scores, or compare runs; fail when one is stale or too far apart."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        if against is not None:
+            from common.against import show
+
+            raise typer.Exit(int(show(against)))
         from common.report import build
 
         if renew:

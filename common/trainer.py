@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,29 +113,61 @@ def _steps(run: TrainingRun, model: nn.Module, first_step: int, caught: list[int
         runtime.seed_all(run.seed, step, fabric.global_rank)
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr(step) * group.get("lr_ratio", 1.0)
-        terms: dict[str, Tensor] = {}
         parts = [next(batches) for _ in range(recipe.accumulate)]
-        for part, (batch, share) in enumerate(zip(parts, _shares(run, parts), strict=True)):
-            batch = batch.to(fabric.device)
-            sync_later = fabric.world_size > 1 and part < recipe.accumulate - 1
-            with fabric.no_backward_sync(model) if sync_later else nullcontext():
-                losses = recipe.losses(model, batch, step)
-                fabric.backward(torch.stack(list(losses.values())).sum() * share / recipe.accumulate)
-            for name, loss in losses.items():
-                terms[name] = (
-                    terms.get(name, torch.zeros_like(loss)) + loss.detach() * share / recipe.accumulate
-                )
-        limit = recipe.clip_norm or math.inf
-        norm = nn.utils.clip_grad_norm_((weight for _, weight in trained_weights(run.network)), limit)
-        with run.changing_to(step + 1):
-            optimizer.step()
-            optimizer.zero_grad()
+        terms: dict[str, Tensor] = {}
+        norms: list[Tensor] = []
+        with ExitStack() as changing:
+            for turn in recipe.turns():
+                with _moving_alone(optimizer, turn):
+                    terms |= _gradients(run, model, parts, step, turn)
+                    limit = recipe.clip_norm or math.inf
+                    weights = (weight for _, weight in trained_weights(run.network))
+                    norms.append(nn.utils.clip_grad_norm_(weights, limit))
+                    if len(norms) == 1:
+                        changing.enter_context(run.changing_to(step + 1))
+                    optimizer.step()
+                    optimizer.zero_grad()
             with torch.no_grad():
                 for name, weight in trained_weights(run.network) if run.ema else ():
                     run.ema[name].lerp_(weight, 1 - recipe.ema_decay)
-        run.after_step(step + 1, terms, norm, caught)
+        run.after_step(step + 1, terms, torch.stack(norms).max(), caught)
         if run.last_step:
             return
+
+
+def _gradients(
+    run: TrainingRun, model: nn.Module, parts: Sequence[Batch], step: int, turn: str
+) -> dict[str, Tensor]:
+    """Leaves the gradients of a turn's losses over all shards of this rank; returns the losses."""
+    recipe, fabric = run.recipe, run.fabric
+    terms: dict[str, Tensor] = {}
+    for part, (batch, share) in enumerate(zip(parts, _shares(run, parts), strict=True)):
+        batch = batch.to(fabric.device)
+        sync_later = fabric.world_size > 1 and part < recipe.accumulate - 1
+        with fabric.no_backward_sync(model) if sync_later else nullcontext():
+            losses = recipe.losses_in_turn(turn, model, batch, step)
+            fabric.backward(torch.stack(list(losses.values())).sum() * share / recipe.accumulate)
+        for name, loss in losses.items():
+            terms[name] = terms.get(name, torch.zeros_like(loss)) + loss.detach() * share / recipe.accumulate
+    return terms
+
+
+@contextmanager
+def _moving_alone(optimizer: Optimizer, turn: str) -> Iterator[None]:
+    """Inside, only a turn's weights get gradients, and so only they move; groups that name no turn are of every one."""
+    standing = [
+        weight
+        for group in optimizer.param_groups
+        if group.get("turn", turn) != turn
+        for weight in group["params"]
+    ]
+    for weight in standing:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in standing:
+            weight.requires_grad_(True)
 
 
 def _shares(run: TrainingRun, parts: Sequence[Batch]) -> list[float]:

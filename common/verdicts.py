@@ -1,4 +1,4 @@
-"""What came out of judging a claim, and the correction for having judged many."""
+"""What came out of judging a claim, and the corrections for having judged many."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from common.results import jsonable
 Word = Literal[
     "upheld", "refuted", "not seen here", "undecided", "seen once", "not testable at this scale", "not run"
 ]
+RULINGS = ("upheld", "refuted", "not seen here")
 LEVEL = 0.05
 
 
@@ -31,9 +32,10 @@ class Verdict:
     low: float = math.nan
     high: float = math.nan
     p: float = math.nan  # the smallest level at which the interval rules; not corrected
-    adjusted_p: float = math.nan  # after Holm; equals p for the headline
+    adjusted_p: float = math.nan  # after correction for many claims; equals p for the headline
     between_seed_variance: float = math.nan  # of one seed's margin; the interval uses it / num_seeds
-    group_variance: float = math.nan  # of the margin, from the bootstrap over groups
+    group_variance: float = math.nan  # of the margin, over groups
+    shared_variance: float = math.nan  # that both hold and that is counted once
     df: float = math.nan
     num_seeds: int = 0
     num_groups: int = 0
@@ -50,23 +52,45 @@ class Verdict:
         return replace(self, reason="; ".join(filter(None, (reason, self.reason))), **changes)
 
     def undecided(self, why: str) -> Verdict:
-        """No ruling. p = 1 keeps it among the judged, so that Holm corrects the others for it too."""
+        """No ruling. p = 1 keeps it among the judged, so that the others are corrected for it too."""
         return self.because(why, word="undecided", p=1.0)
 
 
-def holm(verdicts: Sequence[Verdict], spared: Collection[str]) -> list[Verdict]:
-    """Corrects the judged claims but those spared, by id; one that no longer rules is undecided."""
-    judged = [i for i, verdict in enumerate(verdicts) if not math.isnan(verdict.p)]
-    family = sorted((i for i in judged if verdicts[i].claim not in spared), key=lambda i: verdicts[i].p)
+def holm(verdicts: Sequence[Verdict], family: Collection[str]) -> list[Verdict]:
+    """Corrects the judged claims of a family, by id, so that the chance of any false ruling among them is 5 %."""
+    ranked = _ranked(verdicts, family)
+    adjusted: dict[int, float] = {}
+    highest = 0.0
+    for rank, place in enumerate(ranked):
+        highest = max(highest, min(1.0, (len(ranked) - rank) * verdicts[place].p))
+        adjusted[place] = highest
+    return _corrected(verdicts, adjusted, f"Holm over {len(ranked)} claims")
+
+
+def benjamini_hochberg(verdicts: Sequence[Verdict], family: Collection[str]) -> list[Verdict]:
+    """Corrects the judged claims of a family, by id, so that of its rulings 5 % are expected to be false."""
+    ranked = _ranked(verdicts, family)
+    adjusted: dict[int, float] = {}
+    lowest = 1.0
+    for rank, place in reversed(list(enumerate(ranked, 1))):
+        lowest = min(lowest, verdicts[place].p * len(ranked) / rank)
+        adjusted[place] = lowest
+    return _corrected(verdicts, adjusted, f"Benjamini-Hochberg over {len(ranked)} questions")
+
+
+def _ranked(verdicts: Sequence[Verdict], family: Collection[str]) -> list[int]:
+    """Places of the judged claims of the family, the smallest p first."""
+    judged = [place for place, v in enumerate(verdicts) if v.claim in family and not math.isnan(v.p)]
+    return sorted(judged, key=lambda place: verdicts[place].p)
+
+
+def _corrected(verdicts: Sequence[Verdict], adjusted: Mapping[int, float], by: str) -> list[Verdict]:
+    """With adjusted p; a claim that no longer rules is undecided and says what it was alone."""
     corrected = list(verdicts)
-    for i in set(judged) - set(family):
-        corrected[i] = replace(verdicts[i], adjusted_p=verdicts[i].p)
-    adjusted = 0.0
-    for rank, i in enumerate(family):
-        adjusted = max(adjusted, min(1.0, (len(family) - rank) * verdicts[i].p))
-        corrected[i] = replace(verdicts[i], adjusted_p=adjusted)
-        if verdicts[i].word in ("upheld", "refuted") and adjusted > LEVEL:
-            alone = f"{verdicts[i].word} alone (p = {verdicts[i].p:.3g})"
-            why = f"{alone}, undecided after Holm over {len(family)} claims"
-            corrected[i] = corrected[i].because(why, word="undecided")
+    for place, p in adjusted.items():
+        verdict = replace(verdicts[place], adjusted_p=p)
+        if verdict.word in RULINGS and p > LEVEL:
+            alone = f"{verdict.word} alone (p = {verdict.p:.3g})"
+            verdict = verdict.because(f"{alone}, undecided after {by}", word="undecided")
+        corrected[place] = verdict
     return corrected

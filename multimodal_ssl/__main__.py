@@ -1,24 +1,29 @@
-"""The tool: `python -m multimodal_ssl index|search`; what is heavy is imported once a command runs."""
+"""The tool: `python -m multimodal_ssl index|search|train|evaluate|embed`; what is heavy is imported once it runs."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from common.command import TOOL_SETTINGS, complain, plain_errors
 from common.progress import progress
+from multimodal_ssl.own import commands
+from multimodal_ssl.search.clock import clock
 
 if TYPE_CHECKING:
+    from multimodal_ssl.model.matcher import Matcher
     from multimodal_ssl.search.index import Index
     from multimodal_ssl.search.query import Hit, Question
 
 KEPT = "videos that were finished are kept; the same command goes on"
 MODEL = "fine"
+MOST_GAPS = 10  # told of a video
 DEFAULT_INDEX = Path("clip-index")
 
 app = typer.Typer(
@@ -76,8 +81,9 @@ def index(
                 counts[outcome.what] += 1
                 if outcome.what == "failed":
                     complain(_shown(f"{outcome.video.path}: {outcome.video.fault}"))
-                if outcome.video.gaps and outcome.what in ("indexed", "failed"):
-                    complain(_shown(f"{outcome.video.path}: gaps: {outcome.video.gaps}"))
+                if outcome.what in ("indexed", "failed"):
+                    for gap in _first(outcome.video.gaps):
+                        complain(_shown(f"{outcome.video.path}: {gap}"))
                 if outcome.what == "missing":
                     complain(
                         _shown(
@@ -91,6 +97,12 @@ def index(
             raise typer.Exit(1)
 
 
+def _first(gaps: Sequence[str]) -> list[str]:
+    """The gaps that are told of one video; a film that is damaged all along has thousands."""
+    more = [f"and {len(gaps) - MOST_GAPS} gaps more"] if len(gaps) > MOST_GAPS else []
+    return [*gaps[:MOST_GAPS], *more]
+
+
 def _summary(index: Index, counts: Counter[str]) -> str:
     windows = sum(len(video.times_s) for video, _ in index.videos())
     done = ", ".join(f"{counts[what]} {what}" for what in ("indexed", "kept", "missing", "removed", "failed"))
@@ -99,10 +111,21 @@ def _summary(index: Index, counts: Counter[str]) -> str:
 
 @app.command()
 def search(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is to be seen, in English words.")],
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...", help="What is to be seen, in English words; several are several searches."
+        ),
+    ] = None,
+    like: Annotated[
+        list[Path] | None, typer.Option(metavar="PICTURE", help="Find what looks like it; repeatable.")
+    ] = None,
     index: Annotated[Path, typer.Option(help="What the index command made.")] = DEFAULT_INDEX,
     top: Annotated[int, typer.Option(min=1, help="Results; none shares a moment with a better one.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; of several searches a list.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with the pictures, times and links of what is found.")
+    ] = None,
     explain: Annotated[
         Path | None,
         typer.Option(help="Draw into this .png where and when each phrase matched the first result."),
@@ -114,44 +137,92 @@ def search(
         Path | None, typer.Option(help="Where the videos lie now, if they were moved since.")
     ] = None,
 ) -> None:
-    """Finds the moments that fit a sentence best, in an index.
+    """Finds the moments that fit a sentence or a picture best, in an index.
 
     The order is that of the model's own score, as it was trained; the score of one pooled vector a side stands beside
-    it and is not mixed in. Both lie in -1 to 1, and only those of one sentence compare. The first search fetches the
+    it and is not mixed in. Both lie in -1 to 1, and only those of one search compare. The first search fetches the
     vectors of 400,000 words (76 MB); without a network, the words of the model's own captions serve.
 
     \b
-    python -m multimodal_ssl search "a dog moving left"
-    python -m multimodal_ssl search "a dog moving left" --top 20 --json > found.json
+    python -m multimodal_ssl search "a dog moving left" "a cat" --html found.html
+    python -m multimodal_ssl search --like dog.jpg --top 20 --json > found.json
     python -m multimodal_ssl search "a dog moving left" --explain why.png
     """
     with plain_errors(too_large="the index is"):
-        if explain and (explain.suffix.lower() != ".png" or not explain.parent.is_dir()):
-            raise ValueError(f"{explain}: the picture must be a .png in a folder that is there")
-        from multimodal_ssl.search import query, weights
-        from multimodal_ssl.search.index import Index
-
-        held = Index.read(index)
-        held = replace(held, videos_folder=videos.absolute()) if videos else held
-        trained = weights.load(model or held.model)
-        held.check_model(trained.name, trained.sha256)
-        vocabulary, notice = trained.vocabulary()
-        matcher, question = query.ask(trained, text, vocabulary)
-        for note in filter(None, (notice, *question.notes)):
+        texts, pictures = text or [], like or []
+        _check_search(texts, pictures, html, explain)
+        held, answers = _answers(index, model, videos, texts, pictures, top)
+        reports = [answer.report for answer in answers]
+        for note in dict.fromkeys(note for report in reports for note in report["notes"]):
             typer.echo(f"note: {note}", err=True)
-        with progress("searching", held.num_videos, "video") as bar:
-            hits, num_windows = query.search(held, matcher, question, top, bar.advance)
-        if not hits:
-            raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
-        report = _report(held, trained.recipe.similarity.name, question, hits, num_windows)
-        report["notes"] = [note for note in (notice, *question.notes) if note]
-        typer.echo(json.dumps(report, indent=1) if as_json else _table(report))
+        if as_json:
+            typer.echo(json.dumps(reports if len(reports) > 1 else reports[0], indent=1))
+        else:
+            typer.echo("\n\n".join(_table(report, named=len(reports) > 1) for report in reports))
+        if html:
+            from common.files import write_atomically
+            from multimodal_ssl.search import contact_sheet
+
+            write_atomically(html, contact_sheet.page(reports).encode())
+            typer.echo(f"{html}: written", err=True)
         if explain:
             from multimodal_ssl.search import explain as explaining
 
-            explained = explaining.explain(held, matcher, question, hits[0])
-            explaining.draw(held, question, hits[0], explained).savefig(explain, dpi=120)
+            (answer,) = answers
+            explained = explaining.explain(held, answer.matcher, answer.question, answer.hits[0])
+            figure = explaining.draw(held, answer.question, answer.hits[0], explained)
+            figure.savefig(explain, dpi=120)
             typer.echo(f"{explain}: drawn", err=True)
+
+
+class _Answer(NamedTuple):
+    matcher: Matcher
+    question: Question
+    hits: list[Hit]
+    report: dict[str, Any]
+
+
+def _answers(
+    index: Path, model: str | None, videos: Path | None, texts: list[str], pictures: list[Path], top: int
+) -> tuple[Index, list[_Answer]]:
+    """What is found by every text and then by every picture; all are read before the first is searched for."""
+    from multimodal_ssl.search import likeness, query, weights
+    from multimodal_ssl.search.index import Index
+
+    held = Index.read(index)
+    held = replace(held, videos_folder=videos.absolute()) if videos else held
+    trained = weights.load(model or held.model)
+    held.check_model(trained.name, trained.sha256)
+    asked, told = [], ""
+    if texts:
+        vocabulary, told = trained.vocabulary()
+        asked = [query.ask(trained, text, vocabulary) for text in texts]
+    asked += [likeness.ask_like(trained, picture) for picture in pictures]
+    answers = []
+    with progress("searching", len(asked) * held.num_videos, "video") as bar:
+        for matcher, question in asked:
+            hits, num_windows = query.search(held, matcher, question, top, bar.advance)
+            if not hits:
+                raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
+            report = _report(held, trained.matching.similarity.name, question, hits, num_windows)
+            notes = [note for note in (told if question.words else "", *question.notes) if note]
+            answers.append(_Answer(matcher, question, hits, report | {"notes": notes}))
+    return held, answers
+
+
+def _check_search(texts: list[str], pictures: list[Path], html: Path | None, explain: Path | None) -> None:
+    """
+    Raises:
+        ValueError: what was asked for cannot be done, before any of it is.
+    """
+    if not texts and not pictures:
+        raise ValueError("what is to be found? give a TEXT, or --like PICTURE")
+    if explain and (explain.suffix.lower() != ".png" or not explain.parent.is_dir()):
+        raise ValueError(f"{explain}: the picture must be a .png in a folder that is there")
+    if html and (html.suffix.lower() not in (".html", ".htm") or not html.parent.is_dir()):
+        raise ValueError(f"{html}: the page must be a .html in a folder that is there")
+    if explain and (pictures or len(texts) > 1):
+        raise ValueError("--explain draws the phrases of one TEXT; ask for that one alone")
 
 
 def _report(
@@ -168,11 +239,13 @@ def _report(
         }
         for hit in hits
     ]
+    of_words = bool(question.words)
     return {
-        "text": question.text,
+        "text" if of_words else "like": question.text,
         "model": index.model,
-        "score_is": f"{similarity}, as trained",
-        "pooled_is": "mean of places, maximum of phrases",
+        "score_is": f"{similarity}, "
+        + ("as trained" if of_words else "of places with places, not trained for"),
+        "pooled_is": "mean of places, maximum of phrases" if of_words else "means of places",
         "windows": num_windows,
         "left_out": {"no vector": question.unknown, "too many": question.cut},
         "in_no_caption_of_the_training": question.unseen,
@@ -180,19 +253,15 @@ def _report(
     }
 
 
-def _table(report: dict[str, Any]) -> str:
-    lines = [f"{'as trained':>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
+def _table(report: dict[str, Any], named: bool) -> str:
+    lines = [_shown(f"{report.get('text') or report['like']}:")] if named else []
+    lines += [f"{'as trained':>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
     for hit in report["found"]:
         scores = f"{hit['score']:>10.3f}  {hit['pooled']:>7.3f}"
-        times = "  ".join(f"{_clock(hit[key]):>10}" for key in ("start_s", "stop_s"))
+        times = "  ".join(f"{clock(hit[key]):>10}" for key in ("start_s", "stop_s"))
         lines.append(_shown(f"{scores}  {times}  {hit['video']}  {hit['picture']}"))
     told = f"best of {report['windows']} windows, by {report['model']}"
     return "\n".join([*lines, f"{told}; {report['score_is']}; pooled: {report['pooled_is']}"])
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}:{rest:05.2f}"
 
 
 def _shown(text: str) -> str:
@@ -202,6 +271,11 @@ def _shown(text: str) -> str:
         for char in text.replace("\n", "\\n")
     )
     return plain.encode("utf-8", "backslashreplace").decode()
+
+
+app.command()(commands.train)
+app.command()(commands.evaluate)
+app.command()(commands.embed)
 
 
 if __name__ == "__main__":

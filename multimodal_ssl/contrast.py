@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.recipe import Recipe, Shard
 from multimodal_ssl.composed.plan import Composition
 from multimodal_ssl.composed.wrong_captions import WrongCaptions
+from multimodal_ssl.model.matching import Matching
 from multimodal_ssl.model.networks import Network
 from multimodal_ssl.model.similarities import Similarity
 
@@ -52,27 +53,22 @@ class PairWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrast(Recipe):
-    """Trains encoders of clips and captions on composed clips, some of whose captions are wrong.
+class ContrastOfPairs(Recipe):
+    """Trains encoders of clips and captions to tell pairs that belong together from all others of a batch.
 
     Args:
         tau: temperature of the loss.
         coarse_share: of the loss, in 0..1, that is of pooled vectors.
         pair_weights: None counts every pair alike.
-        wrong: captions in training.
         chunk: clips scored at a time; None is all at once.
-        scored_pairs: training clips whose own score is kept, to see whether it tells wrong captions.
     """
 
-    composition: Composition
     network: Network
     similarity: Similarity
     tau: float = 0.05
     coarse_share: float = 0.0
     pair_weights: PairWeights | None = None
-    wrong: WrongCaptions = field(default_factory=WrongCaptions)
     chunk: int | None = None
-    scored_pairs: int = 960
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,11 +76,66 @@ class Contrast(Recipe):
             raise ValueError(f"tau must be above 0, got {self.tau}")
         if not 0 <= self.coarse_share <= 1:
             raise ValueError(f"coarse_share must be in 0..1, got {self.coarse_share}")
-        for key, least in (("chunk", 1), ("scored_pairs", 0)):
-            if (value := getattr(self, key)) is not None and value < least:
-                raise ValueError(f"{key} must be {least} or more, got {value}")
+        if self.chunk is not None and self.chunk < 1:
+            raise ValueError(f"chunk must be 1 or more, got {self.chunk}")
+
+    def not_in_shards(self) -> str:
+        return (
+            "batch norms see one shard at a time, and with `accumulate` a pair has the negatives of its shard alone; "
+            "use one process and accumulate=1"
+        )
+
+    def losses(self, model: nn.Module, batch: ClipBatch, step: int) -> dict[str, Tensor]:
+        from multimodal_ssl.model.losses import effective_sample_size, pair_weights, symmetric_nce
+
+        fine, pooled = model(batch.video, batch.text)
+        network: Any = getattr(model, "module", model)
+        weights = None
+        if self.pair_weights:
+            warm = self.pair_weights.warm(step, self.steps)
+            weights = pair_weights(fine.diagonal(), self.pair_weights.h, self.pair_weights.cap, warm)
+            network.monitored = {"effective_pairs": effective_sample_size(weights)}
+        losses = {"contrast": (1 - self.coarse_share) * symmetric_nce(fine, self.tau, weights)}
+        if self.coarse_share:
+            losses["coarse"] = self.coarse_share * symmetric_nce(pooled, self.tau, weights)
+        return losses
+
+    def monitor(self, model: Matcher) -> dict[str, Tensor]:  # type: ignore[override]
+        import math
+
+        import torch
+
+        return {**model.monitored, "chance": torch.tensor(math.log(self.batch_size))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(ContrastOfPairs):
+    """Trains on composed clips, some of whose captions are wrong.
+
+    Args:
+        wrong: captions in training.
+        scored_pairs: training clips whose own score is kept, to see whether it tells wrong captions.
+    """
+
+    composition: Composition
+    wrong: WrongCaptions = field(default_factory=WrongCaptions)
+    scored_pairs: int = 960
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scored_pairs < 0:
+            raise ValueError(f"scored_pairs must be 0 or more, got {self.scored_pairs}")
 
     # ---- the network
+
+    @property
+    def matching(self) -> Matching:
+        """What is left of it once it is trained."""
+        clips = self.composition
+        return Matching(
+            network=self.network, similarity=self.similarity, size_px=clips.size_px, num_frames=clips.num_frames,
+            made_up=clips.made_up,
+        )  # fmt: skip
 
     def model(self) -> nn.Module:
         import torch
@@ -124,34 +175,6 @@ class Contrast(Recipe):
         return _given_captions(self.composition, seed, self.wrong)
 
     # ---- learning
-
-    def not_in_shards(self) -> str:
-        return (
-            "batch norms see one shard at a time, and with `accumulate` a pair has the negatives of its shard alone; "
-            "use one process and accumulate=1"
-        )
-
-    def losses(self, model: nn.Module, batch: ClipBatch, step: int) -> dict[str, Tensor]:
-        from multimodal_ssl.model.losses import effective_sample_size, pair_weights, symmetric_nce
-
-        fine, pooled = model(batch.video, batch.text)
-        network: Any = getattr(model, "module", model)
-        weights = None
-        if self.pair_weights:
-            warm = self.pair_weights.warm(step, self.steps)
-            weights = pair_weights(fine.diagonal(), self.pair_weights.h, self.pair_weights.cap, warm)
-            network.monitored = {"effective_pairs": effective_sample_size(weights)}
-        losses = {"contrast": (1 - self.coarse_share) * symmetric_nce(fine, self.tau, weights)}
-        if self.coarse_share:
-            losses["coarse"] = self.coarse_share * symmetric_nce(pooled, self.tau, weights)
-        return losses
-
-    def monitor(self, model: Matcher) -> dict[str, Tensor]:  # type: ignore[override]
-        import math
-
-        import torch
-
-        return {**model.monitored, "chance": torch.tensor(math.log(self.batch_size))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """Everything alike: the loss is at chance long after the warm-up. A weighted or mixed one says less."""

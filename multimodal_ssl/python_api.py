@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from common.runtime import find_device
 from multimodal_ssl.model.vocabulary import Vocabulary
-from multimodal_ssl.search import query, weights
+from multimodal_ssl.search import likeness, query, weights
 from multimodal_ssl.search.index import Encode, Index, Outcome, encoder, video_files
 from multimodal_ssl.search.query import Hit
 from multimodal_ssl.search.weights import Trained
@@ -72,6 +72,17 @@ class Finder:
         hits, _ = query.search(held, matcher, question, top)
         return hits
 
+    def like(self, picture: str | Path, index: Index | str | Path, *, top: int = 5) -> list[Hit]:
+        """The moments that look like a picture most, as `search`.
+
+        Raises:
+            ValueError: the index is of another model, or it is no picture.
+        """
+        held = index if isinstance(index, Index) else Index.read(Path(index))
+        held.check_model(self.trained.name, self.trained.sha256)
+        hits, _ = query.search(held, *likeness.ask_like(self.trained, Path(picture)), top)
+        return hits
+
     # ---- single texts and videos
 
     def embed_text(self, text: str) -> tuple[tuple[str, ...], Float32[ndarray, "phrase channel"]]:
@@ -104,8 +115,8 @@ class Finder:
         return encoder(self.trained.matcher().to(self.device))
 
     def _cut(self, rate_hz: float) -> Cut:
-        composition = self.trained.composition
-        return Cut(num_frames=composition.num_frames, size_px=composition.size_px, rate_hz=rate_hz)
+        matching = self.trained.matching
+        return Cut(num_frames=matching.num_frames, size_px=matching.size_px, rate_hz=rate_hz)
 
 
 def load(model: str = "fine", *, device: str = "auto") -> Finder:

@@ -276,9 +276,12 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of any family.")],
     target: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help=".safetensors of ours, .pt of fairseq, a Hugging Face folder."),
+        typer.Argument(metavar="OUT", help=".safetensors of ours, .pt of fairseq, or a folder of others."),
     ],
-    to: Annotated[str, typer.Option(help="ours, fairseq or huggingface.")] = "ours",
+    to: Annotated[str, typer.Option(help="ours, fairseq, huggingface, peft, mms or onnx.")] = "ours",
+    model: Annotated[
+        str, typer.Option(help="Encoder that IN's adapters belong to, where IN names none.")
+    ] = "",
     symbols: Annotated[
         Path | None, typer.Option(help="The head's symbols, one a line, blank first, where IN names none.")
     ] = None,
@@ -286,22 +289,24 @@ def convert(
 ) -> None:
     """Turns wav2vec 2.0 checkpoints of fairseq, Hugging Face, torchaudio and ours into one another.
 
-    Prints what became of every tensor. Nothing inside a checkpoint is run.
+    HuBERT and data2vec-audio of Hugging Face are read too, LoRA folders of PEFT and adapter files of MMS both ways. A
+    set becomes a whole recogniser, or MMS's file. onnx writes model.onnx, vocab.txt and config.json for onnx-asr and
+    sherpa-onnx. Prints what became of every tensor. Nothing inside a checkpoint is run.
 
     \b
     python -m speech_adapters convert wav2vec_small.pt base.safetensors
     python -m speech_adapters convert wav2vec2-base-960h/ recogniser.safetensors
-    python -m speech_adapters convert recogniser.safetensors for-fairseq.pt --to fairseq
+    python -m speech_adapters convert mine/set.safetensors for-onnx/ --to onnx
     """
     with plain_errors(too_large="the checkpoint is"):
-        from speech_adapters.checkpoints import convert as converting
+        from speech_adapters.checkpoints import foreign_adapters as converting
 
         if target.exists() and not overwrite:
             raise ValueError(f"{target} is there already; choose another name, or --overwrite")
         if target.exists() and target.resolve() == source.resolve():
             raise ValueError(f"{target} is IN itself; choose another name")
         names = _words(symbols) if symbols else None
-        typer.echo(str(converting.convert(source, target, to, vocabulary=names)))
+        typer.echo(str(converting.convert(source, target, to, vocabulary=names, model=model)))
 
 
 app.command()(commands.pretrain)

@@ -4,9 +4,11 @@ import importlib
 import re
 import shlex
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import odd_videos
+import own_films
 import pytest
 import soundfile
 from repository import PYPROJECT, ROOT, run, tracked_files
@@ -17,6 +19,7 @@ from common import papers
 from common.data.packages import FetchError
 from examples import fifth_paper
 from multimodal_ssl.model import vocabulary
+from multimodal_ssl.own import recipe as own_recipe
 
 SCRIPTS = PYPROJECT["project"]["scripts"]
 MODULES = {
@@ -172,6 +175,24 @@ def test_the_tools_of_the_first_page_run_as_printed_one_after_another(folder):
         done = CliRunner().invoke(app_of(name), words)
         assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
     assert {"large.mp4", "features", "why.png"} <= {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_page_on_own_clips_runs_as_printed_from_files_to_a_search(monkeypatch):
+    own_films.with_subtitles(Path("films"))
+    films = sorted(Path("films").glob("[0-9]*.mp4"))
+    rows = [(path, text, "", "") for path, text in zip(films, own_films.CAPTIONS, strict=True)]
+    own_films.table(Path("clips.csv"), rows[:9])
+    own_films.table(Path("dev.csv"), rows[9:])
+    words = vocabulary.made_up_vectors([*own_films.CAPTIONS, "dog moving left cat"])
+    monkeypatch.setattr(vocabulary, "glove", lambda: words)
+    monkeypatch.setattr(own_recipe, "LEAST_STEPS", 1)
+    monkeypatch.setattr(own_recipe, "EPOCHS", 1)
+    monkeypatch.setattr(own_recipe, "MOST_THREADS", 1)
+    for line in commands_in("docs/own-clips.md"):
+        if len(split(line)[1]) > 1:  # a verb alone is named, not run
+            done = CliRunner().invoke(app_of("clip-search"), split(line)[1])
+            assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
 
 
 # ---- links

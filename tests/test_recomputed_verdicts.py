@@ -22,13 +22,15 @@ def test_a_second_reckoning_agrees_with_every_published_row(slug, scale):
         for row in rows_of(paper, with_yours=False, scales=(scale,))
         if row.published and row.published.word not in ("not run", "not testable at this scale")
     }
-    runs, reckoned = plain_rule.published(paper.published(scale)), {}
+    runs, reckoned = plain_margins.published(paper.published(scale)), {}
     for claim in published.keys() - plain_margins.EXACT.keys():
         parts, recipes, margin, *region = plain_margins.ROWS[claim]
         reckoned[claim] = plain_rule.ruled(runs, parts, recipes.split(), margin, *region)
         if claim in plain_margins.FLOORS and plain_margins.below_the_floor(runs, claim):
             reckoned[claim] = ("undecided", *reckoned[claim][1:4], 1.0)
-    reckoned = plain_rule.holm(reckoned, plain_margins.HEADLINES[slug])
+    alone = {plain_margins.HEADLINES[slug]}
+    reckoned = plain_rule.corrected(reckoned, plain_margins.OF_THE_PAPER - alone, "any")
+    reckoned = plain_rule.corrected(reckoned, reckoned.keys() - plain_margins.OF_THE_PAPER - alone, "share")
     for claim in published.keys() & plain_margins.EXACT.keys():
         reckoned[claim] = ("upheld" if plain_margins.EXACT[claim](runs) else "refuted", 1.0, *[math.nan] * 3)
     for claim, verdict in published.items():

@@ -24,6 +24,7 @@ CLIPS_ROOMS = (
         "contrast",
         "former",
         "search",
+        "own",
         "data",
         "arms",
     ),

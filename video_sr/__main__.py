@@ -1,4 +1,4 @@
-"""The tool: `python -m video_sr upscale|score|degrade`; what is heavy is imported once a command runs."""
+"""The tool: `python -m video_sr upscale|score|degrade|train`; what is heavy is imported once a command runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import typer
 
 from common.command import TOOL_SETTINGS, plain_errors
 from common.progress import progress
+from video_sr.own import commands
 
 app = typer.Typer(
-    help="x16 video super-resolution: enlarge a video, score a result, make the challenge's input.",
+    help="x16 video super-resolution: enlarge a video, score a result, train on your own films.",
     **TOOL_SETTINGS,
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -32,9 +33,13 @@ def upscale(
         ),
     ],
     model: Annotated[
-        str,
-        typer.Option(help="evesrnet, wide, span-twice, bicubic, or a run's weights.safetensors."),
-    ] = "evesrnet",
+        str | None,
+        typer.Option(
+            help="span-x16, span-twice, wide, evesrnet, bicubic, a folder that train has left, or a run's "
+            "weights.safetensors; default the best that is here."
+        ),
+    ] = None,
+    scale: Annotated[int, typer.Option(help="4, 8 or 16 times as large.")] = 16,
     tile: Annotated[
         int,
         typer.Option(
@@ -45,6 +50,9 @@ def upscale(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Mean of eight flips and turns; eight times as long.")
     ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="Also write this video: left half bicubic, right half the model's.")
+    ] = None,
     device: Device = "auto",
     rate: Rate = None,
     crf: Annotated[int, typer.Option(min=0, max=51, help="H.264 quality, 0 is best.")] = 16,
@@ -53,23 +61,31 @@ def upscale(
         bool, typer.Option("--salvage", help="Of a damaged video, keep what can be decoded; list the holes.")
     ] = False,
 ) -> None:
-    """Enlarges a video of any length x16, with its main sound and the times of its frames, in constant memory.
+    """Enlarges a video of any length x16, x8 or x4, with its main sound and its frames' times, in constant memory.
 
     \b
     python -m video_sr upscale small.mp4 large.mp4
-    python -m video_sr upscale small.mp4 large.mp4 --model span-twice --overwrite
+    python -m video_sr upscale small.mp4 large.mp4 --model span-x16 --compare beside-bicubic.mp4
     python -m video_sr upscale frames/ large.mp4 --rate 25 --model runs/mine/weights.safetensors
     """
     with plain_errors(too_large="frames are"):
         from common.runtime import find_device
-        from video_sr.models.by_name import load
+        from video_sr.models import by_name
         from video_sr.models.views import seen_through
-        from video_sr.upscale import Footage, check_target
+        from video_sr.upscale import Footage, check_beside, check_target
         from video_sr.upscale import upscale as enlarge
 
         check_target(source, target, overwrite=overwrite)
+        check_beside(source, target, compare, overwrite=overwrite)
         footage = Footage.open(source, salvage=salvage)
-        network, found = seen_through(load(model), tile=tile, ensemble=ensemble), find_device(device)
+        model, notice = (model, "") if model else by_name.usual()
+        if notice:
+            typer.echo(f"note: {notice}", err=True)
+        loaded = by_name.load(model)
+        if told := getattr(loaded, "told", ""):
+            typer.echo(f"note: {told}", err=True)
+        network = seen_through(loaded, tile=tile, ensemble=ensemble, scale=scale)
+        found = find_device(device)
         if found.notice and next(network.parameters(), None) is not None:
             typer.echo(found.notice, err=True)
         rate_hz = None if rate is None else Fraction(rate).limit_denominator(1001)
@@ -80,10 +96,11 @@ def upscale(
                 network.to(found.kind),
                 rate_hz=rate_hz,
                 crf=crf,
+                compare=compare,
                 advance=bar.advance,
                 tell=lambda line: typer.echo(f"note: {line}", err=True),
             )
-        size = f"{footage.width}x{footage.height} to {footage.width * 16}x{footage.height * 16}"
+        size = f"{footage.width}x{footage.height} to {footage.width * scale}x{footage.height * scale}"
         typer.echo(f"{target}: {count} frames, {size}, by {model}")
 
 
@@ -173,6 +190,8 @@ def degrade(
             + f"to {width}x{height}"
         )
 
+
+app.command()(commands.train)
 
 if __name__ == "__main__":
     app(prog_name="python -m video_sr")

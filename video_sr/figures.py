@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 BASELINE = "BICUBIC"
 COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE")  # with several seeds
-BESIDE = ("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION")
+BESIDE = (
+    *("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN_X16"),
+    *("PERCEPTUAL", "PERCEPTUAL_EVESRNET"),  # track 2
+)
 STYLES = method_styles(COMPARED) | {  # the same in every figure
     name: style_at(len(COMPARED) + place) for place, name in enumerate(BESIDE)
 }
@@ -30,6 +33,7 @@ SHOWN = {
     "WIDE": "one frame (WIDE)",
     "EVESRNET": "several frames (EVESRNet)",
     "SPAN_TWICE": "SPAN x4, twice",
+    "SPAN_X16": "SPAN x16, five frames",
 }
 MOST_PANELS = 12
 

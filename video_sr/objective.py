@@ -1,7 +1,11 @@
-"""Fidelity losses of the x16 networks: predicted picture and truth in, one number out."""
+"""Losses of the x16 networks: of fidelity, from picture and truth, and of what a critic makes of both."""
 
+from collections.abc import Sequence
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def charbonnier(
@@ -21,3 +25,16 @@ def charbonnier(
 def l1(prediction: Float[Tensor, "*shape"], truth: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """`mean(|prediction - truth|)`, pictures in [0, 1]  [Zhang18 RCAN, Yu18 WDSR]."""
     return (prediction - truth).abs().mean()
+
+
+def relativistic(better: Float[Tensor, "*shape"], worse: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """`mean(log(1 + exp(worse - better)))`: log 2 where a critic cannot tell the two  [Jolicoeur-Martineau18].
+
+    A critic minimises it with the truth as the better one, a generator with its own picture.
+    """
+    return F.softplus(worse - better).mean()
+
+
+def feature_matching(made: Sequence[Tensor], truth: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """Mean distance of a critic's features, over layers; the truth's are held still  [Wang18 pix2pixHD]."""
+    return torch.stack([l1(ours, theirs.detach()) for ours, theirs in zip(made, truth, strict=True)]).mean()

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from common import runtime
 from common.results import jsonable
 from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
 from video_sr.score_kit import MEASURES, Pair, Scored, cells, columns, overall
@@ -22,6 +23,7 @@ class Peer:
     name: str
     num_weights: int
     seconds_a_frame: float  # of the network alone, on this machine's CPU
+    memory_bytes: int  # of the whole process, at its most while the network was at work
     means: Mapping[str, float]
 
 
@@ -38,6 +40,7 @@ def score_peer(
         ValueError: every frame of a sequence is flat.
     """
     scored, spent_s, num_frames = [], 0.0, 0
+    runtime.forget_peak_memory()
     for pair in pairs:
         sequence = SequenceScore()
         # Two readings of one stream: the window runs ahead of the frame in its middle.
@@ -56,19 +59,21 @@ def score_peer(
             raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
         scored.append(Scored(pair, sequence.frames, sequence.flat_frames, means))
     weights = sum(weight.numel() for weight in network.parameters())
-    return Peer(name, weights, spent_s / num_frames, overall(scored))
+    return Peer(name, weights, spent_s / num_frames, runtime.peak_memory_bytes(), overall(scored))
 
 
 def table(scored: Sequence[Scored], peers: Sequence[Peer]) -> str:
     """A line for what was scored, one per peer, and what their columns mean."""
     means = {name: value for name, value in overall(scored).items() if all(name in p.means for p in peers)}
-    rows = [["method", *(MEASURES[name].heading for name in means), "s a frame", "weights"]]
-    rows.append(["SR", *cells(means, means), "-", "-"])
+    rows = [["method", *(MEASURES[name].heading for name in means), "s a frame", "GB", "weights"]]
+    rows.append(["SR", *cells(means, means), "-", "-", "-"])
     for peer in peers:
-        cost = [f"{peer.seconds_a_frame:.2f}", f"{peer.num_weights:,}"]
+        memory = f"{peer.memory_bytes / 1e9:.2f}"
+        cost = [f"{peer.seconds_a_frame:.2f}", memory, f"{peer.num_weights:,}"]
         rows.append([peer.name, *cells(peer.means, means), *cost])
     note = (
-        "peers enlarge the truth degraded by the protocol; seconds are the network's alone, on this machine's CPU; "
+        "peers enlarge the truth degraded by the protocol; seconds are the network's alone, on this machine's CPU, "
+        "gigabytes those of the whole process at its most, with the scoring; "
         "SR stands without, for nothing here made it"
     )
     return "\n".join([*columns(rows), "", note])
@@ -81,6 +86,7 @@ def report(peers: Sequence[Peer]) -> dict[str, Any]:
             peer.name: {
                 "means": peer.means,
                 "seconds_a_frame": peer.seconds_a_frame,
+                "memory_bytes": peer.memory_bytes,
                 "weights": peer.num_weights,
             }
             for peer in peers

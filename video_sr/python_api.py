@@ -22,7 +22,7 @@ __all__ = ["Upscaler", "load"]
 
 @dataclass(frozen=True, eq=False)
 class Upscaler:
-    """Enlarges x16. `network` is the bare module, from frames in 0..1 to the middle one of them, x16."""
+    """Enlarges x16. `network` is the bare module, from frames in 0..1 to the middle one of them, enlarged."""
 
     network: nn.Module
 
@@ -59,22 +59,28 @@ class Upscaler:
     def frames(
         self, frames: Iterable[UInt8[ndarray, "height width 3"]]
     ) -> Iterator[UInt8[ndarray, "sr_height sr_width 3"]]:
-        """Each 8-bit RGB frame of a clip x16; streams."""
+        """Each 8-bit RGB frame of a clip, enlarged; streams."""
         return super_resolve(self.network, frames)
 
 
-def load(model: str = "evesrnet", *, device: str = "auto", tile: int = 0, ensemble: bool = False) -> Upscaler:
+def load(
+    model: str | None = None, *, device: str = "auto", tile: int = 0, ensemble: bool = False, scale: int = 16
+) -> Upscaler:
     """A network that enlarges.
 
     Args:
-        model: a name (evesrnet, wide, span-twice, bicubic), or a run's weights.safetensors.
+        model: a name (span-x16, span-twice, wide, evesrnet, bicubic), a folder that `train` has left, or a run's
+            weights.safetensors; by default the best on dev that needs no network.
         device: auto, cpu or cuda.
         tile: works on tiles of so many low-resolution pixels a side, a multiple of 4; 0 on whole frames.
         ensemble: the mean of eight flips and turns, in eight times the time.
+        scale: 4, 8 or 16 times as large.
 
     Raises:
         ValueError: no such model or device.
-        FetchError: the package with the weights of span-twice cannot be had.
+        FetchError: the package with the weights of SPAN cannot be had.
     """
-    network = seen_through(by_name.load(model), tile=tile, ensemble=ensemble)
+    network = seen_through(
+        by_name.load(model or by_name.usual()[0]), tile=tile, ensemble=ensemble, scale=scale
+    )
     return Upscaler(network.to(find_device(device).kind))

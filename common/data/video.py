@@ -216,21 +216,21 @@ def read_frames(
 
 
 def frames_at(path: Path, times_s: Sequence[float]) -> Iterator[Frame]:
-    """The frame on screen at each of some rising times; fewer where the file ends before the last of them.
+    """The frame that a player shows at each of some rising times, before late pictures the first; fewer past the end.
 
     Raises:
-        MediaError: as `stream_frames`; also where the file ends before the first.
+        MediaError: as `stream_frames`; also where it ends before the first.
     """
-    before, done = None, 0
+    late_s, before, done = pictures_start_s(path), None, 0
     for frame in stream_frames(path):
-        while before is not None and done < len(times_s) and times_s[done] < frame.time_s - STAMP_S:
+        while before is not None and done < len(times_s) and times_s[done] < late_s + frame.time_s - STAMP_S:
             yield before
             done += 1
         if done == len(times_s):
             return
         before = frame
     assert before is not None  # a stream without a frame is an error
-    end_s = before.time_s + before.length_s
+    end_s = late_s + before.time_s + before.length_s
     while done < len(times_s) and times_s[done] < end_s - STAMP_S:
         yield before
         done += 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common import journal, openings, results
+from common import former_verdicts, journal, openings, results
 from common.anchors import anchors
 from common.claims import judge
 from common.files import write_atomically
@@ -66,15 +66,18 @@ def _verdicts(paper: Paper, own: bool, scales: Sequence[str]) -> dict[str, list[
 
 
 def _judged(paper: Paper, runs: Sequence[Run], scale: str) -> list[Verdict]:
-    """Verdicts, those marked whose arms lie at the edge of their search."""
-    found, verdicts = choices(paper.tuning_log(scale), runs), judge(paper.claims, runs, scale)
-    edges = [at_an_edge(found, claim.reads) for claim in paper.claims]
-    return [
-        replace(verdict, reason="; ".join(filter(None, (verdict.reason, edge))))
-        if verdict.per_seed
-        else verdict
-        for verdict, edge in zip(verdicts, edges, strict=True)
-    ]
+    """Verdicts, with what stands beside them: arms at the edge of their search, and another word by the former rule."""
+    found, former = choices(paper.tuning_log(scale), runs), former_verdicts.read(paper.folder)
+    verdicts = judge(paper.claims, runs, scale)
+    marked = []
+    for claim, verdict in zip(paper.claims, verdicts, strict=True):
+        notes = [
+            verdict.reason,
+            former_verdicts.difference(former, verdict, runs, claim.reads),
+            at_an_edge(found, claim.reads) if verdict.per_seed else "",
+        ]
+        marked.append(replace(verdict, reason="; ".join(filter(None, notes))))
+    return marked
 
 
 def rows_of(paper: Paper, *, with_yours: bool, scales: Sequence[str] = JUDGED_SCALES) -> list[ClaimRow]:

@@ -59,7 +59,8 @@ def card(slug: str, paper: str, row: ClaimRow) -> Card:
         return Card(slug, paper, row.claim.says, "not run", f"{row.command} runs it.", "", None)
     rests_on = [f"scale {row.scale}"]
     if verdict.num_seeds:
-        rests_on += [f"{verdict.num_seeds} seeds", f"{verdict.num_groups} groups of test items"]
+        rests_on += [f"{verdict.num_seeds} seeds"]
+        rests_on += [f"{verdict.num_groups} groups of test items"] if verdict.num_groups else []
     rests_on += ["your runs" if row.yours else "published runs"]
     rests_on += ["our question" if row.claim.question else "the paper's claim"]
     return Card(

@@ -120,7 +120,8 @@ def _verdict_cell(row: ClaimRow, verdict: Verdict | None, note: str = "") -> Cel
         return Cell("not run", "not run")
     text = row.claim.kind.told(verdict, row.claim.unit)
     word = "by design, verified" if row.claim.by_design and verdict.word == "upheld" else verdict.word
-    rests_on = f"{verdict.num_seeds} seeds, {verdict.num_groups} groups" if verdict.num_groups > 1 else ""
+    groups = f", {verdict.num_groups} groups" if verdict.num_groups else ""
+    rests_on = f"{verdict.num_seeds} seeds{groups}" if verdict.num_groups != 1 and verdict.num_seeds else ""
     return Cell(word, verdict.word, "; ".join(filter(None, [text, rests_on, verdict.reason, note])))
 
 
@@ -191,16 +192,17 @@ def _outcome_cell(row: ClaimRow) -> Cell:
 
 
 def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Table:
-    """How each interval came about: margins per seed, both variances, df, p before and after Holm."""
+    """How each interval came about: margins per seed, the variances, df, p before and after correction."""
     columns = (
         "claim",
         "unit",
         "per seed",
         "variance between seeds",
         "variance over groups",
+        "held by both",
         "df",
         "p",
-        "p after Holm",
+        "p corrected",
     )
     by_id = {claim.id: claim for claim in claims}
     rows = []
@@ -211,6 +213,7 @@ def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Ta
         parts = (
             verdict.between_seed_variance,
             verdict.group_variance,
+            verdict.shared_variance,
             verdict.df,
             verdict.p,
             verdict.adjusted_p,
@@ -218,7 +221,8 @@ def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Ta
         numbers = [Cell("–" if math.isnan(part) else f"{part:.3g}", "number") for part in parts]
         rows.append([Cell(verdict.claim), Cell(by_id[verdict.claim].unit), Cell(seeds), *numbers])
     caption = (
-        "The interval's variance is the variance between seeds / number of seeds + the variance over groups."
+        "The interval's variance is the variance between seeds / number of seeds + the variance over groups, "
+        "less what both hold."
     )
     return Table("How sure", columns, rows, caption)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.data.media import MediaError
+from common.data.media import MediaError, fault_of
 from common.strict_json import parsed
 
 SUFFIXES = (".vtt", ".srt", ".json", ".csv")
@@ -34,6 +34,7 @@ _TAG = re.compile(
     r"</?(?:b|i|u|s|c|v|lang|ruby|rt|font)(?:\.[^\s<>]*)?(?:\s[^<>]*)?>|<(?:\d+:)?\d\d:\d\d\.\d{3}>|\{\\[^}]*\}",
     re.I,
 )
+_ARROW = re.compile(r"\s*\d+:[\d:.,]+\s*-+>")  # what means to be times, well written or not
 _TIMED_WORD = re.compile(r"<(?:\d+:)?\d\d:\d\d\.\d{3}>")
 _NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")  # blocks of WebVTT that say nothing
 
@@ -57,10 +58,10 @@ def read_captions(path: Path) -> tuple[list[Caption], list[str]]:
     Cues without letters in them are neither.
 
     Raises:
-        CaptionError: no such file, no known suffix, UTF-16 that breaks off, no table, or no caption in it.
+        CaptionError: no such file, a pipe, no known suffix, UTF-16 that breaks off, no table, or no caption in it.
     """
-    if not path.is_file():
-        raise CaptionError(path, "no such file")
+    if fault := fault_of(path):
+        raise CaptionError(path, fault)
     return parse_captions(path.read_bytes(), path.suffix.lower(), path)
 
 
@@ -119,8 +120,9 @@ def _cues(lines: list[str], kind: str) -> tuple[list[Caption], list[str]]:
         times = None if at is None else _TIMES.fullmatch(block[at])
         if at is None or times is None:
             if not (kind == ".vtt" and (_NO_CUE.match(block[0]) or (number == 1 and _is_header(block)))):
+                odd = at or 0
                 faults.append(
-                    f"line {number}: must have times as 00:00:01.000 --> 00:00:02.000, got {block[0]!r}"
+                    f"line {number + odd}: must have times as 00:00:01.000 --> 00:00:02.000, got {block[odd]!r}"
                 )
             continue
         start_s, stop_s = _seconds(*times.groups()[:4]), _seconds(*times.groups()[4:])
@@ -140,13 +142,14 @@ def _cues(lines: list[str], kind: str) -> tuple[list[Caption], list[str]]:
 def _blocks(lines: list[str], kind: str) -> list[tuple[int, list[str]]]:
     """(number of the first line, lines) between blank lines. WebVTT's are empty: a cue may hold a space.
 
-    Times inside a cue begin the next one, as WebVTT has it (W3C, section 6.1); so does the number above them.
+    Times inside a cue begin the next one, as WebVTT has it (W3C, section 6.1), and so do times that are ill written:
+    they are nobody's words. So does the number above them.
     """
     blocks: list[tuple[int, list[str]]] = []
     inside = timed = False
     for number, line in enumerate(lines, start=1):
         blank = not (line if kind == ".vtt" else line.strip())
-        times = not blank and bool(_TIMES.fullmatch(line))
+        times = not blank and bool(_ARROW.match(line) or (kind == ".vtt" and "-->" in line))
         if blank:
             inside = timed = False
         elif not inside:
@@ -199,8 +202,8 @@ def _rows(rows: Iterable[tuple[str, Any, Any, Any]]) -> tuple[list[Caption], lis
     for where, start, stop, text in rows:
         try:
             start_s, stop_s = float(start), float(stop)
-        except (TypeError, ValueError):
-            faults.append(f"{where}: times must be seconds, got {start!r} to {stop!r}")
+        except (TypeError, ValueError, OverflowError):
+            faults.append(f"{where}: times must be seconds, got {start!r:.80} to {stop!r:.80}")
             continue
         # Tables made by pandas write a caption without words as NaN.
         said = _clean(text) if isinstance(text, str) else ""

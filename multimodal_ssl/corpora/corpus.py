@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from common.data import media
 from common.data.manifest import Bad, check_bad_share
 from common.data.packages import data_root
 from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_captions
@@ -161,9 +162,9 @@ def first_of(root: Path, names: Iterable[str]) -> Path | None:
 def fault_of(file: Path | None) -> str | None:
     """Why a file cannot be read, as far as its entry in the folder tells: nothing is decoded here."""
     try:
-        if file is None or not file.is_file():
+        if file is None or not file.exists():
             return "there is no such file"
-        return "is empty (0 bytes)" if file.stat().st_size == 0 else None
+        return media.fault_of(file) or None
     except OSError as error:
         return f"cannot be looked at: {error.strerror}"
 
@@ -222,7 +223,7 @@ def rows_of(file: Path, needed: tuple[str, ...]) -> Iterator[tuple[str, dict[str
         ValueError: `needed` columns are not there.
     """
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-        reader = csv.reader(text)
+        reader = csv.reader(text, strict=True)  # else a quote that is never closed swallows all that follows
         columns = next(reader, [])
         if missing := [name for name in needed if name not in columns]:
             raise ValueError(f"{file} needs the columns {', '.join(missing)}, has {', '.join(columns)}")

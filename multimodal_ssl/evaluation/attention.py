@@ -13,7 +13,6 @@ from numpy import ndarray
 from multimodal_ssl.composed.batches import encode
 from multimodal_ssl.evaluation.encoding import device_of
 from multimodal_ssl.model.encoders.video import as_video
-from multimodal_ssl.model.vocabulary import tokenise
 
 if TYPE_CHECKING:
     from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
@@ -38,6 +37,6 @@ def attention(
     if math.prod(grid) != seen.valid.shape[1]:
         return []
     shares = (seen.vectors[0] @ told.vectors[0].T / G).softmax(dim=0)
-    words = [word for word in tokenise(clip.caption) if word in composed.words]
+    words, _ = composed.words.read(clip.caption)
     maps = shares.T.double().cpu().numpy().reshape(-1, *grid)
     return list(zip(text.phrases(words), maps, strict=True))

@@ -71,6 +71,11 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of the words, not of their vectors."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
     def read(self, text: str) -> tuple[list[str], list[str]]:
         """A text's words that have a vector, in order, and those that have none.
 

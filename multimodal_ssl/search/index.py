@@ -37,13 +37,14 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.search.windows import Cut, Window, windows
 
-VERSION = 3  # raise when what lies in an index, or the hash of its model, changes its form
+VERSION = 4  # raise when what lies in an index, or the hash of its model, changes its form
 RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
 SAID_DIGITS = 12  # of a hash in a sentence
 WHOLE_BYTES, PARTS, PART_BYTES = 4_000_000, 16, 1 << 16  # of a file, what its fingerprint reads
-BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", *PICTURE_SUFFIXES)  # captions, notes, posters
+# What lies beside videos: captions, notes, posters, an index.
+BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", *PICTURE_SUFFIXES)
 BREAKS_OFF = "the file breaks off"
 Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "position channel"]]
 
@@ -57,7 +58,7 @@ class IndexedVideo:
     modified_ns: int
     content: str = ""  # hash of its size and of parts of it, see `fingerprint`
     fault: str = ""  # why it holds nothing, or nothing after its last window
-    gaps: str = ""  # what could not be decoded between its windows
+    gaps: tuple[str, ...] = ()  # what could not be decoded between its windows, a stretch each
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
@@ -333,7 +334,7 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
     breaks = [hole for hole in holes.found if hole[2] == BREAKS_OFF]
     if breaks and not fault:
         fault = f"breaks off at {breaks[-1][0]:.2f} s of {breaks[-1][1]:.2f} s"
-    gaps = str(Holes([hole for hole in holes.found if hole[2] != BREAKS_OFF]))
+    gaps = tuple(str(Holes([hole])) for hole in holes.found if hole[2] != BREAKS_OFF)
     return replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape, times_s=tuple(times))
 
 
@@ -357,7 +358,7 @@ def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
-        frame_size, units = (tuple(found.pop(key)) for key in ("frame_size", "units"))
-        return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units)
+        frame_size, units, gaps = (tuple(found.pop(key)) for key in ("frame_size", "units", "gaps"))
+        return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units, gaps=gaps)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error

@@ -18,15 +18,17 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from multimodal_ssl.model.matcher import Matcher
-from multimodal_ssl.model.similarity import mean_and_max_pooled
+from multimodal_ssl.model.similarity import Compare, mean_and_max_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.search.index import Index, IndexedVideo, picture_name
 from multimodal_ssl.search.weights import Trained
 
 AT_ONCE = 256  # windows whose units are in memory
-# Closed classes of English: determiners, pronouns, conjunctions, auxiliaries, and prepositions but for those of
-# direction, which can be seen. A sentence of these alone shows nothing, and its score means nothing.
+# The closed classes of English as the Penn Treebank tags them [Marcus93]: determiners, pronouns, conjunctions, `be`,
+# `have`, `do` and modals, question words, and prepositions but for those of direction, which can be seen. A sentence of
+# these alone shows nothing, and its score means nothing. In other sentences they stay: leaving phrases of them out made
+# the clips of dev harder to find, since the models were trained with them.
 _CLOSED_CLASSES = """
 a an the this that these those some any each every no not n't i you he she it we they me him her us them my your his
 its our their 's who whom whose which what and or but nor so if than as because while of to in on at by for from with
@@ -38,10 +40,11 @@ FUNCTION_WORDS = frozenset(_CLOSED_CLASSES.split())
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A sentence as a model reads it.
+    """A sentence as a model reads it, or a picture as it sees it, which has no words.
 
     Attributes:
         phrases: words of each unit, in the order of units.
+        pooled: compares one vector a side.
     """
 
     text: str
@@ -51,6 +54,7 @@ class Question:
     unknown: tuple[str, ...]  # without a vector, so not read
     cut: tuple[str, ...]  # after the most words that are read
     unseen: tuple[str, ...]  # read, but of no caption that the model was trained on
+    pooled: Compare = mean_and_max_pooled
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,7 +102,7 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
         raise ValueError(f"none of the words of {text!r} has a vector; ask in lower-case English words")
     if FUNCTION_WORDS.issuperset(read):
         raise ValueError(f"{text!r} names nothing that can be seen; add what is there or what it does")
-    needed = vocabulary if trained.recipe.network.text.vectors.trained else vocabulary.of([text])
+    needed = vocabulary if trained.matching.network.text.vectors.trained else vocabulary.of([text])
     matcher = trained.matcher(needed)
     with torch.inference_mode():
         units = matcher.texts(torch.from_numpy(needed.encode(text))[None])
@@ -132,7 +136,7 @@ def search(
     hits, num = [], 0
     for video, folder in index.videos():
         num += len(video.times_s)
-        own, pooled = score_windows(index, video, folder, matcher, question.units)
+        own, pooled = score_windows(index, video, folder, matcher, question.units, question.pooled)
         for window in islice(_apart(video, own[:, 0]), top):
             hits.append(Hit(video, folder, window, float(own[window, 0]), float(pooled[window, 0])))
         advance()
@@ -156,16 +160,21 @@ def _apart(video: IndexedVideo, scores: Float32[ndarray, " window"]) -> Iterator
 
 @torch.inference_mode()
 def score_windows(
-    index: Index, video: IndexedVideo, folder: Path, matcher: Matcher, texts: Units
+    index: Index,
+    video: IndexedVideo,
+    folder: Path,
+    matcher: Matcher,
+    texts: Units,
+    pooled: Compare = mean_and_max_pooled,
 ) -> tuple[Float32[ndarray, "window text"], Float32[ndarray, "window text"]]:
     """Scores of all windows of a video by the model's own similarity, and of pooled vectors."""
-    ways = (matcher.scores, mean_and_max_pooled)
+    ways = (matcher.scores, pooled)
     found = [[way(units, texts).numpy() for way in ways] for units in _in_parts(index, video, folder)]
     if not found:
         nothing = np.zeros((0, len(texts)), np.float32)
         return nothing, nothing
-    own, pooled = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return own, pooled
+    own, of_pooled = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return own, of_pooled
 
 
 def _in_parts(index: Index, video: IndexedVideo, folder: Path) -> Iterator[Units]:

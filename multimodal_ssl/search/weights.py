@@ -19,15 +19,17 @@ from torch import Tensor
 
 from common import checkpoint
 from common.data.packages import FetchError
-from common.settings import decode
+from common.settings import decode, encode, hashed
 from multimodal_ssl.composed.plan import Composition
 from multimodal_ssl.contrast import Contrast
 from multimodal_ssl.former import former_settings, is_former
 from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.model.matching import Matching
 from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary
 
 PUBLISHED = Path(__file__).parents[1] / "weights"
 VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
+MATCHING = "matching"  # in the JSON of models that were trained on a person's own clips
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,30 +38,21 @@ class Trained:
 
     Args:
         name: as it was asked for.
-        recipe: that it was trained by.
         words: of its captions, where the file brings them.
+        composition: of the clips that it was trained on; None where these were not composed.
     """
 
     name: str
-    recipe: Contrast
+    matching: Matching
     tensors: Mapping[str, Tensor]
     words: Vocabulary | None
-
-    @property
-    def composition(self) -> Composition:
-        """Sizes of the clips that it was trained on."""
-        return self.recipe.composition
+    composition: Composition | None = None
 
     @property
     def sha256(self) -> str:
         """Of the weights and of every setting that changes a unit or a score."""
-        settings = self.recipe.settings()
-        told = [
-            settings["network"],
-            settings["similarity"],
-            self.composition.size_px,
-            self.composition.num_frames,
-        ]
+        settings = hashed(self.matching)
+        told = [settings[key] for key in ("network", "similarity", "size_px", "num_frames")]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -76,7 +69,7 @@ class Trained:
             ValueError: the weights are not of the network that their settings name.
         """
         vectors = torch.from_numpy(vocabulary.vectors) if vocabulary else torch.zeros(self._matrix_shape())
-        matcher = Matcher(self.recipe.network, vectors, self.recipe.similarity)
+        matcher = Matcher(self.matching.network, vectors, self.matching.similarity)
         try:
             matcher.load_state_dict(dict(self.tensors))
         except RuntimeError as error:
@@ -96,7 +89,7 @@ class Trained:
             ValueError: neither all words with a vector nor the captions' own can be had.
         """
         try:
-            known = None if self.composition.made_up else self.recipe.network.text.vectors.known()
+            known = None if self.matching.made_up else self.matching.network.text.vectors.known()
         except FetchError as error:
             own = self._own(str(error))
             return own, f"only the {len(own)} words of its captions can be asked, since {error}"
@@ -105,6 +98,8 @@ class Trained:
     def _own(self, because: str) -> Vocabulary:
         if self.words is not None:
             return self.words
+        if self.composition is None:
+            raise ValueError(because)
         from multimodal_ssl.composed import clips
 
         try:
@@ -135,21 +130,33 @@ def load(name_or_path: str) -> Trained:
 
 def _read(name: str, path: Path) -> Trained:
     found = checkpoint.load(path)
-    if "settings" not in found.state:
+    state, tensors, composition = found.state, dict(found.tensors), None
+    vectors = tensors.pop(VOCABULARY, None)
+    if MATCHING not in state and "settings" not in state:
         raise ValueError(
             f"{path}: its JSON names no settings, so it is a state of a training under way; "
             "give the weights.safetensors that a finished run leaves"
         )
-    settings, tensors = found.state["settings"], dict(found.tensors)
-    vectors = tensors.pop(VOCABULARY, None)
     try:
-        recipe = decode(Contrast, former_settings(settings) if is_former(settings) else settings)
+        if MATCHING in state:
+            matching = decode(Matching, state[MATCHING])
+        else:
+            settings = state["settings"]
+            recipe = decode(Contrast, former_settings(settings) if is_former(settings) else settings)
+            matching, composition = recipe.matching, recipe.composition
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: was made by another version, or is no model of this paper ({error})"
         ) from error
-    own = None if vectors is None else Vocabulary(tuple(found.state[VOCABULARY]), vectors.numpy())
-    return Trained(name, recipe, tensors, own)
+    own = None if vectors is None else Vocabulary(tuple(state[VOCABULARY]), vectors.numpy())
+    return Trained(name, matching, tensors, own, composition)
+
+
+def save(path: Path, trained: Trained, origin: Mapping[str, Any]) -> None:
+    """Writes a model that `load` gives back, with its words; `origin` says where it comes from."""
+    assert trained.words is not None
+    told = {MATCHING: encode(trained.matching), "origin": dict(origin)}
+    checkpoint.save(path, *with_vocabulary(trained.tensors, told, trained.words))
 
 
 def with_vocabulary(

@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from common import checkpoint
-from speech_adapters.checkpoints.model_files import backbone_sha256
+from speech_adapters.checkpoints import model_files
+from speech_adapters.checkpoints.model_files import StoredModel, backbone_sha256, encoder_tensors
 from speech_adapters.data import any_script
 from speech_adapters.data.text import NORMALISER, Vocabulary
 from speech_adapters.model.adapters import apply
@@ -29,7 +30,7 @@ from speech_adapters.model.encoder import SpeechEncoder, TransformerLayer
 from speech_adapters.model.encoders import build
 
 NORMALISERS = (NORMALISER, any_script.NORMALISER)
-SWITCHED = ("after_attention", "after_feed_forward", "attention_norm", "feed_forward_norm")
+SWITCHED = ("after_attention", "after_feed_forward", "after_layer", "attention_norm", "feed_forward_norm")
 
 
 class WrongBackbone(ValueError):
@@ -140,6 +141,20 @@ class AdapterSet:
         apply(self.arm, encoder, model.head)
         _load_some(model, self.tensors)
         return model.eval()
+
+    def merged(self, base: StoredModel) -> StoredModel:
+        """A whole recogniser: the set in the encoder that it belongs to.
+
+        Raises:
+            WrongBackbone: it belongs to another.
+            ValueError: a set of pre-training.
+        """
+        encoder = model_files.build(dataclasses.replace(base, kind="encoder", tensors=encoder_tensors(base)))
+        assert isinstance(encoder, SpeechEncoder)
+        model = self.recogniser(encoder)
+        assert self.vocabulary is not None
+        return StoredModel(kind="recogniser", architecture=base.architecture, tensors=model.state_dict(),
+                           vocabulary=self.vocabulary.symbols, origin=self.origin)  # fmt: skip
 
     def begin(self, encoder: SpeechEncoder) -> None:
         """Puts its adapters and norms into the encoder it belongs to, where they can learn on; a head is left out.

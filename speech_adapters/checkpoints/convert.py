@@ -1,4 +1,4 @@
-"""wav2vec 2.0 checkpoints of fairseq, Hugging Face and torchaudio into ours, and ours into the first two.
+"""wav2vec 2.0 checkpoints of fairseq, Hugging Face and torchaudio into ours, and ours into others' forms.
 
 report = convert(Path("wav2vec_small.pt"), Path("base.safetensors"))
 convert(Path("base.safetensors"), Path("base-hf"), to="huggingface")
@@ -21,6 +21,8 @@ from speech_adapters.checkpoints.interop import (
     WrittenCheckpoint,
     fairseq,
     huggingface,
+    onnx,
+    peft,
     read_safetensors,
     torchaudio,
 )
@@ -28,7 +30,7 @@ from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.model.architecture import Architecture, WhisperArchitecture
 
 PART = re.compile(r"-\d+-of-\d+\.")  # in the name of a file that holds a part of the weights
-FORMATS = ("ours", "fairseq", "huggingface")
+FORMATS = ("ours", "fairseq", "huggingface", "peft", "onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,8 @@ class Report:
 
     source: str  # ours, fairseq, huggingface or torchaudio
     to: str  # one of FORMATS
-    kind: str  # encoder, pretraining or recogniser
-    architecture: Architecture
+    kind: str  # encoder, pretraining, recogniser or adapter set
+    architecture: Architecture | None  # None of an adapter set
     mapped: tuple[tuple[str, str], ...]  # name there, name in the written file
     missing: tuple[str, ...]  # names in the written file that nothing there became: filled with constants
     unused: tuple[str, ...]  # names there that the written file has no place for
@@ -65,7 +67,7 @@ def convert(
 
     Args:
         source: fairseq's `.pt`; a Hugging Face folder or the weights in it; a torchaudio state dict; a file of ours.
-        target: `.safetensors` of ours, `.pt` of fairseq, a folder of Hugging Face.
+        target: `.safetensors` of ours, `.pt` of fairseq, a folder of Hugging Face, PEFT or ONNX.
         architecture: of torchaudio state dicts that are not of one of its factories' sizes.
         vocabulary: names of the head's symbols in our order (blank first), where the checkpoint names none.
 
@@ -73,12 +75,22 @@ def convert(
         ConversionError: of no family, another network, or no place for it in the format.
         CheckpointError: damaged, or it could run code when opened; nothing of it is run.
     """
+    _check_target(target, to)
+    return write(read(source, architecture), source, target, to, vocabulary)
+
+
+def _check_target(target: Path, to: str) -> None:
     if to not in FORMATS:
         raise ConversionError(f"to must be one of {', '.join(FORMATS)}, got {to!r}")
-    source, target = Path(source), Path(target)
     if to == "ours" and target.suffix != ".safetensors":
         raise ConversionError(f"a file of ours must end in .safetensors, got {target.name!r}")
-    found = read(source, architecture)
+
+
+def write(
+    found: ReadCheckpoint, source: Path, target: Path, to: str, vocabulary: Sequence[str] | None = None
+) -> Report:
+    """Writes what was read of `source`; see `convert`."""
+    _check_target(target, to)
     stored = _named(found.stored, vocabulary)
     if to != "ours" and isinstance(stored.architecture, WhisperArchitecture):
         raise ConversionError(
@@ -90,7 +102,7 @@ def convert(
         model_files.write(target, stored)
         written = WrittenCheckpoint(names={name: name for name in stored.tensors})
     else:
-        written = {"fairseq": fairseq.write, "huggingface": huggingface.write}[to](target, stored)
+        written = WRITERS[to](target, stored)
     return Report(
         source=found.family,
         to=to,
@@ -103,6 +115,17 @@ def convert(
         unused=found.unused,
         notes=(*found.notes, *written.notes),
     )
+
+
+WRITERS = {
+    "fairseq": fairseq.write,
+    "huggingface": huggingface.write,
+    "peft": peft.write,
+    "onnx": onnx.write,
+}
+
+
+# ---- reading
 
 
 def read(path: Path, architecture: Architecture | None = None) -> ReadCheckpoint:

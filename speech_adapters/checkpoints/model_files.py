@@ -25,7 +25,7 @@ from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 KINDS = ("encoder", "pretraining", "recogniser")
 # Modules of a Transformer layer that adapters fill, as `Arm.places` has them.
-INSERTED = {"after_attention": "attention", "after_feed_forward": "feed-forward"}
+INSERTED = {"after_attention": "attention", "after_feed_forward": "feed-forward", "after_layer": "output"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,9 @@ from common.strict_json import parsed
 
 NORMALISER = "letters-1"
 BLANK, BOUNDARY = "<blank>", "|"  # the second stands between words, as in fairseq's dictionaries
+NO_LETTERS = re.compile(
+    r"<.*>|\[.*\]|\s*"
+)  # symbols of a head that are never written, such as <unk> or [PAD]
 _LATIN = "abcdefghijklmnopqrstuvwxyz'"
 ALPHABETS = {
     "en": _LATIN,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +16,10 @@ from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.checkpoints.adapter_sets import AdapterBank, AdapterSet, WrongBackbone
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc import decoding, ngram
-from speech_adapters.data.text import Vocabulary
+from speech_adapters.data.text import NO_LETTERS, Vocabulary
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.encoder import SpeechEncoder
 
-NO_LETTERS = re.compile(r"<.*>|\[.*\]|\s*")
 ONE_VOICE_SOURCES = ("asterisk-en", "asterisk-fr")
 ONE_VOICE = "learned from one voice alone ({}): of other voices most letters come out wrong"
 

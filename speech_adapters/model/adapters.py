@@ -37,6 +37,13 @@ class Adapter(nn.Module):
         return x + self.up(F.gelu(self.down(self.norm(x))))
 
 
+class OutputAdapter(Adapter):
+    """`x + up(relu(down(norm(x))))` on what a layer puts out: the adapters of MMS [Pratap23 §5.2]."""
+
+    def forward(self, x: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch frame width"]:
+        return x + self.up(F.relu(self.down(self.norm(x))))
+
+
 class LoraLinear(nn.Module):
     """A frozen linear layer with a trained low-rank term, `W x + up(down(x))`, zero at the start [Hu21 §4.1]."""
 
@@ -69,7 +76,8 @@ def apply(arm: Arm, encoder: SpeechEncoder, head: nn.Module | None = None) -> No
     elif arm.kind in ("adapters", "single-adapter"):
         for layer in chosen:
             insert_adapters(layer, encoder.architecture.width, arm.bottleneck, arm.inner_norm, arm.places)
-        for layer in everything if arm.norms == "all" else chosen:
+        normed = {"all": everything, "adapted": chosen, "none": []}[arm.norms]
+        for layer in normed:
             layer.attention_norm.requires_grad_(True)
             layer.feed_forward_norm.requires_grad_(True)
     elif arm.kind == "lora":
@@ -93,6 +101,9 @@ def insert_adapters(
 ) -> None:
     """New adapters in one Transformer layer, two unless `places` names one, on top of those that are there."""
     assert isinstance(layer, TransformerLayer)
+    if places == "output":
+        layer.after_layer = _on_top(layer.after_layer, OutputAdapter(width, bottleneck, inner_norm))
+        return
     if places != "feed-forward":
         layer.after_attention = _on_top(layer.after_attention, Adapter(width, bottleneck, inner_norm))
     if places != "attention":

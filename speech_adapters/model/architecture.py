@@ -28,6 +28,9 @@ class Architecture:
     pre_norm: bool = False  # norms before attention and feed-forward instead of after the residual sum
     positional_kernel: int = 128
     positional_groups: int = 16
+    positional_layers: int = later(
+        0
+    )  # of data2vec: that many plain convolutions instead of one with weight norm
     normalise_input: bool = False  # each waveform to zero mean and unit variance
     input_epsilon: float = later(1e-5)  # added to that variance: fairseq's and ours; transformers has 1e-7
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from speech_adapters.model.architecture import Architecture
 
 ARMS = ("full", "adapters", "finetune", "single-adapter", "single-finetune", "head", "lora", "bitfit")
-NORMS = ("all", "adapted")
-PLACES = ("both", "attention", "feed-forward")
+NORMS = ("all", "adapted", "none")
+PLACES = ("both", "attention", "feed-forward", "output")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,9 @@ class Arm:
     bottleneck: int = 256  # of adapters; LoRA takes the rank that comes nearest to the same number of weights
     inner_norm: bool = True
     norms: str = "all"  # layer norms trained beside adapters: of all layers, or of those with an adapter
-    places: str = "both"  # where in a layer adapters sit: after attention, after the feed-forward
+    places: str = (
+        "both"  # where in a layer adapters sit: after attention, after the feed-forward; after all, as in MMS
+    )
     strict: bool = False  # fine-tune layers and head alone, not the modules below the Transformer as well
 
     def __post_init__(self) -> None:

@@ -41,7 +41,7 @@ class Attention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention and feed-forward, each with a residual sum; `adapters.py` fills the two `after_` places."""
+    """Attention and feed-forward, each with a residual sum; `adapters.py` fills the `after_` places."""
 
     def __init__(self, architecture: Architecture, dropout: Dropout):
         super().__init__()
@@ -55,15 +55,16 @@ class TransformerLayer(nn.Module):
         self.dropout, self.inner_dropout = nn.Dropout(dropout.residual), nn.Dropout(dropout.inner)
         self.after_attention: nn.Module = nn.Identity()
         self.after_feed_forward: nn.Module = nn.Identity()
+        self.after_layer: nn.Module = nn.Identity()
 
     def forward(
         self, x: Float[Tensor, "batch frame width"], keys: Bool[Tensor, "batch 1 1 frame"] | None = None
     ) -> Float[Tensor, "batch frame width"]:
         if self.pre_norm:
             x = x + self._attend(self.attention_norm(x), keys)
-            return x + self._feed_forward(self.feed_forward_norm(x))
+            return self.after_layer(x + self._feed_forward(self.feed_forward_norm(x)))
         x = self.attention_norm(x + self._attend(x, keys))
-        return self.feed_forward_norm(x + self._feed_forward(x))
+        return self.after_layer(self.feed_forward_norm(x + self._feed_forward(x)))
 
     def _attend(self, x: Tensor, keys: Tensor | None) -> Tensor:
         return self.after_attention(self.dropout(self.attention(x, keys)))

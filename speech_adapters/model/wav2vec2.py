@@ -136,12 +136,39 @@ class PositionalConv(nn.Module):
         self.gain = nn.Parameter(direction.norm(dim=(0, 1), keepdim=True))
         self.bias = nn.Parameter(torch.zeros(width))
 
-    def forward(self, x: Float[Tensor, "batch frame width"]) -> Float[Tensor, "batch frame width"]:
+    def forward(
+        self, x: Float[Tensor, "batch frame width"], own: Bool[Tensor, "batch frame"] | None = None
+    ) -> Float[Tensor, "batch frame width"]:
         weight = self.gain * self.direction / self.direction.norm(dim=(0, 1), keepdim=True)
         kernel = weight.shape[2]
         y = F.conv1d(x.transpose(1, 2), weight, self.bias, padding=kernel // 2, groups=self.groups)
         # An even kernel gives one frame too many.
         return F.gelu(y[:, :, : x.shape[1]]).transpose(1, 2)
+
+
+class PositionalConvs(nn.Module):
+    """Relative positions by several convolutions, each with a norm that learns nothing [Baevski22, data2vec §4.1]."""
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        width, kernel = architecture.width, architecture.positional_kernel
+        self.layers = nn.ModuleList(
+            nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=architecture.positional_groups)
+            for _ in range(architecture.positional_layers)
+        )
+
+    def forward(
+        self, x: Float[Tensor, "batch frame width"], own: Bool[Tensor, "batch frame"] | None = None
+    ) -> Float[Tensor, "batch frame width"]:
+        """Frames that are not an utterance's own are zero to every convolution, as they are past its end."""
+        length = x.shape[1]
+        for conv in self.layers:
+            assert isinstance(conv, nn.Conv1d)
+            x = conv(x.transpose(1, 2))[:, :, :length].transpose(1, 2)
+            x = F.gelu(F.layer_norm(x, (conv.out_channels,)))
+            if own is not None:
+                x = x.masked_fill(~own[:, :, None], 0.0)
+        return x
 
 
 # ---- the encoder
@@ -157,7 +184,8 @@ class Wav2Vec2(SpeechEncoder):
         self.feature_norm = nn.LayerNorm(channels)
         self.projection = nn.Linear(channels, width)
         self.mask_vector = nn.Parameter(torch.randn(width) * 0.1)
-        self.positional = PositionalConv(architecture)
+        positions = PositionalConvs if architecture.positional_layers else PositionalConv
+        self.positional: nn.Module = positions(architecture)
         self._add_layers(dropout)
         self.feature_dropout, self.dropout = nn.Dropout(dropout.features), nn.Dropout(dropout.residual)
         drawn_as_bert(self.projection, *self.layers.modules())
@@ -183,7 +211,7 @@ class Wav2Vec2(SpeechEncoder):
         own = valid_frames(num_frames, x.shape[1])
         if own is not None:
             x = x.masked_fill(~own[:, :, None], 0.0)
-        x = x + self.positional(x)
+        x = x + self.positional(x, own)
         return self.dropout(x if self.architecture.pre_norm else self.norm(x))
 
 

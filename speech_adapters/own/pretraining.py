@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SEED = 0
 SET, CARD = "pretrained.safetensors", "README.md"
 ROUNDS, LEAST_STEPS, MOST_STEPS = 10, 400, 20_000
+SHORT_S = 2.0
 CROPS_S = (15.0, 8.0, 4.0, 2.0, 1.0)
 LONG_ENOUGH = 0.8  # of the seconds must lie in recordings that hold a crop
 MOST_THREADS = 8
@@ -182,6 +183,8 @@ def summary(recipe: OwnPretraining) -> list[str]:
     every = recipe.source.seconds("train")
     long = every[every >= recipe.crop_s].sum() / every.sum()
     told.append(f"crops of {recipe.crop_s:g} s, for which {100 * long:.0f} % of the sound is long enough")
+    if recipe.crop_s < SHORT_S:
+        told.append("a contrast inside so short a crop teaches little: recordings of 4 s and more are better")
     return told
 
 

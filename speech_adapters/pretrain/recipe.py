@@ -136,6 +136,8 @@ class Unlabelled(Recipe):
                 lengths = torch.tensor([waveform.shape[1]], device=device)
                 num_frames = self.architecture.num_frames(lengths)
                 mask = span_mask(num_frames, int(num_frames), Masking())
+                if int(mask.sum()) < 2:  # too short for a contrast
+                    continue
                 with torch.inference_mode():
                     losses = self._judged(model, waveform, lengths, mask)
                 yield Item(f"{source.name}/{crop.id}", crop.track.group, source.name, losses)

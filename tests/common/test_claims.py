@@ -6,59 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_claims import WITHIN, arms, claim, gain, run, word
 from made_runs import made_run
 
-from common.claims import Claim, judge
+from common.claims import judge
 from common.kinds import BestOf, Equivalent, Exact, SlightlyBetter, SlightlyWorse, Superior, Trend
 from common.results import Item, Run
-
-SUPERIOR = Superior()
-WITHIN = (1.0, "2024-01-01, c0ffee")
-
-
-def gain(arms):
-    return arms["A"].mean("x") - arms["B"].mean("x")
-
-
-def claim(kind=SUPERIOR, **changes):
-    defaults = {
-        "id": "c",
-        "says": "A is better than B.",
-        "where": "abstract",
-        "paper": "not readable",
-        "reads": ("A", "B"),
-        "kind": kind,
-        "margin": gain,
-        "unit": "dB",
-        "scales": ("mini",),
-    }
-    return Claim(**defaults | changes)
-
-
-def run(recipe, seed, values, groups=None, **changes):
-    """One item per value; groups g0, g1, ... unless they are given."""
-    groups = groups or [f"g{i}" for i in range(len(values))]
-    items = [
-        Item(f"{group}/{i}", group, "photographs", {"x": float(v)})
-        for i, (group, v) in enumerate(zip(groups, values, strict=True))
-    ]
-    return made_run(recipe, items, seed=seed, **changes)
-
-
-def arms(margin, num_seeds=3, num_groups=12, spread=0.1, rng_seed=0, **others):
-    """Runs of A and B whose true margin is known; `others` are further arms and their margins over B."""
-    rng = np.random.default_rng(rng_seed)
-    runs = []
-    for seed in range(num_seeds):
-        base = rng.normal(30, 5, num_groups)  # pictures differ far more than arms do
-        runs.append(run("B", seed, base))
-        for name, ahead in {"A": margin, **others}.items():
-            runs.append(run(name, seed, base + ahead + rng.normal(0, spread, num_groups)))
-    return runs
-
-
-def word(a_claim, runs):
-    return judge([a_claim], runs, "mini")[0].word
 
 
 @pytest.mark.parametrize(
@@ -84,22 +37,6 @@ def word(a_claim, runs):
 )
 def test_known_margins_get_their_verdict(kind, margin, expected):
     assert word(claim(kind), arms(margin)) == expected
-
-
-@pytest.mark.parametrize(
-    ("margin", "expected"), [(-1.0, "not seen here"), (1.0, "upheld"), (0.0, "undecided")]
-)
-def test_what_fails_under_conditions_far_from_the_papers_is_not_refuted_by_that(margin, expected):
-    far = claim(conditions={"mini": "ten clips; the paper has a thousand"})
-    (verdict,) = judge([far], arms(margin), "mini")
-    assert verdict.word == expected
-    assert ("on ten clips" in verdict.reason) == (margin < 0)
-    assert word(claim(conditions={"gpu": "a hundred clips"}), arms(-1.0)) == "refuted"
-
-
-def test_a_question_of_ours_has_no_other_conditions():
-    with pytest.raises(ValueError, match="under its own conditions"):
-        claim(question=True, conditions={"mini": "ten clips"})
 
 
 def all_scores(arms):
@@ -153,7 +90,7 @@ def test_group_variance_by_hand():
     """Equal seeds and gains 0..7: the variance of the mean is 6 / 8, with 7 degrees of freedom."""
     runs = [run(name, seed, range(8) if name == "A" else [0] * 8) for seed in range(3) for name in "AB"]
     (verdict,) = judge([claim()], runs, "mini")
-    assert verdict.group_variance == pytest.approx(6 / 8, rel=0.1)
+    assert verdict.group_variance == pytest.approx(6 / 8)
     assert verdict.df == pytest.approx(7)
 
 
@@ -300,26 +237,15 @@ def test_pooled_rates_divide_once():
     assert verdict.per_seed[0] == pytest.approx(100 * (9 + 500 - 9 - 300) / 1018)
 
 
-def test_division_by_zero_in_a_draw_rules_nothing():
+def test_division_by_zero_without_a_group_rules_nothing():
     runs = [
         speech(name, seed, 0.1 * seed + (name == "A"), [0] * 7 + [10]) for seed in range(3) for name in "AB"
     ]
     (verdict,) = judge([claim(margin=more_errors)], runs, "mini")
-    assert (verdict.word, verdict.reason) == ("undecided", "the margin is not finite in some bootstrap draws")
-
-
-def test_holm_turns_the_weakest_undecided_but_spares_the_headline():
-    weak = arms(0.09, spread=0.1, rng_seed=3)
-    alone = judge([claim()], weak, "mini")[0]
-    assert alone.word == "upheld"
-    assert 0.0025 < alone.p <= 0.05
-    crowd = [claim(id=f"n{i}") for i in range(20)]
-    *_, last = judge([*crowd, claim(id="last")], weak, "mini")
-    assert last.word == "undecided"
-    assert "undecided after Holm over 21 claims" in last.reason
-    assert last.adjusted_p == pytest.approx(min(1, 21 * alone.p))
-    *_, headline = judge([*crowd, claim(id="last", headline=True)], weak, "mini")
-    assert (headline.word, headline.adjusted_p) == ("upheld", headline.p)
+    assert (verdict.word, verdict.reason) == (
+        "undecided",
+        "the margin is not finite without one of the groups",
+    )
 
 
 def test_p_is_the_level_at_which_the_interval_rules():

@@ -32,9 +32,11 @@ def test_published_settings_are_those_of_todays_recipe(run):
 
 def test_published_weights_are_of_the_recipe_that_they_name():
     file = weights.PUBLISHED / "fine.safetensors"
-    origin = checkpoint.load(file).state["origin"]
-    trained = weights.load("fine")
-    assert trained.recipe.settings() == PAPER.recipe(origin["recipe"], origin["scale"]).settings()
+    state, trained = checkpoint.load(file).state, weights.load("fine")
+    recipe = PAPER.recipe(state["origin"]["recipe"], state["origin"]["scale"])
+    told = state["settings"]
+    assert (former_settings(told) if is_former(told) else told) == recipe.settings()
+    assert (trained.matching, trained.composition) == (recipe.matching, recipe.composition)
     assert trained.matcher()
 
 

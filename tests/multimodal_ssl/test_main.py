@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import odd_films
 import odd_videos
 import pytest
 from patience import HANG_S
@@ -77,6 +78,25 @@ def test_a_folder_of_everything_is_indexed_and_failures_are_named(tmp_path, mode
     assert run("search", TEXT, "--top", 50).exit_code == 0
 
 
+def test_each_gap_of_a_video_is_a_line_and_the_video_is_searched_past_it(tmp_path, model):
+    """Recordings made one by `cat`: the packets at both seams are damaged."""
+    (tmp_path / "videos").mkdir()
+    part = odd_films.film(tmp_path / "part.ts", odd_films.regular(50), sounds=({},)).read_bytes()
+    (tmp_path / "videos" / "joined.ts").write_bytes(3 * part)
+    done = run("index", "videos", "--model", model)
+    assert done.exit_code == 0
+    told = [line for line in done.stderr.splitlines() if "is damaged" in line]
+    assert len(told) == 2
+    assert all(line.startswith("error: joined.ts: ") for line in told)
+    found = json.loads(run("search", TEXT, "--top", 50, "--json").stdout)["found"]
+    assert max(hit["stop_s"] for hit in found) > 5.5
+
+
+def test_of_thousands_of_gaps_the_first_are_told():
+    told = tool._first([str(number) for number in range(1000)])
+    assert told == [*map(str, range(tool.MOST_GAPS)), f"and {1000 - tool.MOST_GAPS} gaps more"]
+
+
 def test_results_are_told_with_both_scores_times_and_pictures(indexed, tmp_path):
     done = run("search", TEXT, "--top", 3)
     assert done.exit_code == 0, done.output
@@ -104,7 +124,9 @@ def test_json_holds_what_the_table_shows(indexed):
 def test_words_without_a_vector_are_named(indexed):
     done = run("search", "a red xyzzy", "--json")
     assert "note: words that have no vector and are left out: xyzzy" in done.stderr
-    assert json.loads(done.stdout)["left_out"]["no vector"] == ["xyzzy"]
+    report = json.loads(done.stdout)
+    assert report["left_out"]["no vector"] == ["xyzzy"]
+    assert "words that have no vector and are left out: xyzzy" in report["notes"]
 
 
 def test_an_explanation_is_drawn(indexed, tmp_path):

@@ -351,7 +351,7 @@ def test_convert_names_symbols_so_that_transcribe_can_write_them(tmp_path, model
     [
         ("encoder.safetensors", "old.safetensors", [], "is there already"),
         ("encoder.safetensors", "new.pt", [], "must end in .safetensors"),
-        ("encoder.safetensors", "new", ["--to", "jax"], "ours, fairseq, huggingface, got 'jax'"),
+        ("encoder.safetensors", "new", ["--to", "jax"], "ours, fairseq, huggingface, peft, onnx, got 'jax'"),
         ("none.pt", "new.safetensors", [], "no such file"),
         ("text.pt", "new.safetensors", [], "damaged or could run code"),
     ],

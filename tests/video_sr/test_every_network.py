@@ -11,6 +11,7 @@ from common.settings import encode
 from video_sr.models import by_name
 from video_sr.models.blocks import ChannelAttention
 from video_sr.models.multi_distillation import ContrastAttention
+from video_sr.models.registration import Registration
 
 EVERY = pytest.mark.parametrize("name", list(SMALL))
 
@@ -39,7 +40,7 @@ def test_any_size_comes_out_16_times_as_large(name, size):
 @EVERY
 def test_a_new_network_is_about_bicubic(name):
     """Exactly so in one step; in several x2 or x4 steps but for the cubic's own difference. SPAN starts anywhere."""
-    if name == "SPAN":
+    if name.startswith("SPAN"):
         pytest.skip("starts from weights that are read, not from bicubic")
     frames = window(name, 6, 7)
     with torch.no_grad():
@@ -115,11 +116,14 @@ def test_clips_of_a_batch_do_not_mix(name):
 
 @EVERY
 def test_a_tile_gives_what_the_whole_gives_far_from_its_edges(name):
-    """But for channel attention, which takes means over the picture: here it is told to scale by a constant."""
+    """But for channel attention, which takes means over the picture, and motion, which all of it tells: here the one is
+    told to scale by a constant, the other to find none."""
     network = stirred(SMALL[name].build(), by=0.01)
     for layer in network.modules():
         if isinstance(layer, ChannelAttention | ContrastAttention):
             layer.up.weight.data.zero_()
+        if isinstance(layer, Registration):
+            layer.rounds = 0
     low = window(name, 56, 16)
     with torch.no_grad():
         whole, tile = network(low), network(low[..., 8:, :])
@@ -153,5 +157,6 @@ def test_neighbours_reach_the_picture(name):
 @EVERY
 def test_a_small_network_says_what_was_cut(name):
     """More than the class says of its full size."""
-    full = type(SMALL[name])() if name != "SPAN" else SMALL[name]
-    assert set(SMALL[name].departures()) > set(full.departures()) or name == "SPAN"
+    if name.startswith("SPAN"):
+        pytest.skip("is no entry of the challenge, from which anything could be cut")
+    assert set(SMALL[name].departures()) > set(type(SMALL[name])().departures())

@@ -30,7 +30,8 @@ def test_every_entry_of_the_challenge_and_the_peer_have_a_recipe(scale):
     kinds = [type(recipe.network).__name__ for recipe in SCALES[scale].reproduced.values()]
     assert sorted(set(kinds)) == [
         "BackProjectionSizes", "BicubicSizes", "CoarseToFineSizes", "DKSANSizes", "EDVRAttentionSizes",
-        "EVESRNetSizes", "MGBP3DSizes", "MultiDistillationSizes", "SPANSizes", "WideActivationSizes",
+        "EVESRNetSizes", "MGBP3DSizes", "MultiDistillationSizes", "PerceptualSizes", "SPANSizes", "SPANx16Sizes",
+        "WideActivationSizes",
     ]  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def test_departures_say_that_the_data_are_not_the_papers():
         ),
         (
             "corpus=imagenet",
-            "corpus must be one of .*LiveClips, PreparedClips, REDS, .*Vid3oC, got 'imagenet'",
+            "corpus must be one of .*LiveClips, .*PreparedClips, REDS, .*Vid3oC, got 'imagenet'",
         ),
         ("network.squeeze=99", r"network\.squeeze must be in 1\.\.8"),
         ("patch=0", "patch must be 1 or more, got 0"),

@@ -9,19 +9,36 @@ from torch import nn
 from common import checkpoint
 from common.settings import decode
 from video_sr.former import former_settings
-from video_sr.networks import BicubicSizes, Network, SPANSizes
+from video_sr.networks import BicubicSizes, Network, SPANSizes, SPANx16Sizes
+from video_sr.span_weights import PACKAGE, is_here
 
 PUBLISHED = Path(__file__).parents[1] / "weights"
+WEIGHTS = "weights.safetensors"  # of a run, and of a folder that `train` leaves
 # Networks that need no run of ours, by the names that people give.
-READY: Mapping[str, Network] = {"bicubic": BicubicSizes(), "span-twice": SPANSizes()}
+READY: Mapping[str, Network] = {
+    "bicubic": BicubicSizes(), "span-twice": SPANSizes(), "span-x16": SPANx16Sizes()
+}  # fmt: skip
+BEST, BEST_COMMITTED = "span-x16", "wide"  # on dev; the second needs no package
+
+
+def usual() -> tuple[str, str]:
+    """The model that serves who asks for none: the best on dev whose weights are here; and a sentence where that is not
+    the best of all."""
+    if is_here():
+        return BEST, ""
+    size = f"{PACKAGE.size_bytes / 1e6:.0f} MB"
+    return BEST_COMMITTED, (
+        f"enlarging by {BEST_COMMITTED}; --model {BEST} is better by more than 1 dB, and fetches {size}, once"
+    )
 
 
 def load(name_or_path: str) -> nn.Module:
     """A network in evaluation mode, on the CPU.
 
     Args:
-        name_or_path: `bicubic`, `span-twice` or the name of published weights, in any case, or a run's
-            weights.safetensors with its JSON beside it, whose settings say which network to build.
+        name_or_path: `bicubic`, `span-twice`, `span-x16` or the name of published weights, in any case, or a run's
+            weights.safetensors with its JSON beside it, whose settings say which network to build, or a folder that
+            holds these two.
 
     Raises:
         ValueError: an unknown name, with the known ones, or a file that does not hold a finished network.
@@ -34,9 +51,12 @@ def load(name_or_path: str) -> nn.Module:
         return _read(published[name])
     if name.endswith(".safetensors"):
         return _read(Path(name_or_path))
+    if (folder := Path(name_or_path)).is_dir():
+        return _read(folder / WEIGHTS)
     known = ", ".join([*READY, *published])
     raise ValueError(
-        f"unknown model {name_or_path!r}; known models: {known}; or give the path of a run's weights.safetensors"
+        f"unknown model {name_or_path!r}; known models: {known}; or give a folder that train has left, "
+        "or a run's weights.safetensors"
     )
 
 
@@ -52,7 +72,7 @@ def _read(path: Path) -> nn.Module:
             "give the weights.safetensors that a finished run leaves"
         )
     try:
-        network = sizes_of(found.state["settings"]).build()
+        network = sizes_of(found.state["settings"]).empty()
         network.load_state_dict(found.tensors)
     except ValueError as error:
         raise ValueError(f"{path}: was made by another version: {error}") from error

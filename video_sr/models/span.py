@@ -83,4 +83,10 @@ class SPANTwice(nn.Module):
     def forward(
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
-        return self.second(self.first(frames[:, frames.shape[1] // 2]).clamp(0, 1))
+        return self.second(self.x4(frames))
+
+    def x4(
+        self, frames: Float[Tensor, "batch time 3 height width"]
+    ) -> Float[Tensor, "batch 3 4*height 4*width"]:
+        """The picture between the two steps."""
+        return self.first(frames[:, frames.shape[1] // 2]).clamp(0, 1)

@@ -12,7 +12,9 @@ from video_sr.networks.evesrnet import EVESRNetSizes
 from video_sr.networks.mgbp import MGBP3DSizes, mgbpv2
 from video_sr.networks.multi_distillation import MultiDistillationSizes
 from video_sr.networks.network import Network
+from video_sr.networks.perceptual import PerceptualSizes
 from video_sr.networks.span import SPANSizes
+from video_sr.networks.span_x16 import SPANx16Sizes
 from video_sr.networks.wide_activation import WideActivationSizes
 
 __all__ = [
@@ -25,7 +27,9 @@ __all__ = [
     "MGBP3DSizes",
     "MultiDistillationSizes",
     "Network",
+    "PerceptualSizes",
     "SPANSizes",
+    "SPANx16Sizes",
     "WideActivationSizes",
     "mgbpv2",
 ]

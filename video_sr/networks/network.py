@@ -26,9 +26,17 @@ class Network(ABC):
     def build(self) -> nn.Module:
         """A new network, from torch's random state."""
 
+    def empty(self) -> nn.Module:
+        """One whose weights are to be read from a file of ours; needs no package."""
+        return self.build()
+
     def prepare(self) -> None:
         """Fetches what `build` reads, where it reads anything."""
         return
+
+    def pretrained_layers(self) -> tuple[str, ...]:
+        """How the names of weights begin that `build` read from others, and that so may learn more slowly."""
+        return ()
 
     def losses(self, model: nn.Module, low: Tensor, high: Tensor, *, eps: float) -> dict[str, Tensor]:
         """What training it makes small, by name, weighted, to be summed.
@@ -42,6 +50,20 @@ class Network(ABC):
         from video_sr.objective import charbonnier
 
         return {"charbonnier": charbonnier(model(low), high, eps=eps)}
+
+    def turns(self) -> tuple[str, ...]:
+        """As `Recipe.turns`: names of the optimisers that its training takes."""
+        return ("",)
+
+    def turn_of(self, name: str) -> str:
+        """Which of them moves the weight of that name."""
+        return self.turns()[0]
+
+    def losses_in_turn(
+        self, turn: str, model: nn.Module, low: Tensor, high: Tensor, *, eps: float
+    ) -> dict[str, Tensor]:
+        """As `losses`, of one of several optimisers."""
+        return self.losses(model, low, high, eps=eps)
 
     def departures(self) -> tuple[str, ...]:
         """In what its sizes differ from the paper's, one sentence each."""

@@ -55,6 +55,7 @@ class EncoderNames:
     contract: str
     feed_forward_norm: str
     norm: str
+    positional_layer: str = ""  # of several convolutions, where the family has them
 
     def rules(self) -> Rules:
         """By patterns of our names."""
@@ -74,6 +75,9 @@ class EncoderNames:
             r"positional\.gain": f"{self.positional}.weight_g",
             r"positional\.direction": f"{self.positional}.weight_v",
             r"positional\.bias": f"{self.positional}.bias",
+            **(
+                {r"positional\.layers\.(\d+)\.": f"{self.positional_layer}."} if self.positional_layer else {}
+            ),
             **{rf"{ours_layer}{ours}\.": f"{layer}{theirs}." for ours, theirs in inside.items()},
             r"norm\.": f"{self.norm}.",
         }

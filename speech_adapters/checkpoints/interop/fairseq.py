@@ -234,10 +234,12 @@ def write(path: Path, stored: StoredModel) -> WrittenCheckpoint:
     An encoder alone becomes a pre-training model without quantiser, whose two projections are zeros of width 1.
 
     Raises:
-        ConversionError: conv channels as many as the width, since fairseq then has no projection; adapters;
+        ConversionError: conv channels as many as the width, since fairseq then has no projection; adapters; data2vec;
             a recogniser whose symbols have no names.
     """
     architecture = stored.architecture
+    if architecture.positional_layers:
+        raise ConversionError("fairseq's wav2vec 2.0 has no place for data2vec's positions")
     if architecture.conv[-1][0] == architecture.width:
         raise ConversionError(
             f"fairseq has no projection where conv channels are the width, got {architecture.width} of both"

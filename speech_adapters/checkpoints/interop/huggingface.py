@@ -1,4 +1,8 @@
-"""Hugging Face's folders: `Wav2Vec2Model`, `Wav2Vec2ForPreTraining`, `Wav2Vec2ForCTC` with their JSON files."""
+"""Hugging Face's folders: `Wav2Vec2Model`, `Wav2Vec2ForPreTraining`, `Wav2Vec2ForCTC` with their JSON files.
+
+HuBERT computes what wav2vec 2.0 does under other names, data2vec-audio has other positions; both are read too, and the
+base of MMS, whose adapters are files of their own (`mms`).
+"""
 
 from __future__ import annotations
 
@@ -37,14 +41,13 @@ from speech_adapters.model.objective import QuantiserSizes
 FAMILY = "huggingface"
 EPSILON = 1e-7  # of Wav2Vec2FeatureExtractor, fixed in its code
 ONLY = {
-    "model_type": "wav2vec2", "hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5,
-    "add_adapter": False, "adapter_attn_dim": None,
+    "hidden_act": "gelu", "feat_extract_activation": "gelu", "layer_norm_eps": 1e-5, "add_adapter": False,
+    "feat_proj_layer_norm": True, "conv_pos_batch_norm": False,
 }  # fmt: skip
-CLASSES = {
-    "encoder": "Wav2Vec2Model",
-    "pretraining": "Wav2Vec2ForPreTraining",
-    "recogniser": "Wav2Vec2ForCTC",
-}
+DATA2VEC = "data2vec-audio"
+# By `model_type`, what names of the encoder's tensors begin with in a model with a head.
+PREFIXES = {"wav2vec2": "wav2vec2.", "hubert": "hubert.", DATA2VEC: "data2vec_audio."}
+CLASSES = {"encoder": "Model", "pretraining": "ForPreTraining", "recogniser": "ForCTC"}
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 PAD = "<pad>"  # their name of CTC's blank
 ENCODER = EncoderNames(
@@ -61,6 +64,7 @@ ENCODER = EncoderNames(
     contract="feed_forward.output_dense",
     feed_forward_norm="final_layer_norm",
     norm="encoder.layer_norm",
+    positional_layer="encoder.pos_conv_embed.layers.{n}.conv",
 )
 NAMES = Names(
     encoder=ENCODER.rules(),
@@ -99,6 +103,13 @@ def read(folder: Path, weights: Path | None = None) -> ReadCheckpoint:
     found = _open(folder, weights)
     settings, (tensors, notes) = found.settings, unwrapped(found.tensors)
     refuse_unless(settings, ONLY, FAMILY)
+    if (model_type := settings.get("model_type", "wav2vec2")) not in PREFIXES:
+        raise ConversionError(
+            f"{FAMILY}'s model_type must be one of {', '.join(PREFIXES)}, got {model_type!r}"
+        )
+    if settings.get("adapter_attn_dim") is not None:
+        tensors, told = _without_adapters(tensors)
+        notes += told
     architecture = architecture_of(settings, found.preprocessor)
     sizes, kind = None, "encoder"
     if "lm_head.weight" in tensors:
@@ -106,14 +117,24 @@ def read(folder: Path, weights: Path | None = None) -> ReadCheckpoint:
     elif "project_hid.weight" in tensors:
         kind, sizes = "pretraining", quantiser_sizes(settings)
     # A model with another head has the encoder under the same prefix as these.
-    prefixed = any(name.startswith("wav2vec2.") for name in tensors)
-    names = Names(NAMES.encoder, NAMES.rest, dict.fromkeys(NAMES.prefix, "wav2vec2." if prefixed else ""))
+    prefix = PREFIXES[model_type]
+    prefixed = any(name.startswith(prefix) for name in tensors)
+    names = Names(NAMES.encoder, NAMES.rest, dict.fromkeys(NAMES.prefix, prefix if prefixed else ""))
     source = rename_in(tensors, names, family=FAMILY, kind=kind, architecture=architecture, sizes=sizes)
     source = replace(source, notes=(*notes, *source.notes))
     if kind != "recogniser":
         return source
     blank = settings.get("pad_token_id", 0) or 0
-    return with_symbols(source, _symbols(folder, source.stored.num_symbols, blank), blank)
+    return with_symbols(source, symbols(folder, source.stored.num_symbols, blank), blank)
+
+
+def _without_adapters(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The encoder that MMS's languages share."""
+    kept = {
+        name: t for name, t in tensors.items() if ".adapter_layer." not in name and "lm_head." not in name
+    }
+    told = "adapters and head of one language were left out: adapter.LANG.safetensors beside it makes a set"
+    return kept, (told,) if len(kept) < len(tensors) else ()
 
 
 def _open(folder: Path, weights: Path | None) -> Folder:
@@ -121,7 +142,7 @@ def _open(folder: Path, weights: Path | None) -> Folder:
         raise ConversionError(
             f"{folder}: a Hugging Face model is a folder with config.json, which is not there"
         )
-    settings, preprocessor = (_json(folder / f"{name}.json") for name in ("config", "preprocessor_config"))
+    settings, preprocessor = (json_of(folder / f"{name}.json") for name in ("config", "preprocessor_config"))
     tensors: dict[str, Tensor] = {}
     for part in [weights] if weights else _parts(folder):
         tensors |= read_safetensors(part) if part.suffix == ".safetensors" else read_foreign(part)
@@ -131,7 +152,7 @@ def _open(folder: Path, weights: Path | None) -> Folder:
 def _parts(folder: Path) -> list[Path]:
     """The files that hold a folder's weights, as its index lists them; copies beside them are none."""
     for name in WEIGHTS:
-        if index := _json(folder / f"{name}.index.json"):
+        if index := json_of(folder / f"{name}.index.json"):
             listed = sorted({str(part) for part in index.get("weight_map", {}).values()})
             if lost := [part for part in listed if not (folder / part).is_file()]:
                 raise ConversionError(f"{folder}: lacks {lost[0]}, one of {len(listed)} parts of its weights")
@@ -141,7 +162,8 @@ def _parts(folder: Path) -> list[Path]:
     raise ConversionError(f"{folder}: must hold {' or '.join(WEIGHTS)}, got neither, nor an index of parts")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def json_of(path: Path) -> dict[str, Any]:
+    """A table in JSON; an empty one where there is no file."""
     if not path.exists():
         return {}
     try:
@@ -166,7 +188,8 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
         settings.get("conv_stride", (5, 2, 2, 2, 2, 2, 2)),
         strict=True,
     )
-    norm = settings.get("feat_extract_norm", "group")
+    data2vec = settings.get("model_type") == DATA2VEC
+    norm = "layer" if data2vec else settings.get("feat_extract_norm", "group")
     normalise = bool(preprocessor.get("do_normalize", norm == "layer"))
     return Architecture(
         conv=tuple(conv),
@@ -177,7 +200,12 @@ def architecture_of(settings: Mapping[str, Any], preprocessor: Mapping[str, Any]
         heads=settings.get("num_attention_heads", 12),
         inner=settings.get("intermediate_size", 3072),
         pre_norm=settings.get("do_stable_layer_norm", False),
-        positional_kernel=settings.get("num_conv_pos_embeddings", 128),
+        positional_kernel=(
+            settings.get("conv_pos_kernel_size", 19)
+            if data2vec
+            else settings.get("num_conv_pos_embeddings", 128)
+        ),
+        positional_layers=settings.get("num_conv_pos_embeddings", 5) if data2vec else 0,
         positional_groups=settings.get("num_conv_pos_embedding_groups", 16),
         normalise_input=normalise,
         # The key is ours, of models that were trained with another.
@@ -197,8 +225,9 @@ def quantiser_sizes(settings: Mapping[str, Any]) -> QuantiserSizes:
     )
 
 
-def _symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
-    places = _json(folder / "vocab.json") | _json(folder / "added_tokens.json")
+def symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
+    """Of a head, as `vocab.json` numbers them; None where it does not name all."""
+    places = json_of(folder / "vocab.json") | json_of(folder / "added_tokens.json")
     if odd := [name for name, row in places.items() if not isinstance(row, int)]:
         raise ConversionError(
             f"{folder / 'vocab.json'}: must number symbols, but under {odd[0]!r} holds no number; one of several "
@@ -207,7 +236,7 @@ def _symbols(folder: Path, num_rows: int, blank: int) -> Symbols | None:
     named = {row: name for name, row in places.items() if row < num_rows}
     if len(named) < num_rows:
         return None
-    boundary = _json(folder / "tokenizer_config.json").get("word_delimiter_token") or BOUNDARY
+    boundary = json_of(folder / "tokenizer_config.json").get("word_delimiter_token") or BOUNDARY
     return Symbols(tuple(named[row] for row in range(num_rows)), blank, boundary)
 
 
@@ -218,17 +247,14 @@ def write(folder: Path, stored: StoredModel) -> WrittenCheckpoint:
     """A folder for `from_pretrained`: settings, weights, preprocessor, and of a recogniser the tokenizer's files.
 
     Raises:
-        ConversionError: adapters.
+        ConversionError: adapters, or a quantiser beside data2vec's positions.
     """
-    tensors, renamed = rename_out(stored, NAMES)
-    files = {"config.json": _settings(stored), "preprocessor_config.json": _preprocessor(stored.architecture)}
-    if stored.kind == "recogniser" and stored.vocabulary:
-        symbols = [PAD, *("<blank>" if name == PAD else name for name in stored.vocabulary[1:])]
-        files["vocab.json"] = {name: row for row, name in enumerate(symbols)}
-        files["tokenizer_config.json"] = {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer", "pad_token": PAD, "unk_token": "<unk>",
-            "word_delimiter_token": BOUNDARY, "do_lower_case": False,
-        }  # fmt: skip
+    if stored.architecture.positional_layers and stored.kind == "pretraining":
+        raise ConversionError(f"{FAMILY}'s {DATA2VEC} has no quantiser; take the encoder alone")
+    prefix = PREFIXES[DATA2VEC if stored.architecture.positional_layers else "wav2vec2"]
+    prefixes = {kind: prefix if given else "" for kind, given in NAMES.prefix.items()}
+    tensors, renamed = rename_out(stored, replace(NAMES, prefix=prefixes))
+    files = {"config.json": _settings(stored), **side_files(stored)}
     # The weights come first: a folder without config.json is no model yet.
     write_atomically(folder / "model.safetensors", to_bytes(tensors, metadata={"format": "pt"}))
     for name in sorted(files, reverse=True):
@@ -236,12 +262,26 @@ def write(folder: Path, stored: StoredModel) -> WrittenCheckpoint:
     return WrittenCheckpoint(names=renamed, notes=epsilon_notes(stored.architecture, EPSILON, FAMILY))
 
 
+def side_files(stored: StoredModel) -> dict[str, dict[str, Any]]:
+    """The preprocessor's JSON, and of a recogniser whose symbols have names the tokenizer's."""
+    files = {"preprocessor_config.json": _preprocessor(stored.architecture)}
+    if stored.kind == "recogniser" and stored.vocabulary:
+        symbols = [PAD, *("<blank>" if name == PAD else name for name in stored.vocabulary[1:])]
+        files["vocab.json"] = {name: row for row, name in enumerate(symbols)}
+        files["tokenizer_config.json"] = {
+            "tokenizer_class": "Wav2Vec2CTCTokenizer", "pad_token": PAD, "unk_token": "<unk>",
+            "word_delimiter_token": BOUNDARY, "do_lower_case": False,
+        }  # fmt: skip
+    return files
+
+
 def _settings(stored: StoredModel) -> dict[str, Any]:
     a = stored.architecture
+    data2vec = a.positional_layers > 0
     channels, kernels, strides = (list(sizes) for sizes in zip(*a.conv, strict=True))
     settings: dict[str, Any] = {
-        "model_type": "wav2vec2",
-        "architectures": [CLASSES[stored.kind]],
+        "model_type": DATA2VEC if data2vec else "wav2vec2",
+        "architectures": [("Data2VecAudio" if data2vec else "Wav2Vec2") + CLASSES[stored.kind]],
         "conv_dim": channels,
         "conv_kernel": kernels,
         "conv_stride": strides,
@@ -253,13 +293,15 @@ def _settings(stored: StoredModel) -> dict[str, Any]:
         "num_attention_heads": a.heads,
         "intermediate_size": a.inner,
         "do_stable_layer_norm": a.pre_norm,
-        "num_conv_pos_embeddings": a.positional_kernel,
+        "num_conv_pos_embeddings": a.positional_layers or a.positional_kernel,
         "num_conv_pos_embedding_groups": a.positional_groups,
         "hidden_act": "gelu",
         "feat_extract_activation": "gelu",
         "layer_norm_eps": 1e-5,
         "mask_time_prob": 0.05,  # above zero, else there is no place for the mask vector
     }
+    if data2vec:
+        settings["conv_pos_kernel_size"] = a.positional_kernel
     if sizes := stored.quantiser_sizes:
         settings |= {"num_codevector_groups": sizes.groups, "num_codevectors_per_group": sizes.codes,
                      "codevector_dim": sizes.code_width, "proj_codevector_dim": sizes.width}  # fmt: skip

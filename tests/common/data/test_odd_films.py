@@ -8,7 +8,7 @@ import odd_videos
 import pytest
 from odd_films import CHANGING, HEIGHT, WIDTH, cut, film, grey, matrix, noisy, regular, sound_of, struck
 
-from common.data.container import Clock, Holes
+from common.data.container import Clock, Holes, left_out, open_container
 from common.data.cut_off import missing_end
 from common.data.media import MediaError
 from common.data.soundtrack import Soundtrack
@@ -158,6 +158,11 @@ def test_the_sound_marked_as_default_is_taken_with_its_language_and_the_rest_is_
     again(source, tmp_path / "out.mp4")
     found = sound_of(tmp_path / "out.mp4")
     assert (found["codec"], found["language"], found["tracks"]) == ("ac3", "fre", 1)
+
+
+def test_a_cover_that_is_left_out_is_no_video(tmp_path):
+    with open_container(odd_videos.audio_only(tmp_path / "a.mp4", cover=True), "sound") as container:
+        assert left_out(container) == "1 x cover (no language)"
 
 
 # ---- pictures

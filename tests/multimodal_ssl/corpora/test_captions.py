@@ -98,6 +98,11 @@ def test_csv_as_mil_nce_reads_it():
             ["entry 0: times must be numbers, got nan", "entry 1: times must be seconds, got None to None"],
         ),
         (
+            ".json",
+            f'[{{"start": 1{"0" * 400}, "end": 2, "text": "a"}}, {{"start": 1, "end": 2, "text": "good"}}]',
+            ["entry 0: times must be seconds, got 1000"],
+        ),
+        (
             ".csv",
             "start,end,text\none,2,a\n1,2,good\n3\n",
             [
@@ -155,6 +160,19 @@ def test_times_without_a_blank_line_before_them_begin_a_cue_and_are_no_text(kind
     found, faults = parse(text, kind)
     assert found == [Caption(1.0, 2.0, "one"), Caption(3.0, 4.0, "two"), Caption(5.0, 6.0, "three 3")]
     assert faults == []
+
+
+@pytest.mark.parametrize("times", ["00:00:03 --> 00:00:04", "00:00:03,000 -> 00:00:04,000", "3:00 --> ?"])
+def test_times_that_are_ill_written_are_nobodys_words(times):
+    found, faults = parse(TOUCHING.replace("00:00:03,000 --> 00:00:04,000", times), ".srt")
+    assert found == [Caption(1.0, 2.0, "one"), Caption(5.0, 6.0, "three 3")]
+    assert len(faults) == 1
+    assert "must have times as" in faults[0]
+
+
+def test_an_arrow_that_is_said_stays():
+    found, faults = parse("00:00:01,000 --> 00:00:02,000\nA --> B,\n5 -> 6\n", ".srt")
+    assert (found, faults) == ([Caption(1.0, 2.0, "A --> B, 5 -> 6")], [])
 
 
 def test_a_number_that_is_said_is_no_name_of_a_cue():

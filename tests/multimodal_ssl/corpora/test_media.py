@@ -1,6 +1,7 @@
 """Frames and sound come from the asked time, at the asked rate and length, whatever the file's own are."""
 
 import numpy as np
+import odd_films
 import pytest
 
 from common.data.audio import AudioError
@@ -48,3 +49,15 @@ def test_sound_is_cut_where_asked_and_filled_with_silence(root, make):
 def test_sound_that_begins_behind_the_end_is_an_error(root, make):
     with pytest.raises(AudioError, match=r"ends before 2.5 s, lasts 2.500 s"):
         read_sound(make.tone(root / "a.wav", seconds=2.5), 2.5, 1)
+
+
+def test_pictures_and_sound_of_one_moment_are_those_of_the_file(root):
+    """Sound from 0 s, pictures from 1 s to 3 s, a level of grey for each tenth of a second."""
+    film = odd_films.film(
+        root / "late.mkv", odd_films.regular(20, 10, first_s=1.0), sounds=({},), seconds=3.0
+    )
+    found = read_clip(film, 0.5, 4, 2).mean(axis=(1, 2, 3)) / odd_films.GREY_A_FRAME
+    np.testing.assert_allclose(found, [0, 0, 5, 10], atol=0.5)
+    assert len(read_sound(film, 2.5, 0.4)) == 6400
+    with pytest.raises(MediaError, match=r"ends before 3.1 s, lasts 2.940 s"):  # at the stream's 25 a second
+        read_clip(film, 3.1, 1, 10)

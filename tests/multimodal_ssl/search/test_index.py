@@ -364,4 +364,7 @@ def test_a_stretch_that_cannot_be_decoded_is_told_and_what_follows_is_indexed(tm
 def test_what_is_no_video_by_its_name_is_counted(tmp_path):
     for name in ("a.gif", "b.GIF", "c.swf", "a.srt", "a.jpg", "noname", ".hidden.gif", "v.mp4"):
         (tmp_path / name).touch()
+    (tmp_path / "clip-index" / "videos").mkdir(parents=True)
+    for name in ("index.json", "videos/units.f16", "videos/000000.jpg"):  # an index among the videos
+        (tmp_path / "clip-index" / name).touch()
     assert index.left_out(tmp_path) == {".gif": 2, ".swf": 1, "without a suffix": 1}

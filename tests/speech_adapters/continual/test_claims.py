@@ -26,7 +26,7 @@ from speech_adapters.continual.measures import (
     UPDATE_S,
     at,
 )
-from speech_adapters.ctc.measures import CHARACTERS, CTC_NATS
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -55,7 +55,7 @@ def _letters(part, level, curve):
 
 
 def _at(level, n, name=CTC_NATS.name):
-    return {name: (level + n / 10) * (10 + n), CHARACTERS.name: 10 + n}
+    return {name: (level + n / 10) * (10 + n), CHARACTERS.name: 10 + n, CHARACTER_ERRORS.name: n}
 
 
 def _snapshots(curve, n):

@@ -165,6 +165,18 @@ def test_sound_that_is_too_short_is_told():
         crop_s_for([0.5] * 3, 15.0)
 
 
+def test_held_out_crops_too_short_for_a_contrast_are_passed_over(encoder, tmp_path):
+    draw, folder = np.random.default_rng(1), tmp_path / "prompts"
+    folder.mkdir()
+    for i in range(40):  # of those held out, numbers 10 and 30, one has a rest that gets no mask
+        length = 20_200 if i == 10 else 17_000
+        soundfile.write(folder / f"{i:02d}.wav", 0.1 * draw.standard_normal(length), 16_000)
+    done = run("pretrain", folder, "--model", encoder, "--out", tmp_path / "out", "--steps", 1, *SMALL)
+    assert done.exit_code == 0, done.output
+    assert "crops of 1 s" in done.output and "teaches little" in done.output  # noqa: PT018
+    assert "contrast on 2 held-out crops" in (tmp_path / "out/README.md").read_text()
+
+
 def test_a_quantiser_that_is_there_goes_on(trained, sound, tmp_path):
     model = peers.small("pretraining", TINY, tmp_path / "whole.safetensors")
     source = OwnSound(str(sound), kept=str(trained[1] / "recordings"))

@@ -69,7 +69,9 @@ def test_published_weights_are_found_in_any_case(run, monkeypatch):
 
 def test_an_unknown_name_lists_the_known_ones(run, monkeypatch):
     monkeypatch.setattr(by_name, "PUBLISHED", run[0].parent)
-    with pytest.raises(ValueError, match="unknown model 'nope'; known models: bicubic, span-twice, weights"):
+    with pytest.raises(
+        ValueError, match="unknown model 'nope'; known models: bicubic, span-twice, span-x16, weights"
+    ):
         by_name.load("nope")
 
 
@@ -134,3 +136,12 @@ def test_published_weights_are_read_by_the_layout_of_their_time():
 def test_settings_without_a_known_network_are_named(flat):
     with pytest.raises(ValueError, match=r"network must be|settings lack or do not know"):
         by_name.sizes_of(flat)
+
+
+def test_who_asks_for_no_model_gets_the_best_that_needs_no_network(monkeypatch):
+    monkeypatch.setattr(by_name, "is_here", lambda: False)
+    name, told = by_name.usual()
+    assert by_name.load(name).num_frames == 1
+    assert "--model span-x16 is better" in told
+    monkeypatch.setattr(by_name, "is_here", lambda: True)
+    assert by_name.usual() == ("span-x16", "")

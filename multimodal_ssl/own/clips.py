@@ -1,0 +1,248 @@
+"""A source of somebody's own clips: read and checked once, kept as small frames beside what is trained on them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from common.files import only_writer, write_atomically
+from common.progress import say
+from common.settings import free
+from multimodal_ssl.model.vocabulary import Vocabulary
+from multimodal_ssl.own import checking
+from multimodal_ssl.own.checking import Checked
+from multimodal_ssl.own.reading import LeftOut, OwnClip, read
+from multimodal_ssl.search.windows import Cut
+
+RULES = (2, checking.MOST_WINDOWS)  # raise the first for new code
+DEV_SHARE, LEAST_DEV = 0.1, 5  # of the clips
+MOST_DEV_SHARE = 0.34
+LEAST_VIDEOS = 4  # fewer are not divided by video: dev would be one alone
+PARTS = ("train", "dev")
+
+
+@dataclass(frozen=True)
+class KeptClip:
+    """A clip whose frames lie in its source's file."""
+
+    id: str
+    video: str
+    captions: tuple[str, ...]
+    part: str
+    start: int  # of its bytes in the file
+    shape: tuple[int, int, int, int, int]
+    file: Path
+
+    @property
+    def windows(self) -> UInt8[ndarray, "window time height width 3"]:
+        """Mapped from disk: copy before changing."""
+        return np.memmap(self.file, np.uint8, "r", self.start, self.shape)
+
+
+@dataclass(frozen=True)
+class OwnClips:
+    """Clips of a place, and of another one for dev; without, a tenth of them by video or by time."""
+
+    cut: Cut
+    vocabulary_sha256: str  # of the words that captions are read with
+    folder: str = free("")
+    dev_folder: str = free("")
+    kept: str = free("")  # folder of the frames
+
+    @property
+    def name(self) -> str:
+        return Path(self.folder).resolve().stem
+
+    def prepare(self, words: Vocabulary) -> None:
+        """Reads the videos, unless they are as they were read before.
+
+        Raises:
+            ValueError: data that cannot be used, or too few clips for a part.
+        """
+        given = {"": read(Path(self.folder))} | (
+            {"dev": read(Path(self.dev_folder))} if self.dev_folder else {}
+        )
+        key = self._key({name: clips for name, (clips, _) in given.items()})
+        with only_writer(Path(self.kept), wait=True):
+            if not self._index_path().exists() or self.index()["key"] != key:
+                _prepare(self, given, words, key)
+
+    def clips(self, part: str) -> tuple[KeptClip, ...]:
+        """In the order of ids."""
+        if part not in PARTS:
+            raise ValueError(f"own clips have parts {', '.join(PARTS)}, got {part!r}")
+        path, now = self._index_path(), self._written_ns()
+        return _clips(path, now, part, self._frames_path(_parsed(path, now)["key"]))
+
+    def content_sha256(self) -> str:
+        return str(self.index()["content"])
+
+    def index(self) -> dict[str, Any]:
+        """
+        Raises:
+            ValueError: it is not prepared.
+        """
+        return _parsed(self._index_path(), self._written_ns())
+
+    def _key(self, given: dict[str, list[OwnClip]]) -> str:
+        """Changes with the captions and with the files, as far as their sizes and times tell."""
+        told: list[Any] = [RULES, asdict(self.cut), self.vocabulary_sha256]
+        for name, clips in given.items():
+            for one in clips:
+                size, mtime_ns = 0, 0
+                if one.path.is_file():
+                    found = one.path.stat()
+                    size, mtime_ns = found.st_size, found.st_mtime_ns
+                times = [one.start_s, one.stop_s, size, mtime_ns]
+                told.append([name, one.id, one.member, one.captions, one.part, *times])
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    def _written_ns(self) -> int:
+        if not self._index_path().exists():
+            raise ValueError(f"{self.folder} is not prepared in {self.kept}")
+        return self._index_path().stat().st_mtime_ns
+
+    def _index_path(self) -> Path:
+        return Path(self.kept) / "clips.json"
+
+    def _frames_path(self, key: str) -> Path:
+        return Path(self.kept) / f"{key[:12]}.frames"
+
+
+@cache
+def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+@lru_cache(maxsize=8)
+def _clips(path: Path, mtime_ns: int, part: str, file: Path) -> tuple[KeptClip, ...]:
+    made = (
+        KeptClip(
+            line["id"],
+            line["video"],
+            tuple(line["captions"]),
+            part,
+            line["start"],
+            tuple(line["shape"]),
+            file,
+        )
+        for line in _parsed(path, mtime_ns)["clips"]
+        if line["part"] == part
+    )
+    return tuple(sorted(made, key=lambda one: one.id))
+
+
+Given = dict[str, tuple[list[OwnClip], list[LeftOut]]]
+
+
+def _prepare(source: OwnClips, given: Given, words: Vocabulary, key: str) -> None:
+    folder = Path(source.kept)
+    for former in folder.glob("*.frames*"):
+        former.unlink()
+    place, left, lines, start, total = source._frames_path(key), list[LeftOut](), list[dict[str, Any]](), 0, 0
+    half = place.with_suffix(".frames-half")
+    with half.open("wb") as opened:
+        for name, (clips, faults) in given.items():
+            left += faults
+            total += len(clips) + len(faults)
+            for found in checking.checked(clips, source.cut, words):
+                if isinstance(found, LeftOut):
+                    left.append(found)
+                    continue
+                opened.write(found.windows.tobytes())
+                part = name or ("train" if source.dev_folder else found.clip.part)
+                lines.append(_line(found, part, start))
+                start += found.windows.nbytes
+    half.replace(place)
+    checking.tell(left, total, folder.parent / "left-out.txt")
+    if source.dev_folder:
+        lines = _without_leaks(lines)
+    by = _divide(lines)
+    for part in PARTS:
+        if (num := sum(line["part"] == part for line in lines)) < 2:
+            raise ValueError(
+                f"{source.folder}: {part} needs 2 clips or more, {num} are left; see what was left out above"
+            )
+    content = hashlib.sha256(json.dumps(sorted(lines, key=lambda line: line["id"])).encode()).hexdigest()
+    index = {"key": key, "content": content, "divided": by, "left_out": len(left), "clips": lines}
+    write_atomically(source._index_path(), json.dumps(index, ensure_ascii=False).encode())
+
+
+def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
+    one = found.clip
+    return {"id": one.id, "video": one.video, "captions": found.captions, "at_s": one.start_s, "start": start,
+            "shape": found.windows.shape, "sha256": found.sha256, "part": part}  # fmt: skip
+
+
+def _without_leaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without what is trained on and given for dev as well; ids of the rest differ."""
+    trained = {line["sha256"] for line in lines if line["part"] == "train"}
+    leaks = [line for line in lines if line["part"] == "dev" and line["sha256"] in trained]
+    if leaks:
+        say(f"left out of dev, is in the training data too: {len(leaks)}, such as {leaks[0]['id']}")
+    return [
+        line | ({"id": f"dev/{line['id']}"} if line["part"] == "dev" else {})
+        for line in lines
+        if line["part"] == "train" or line["sha256"] not in trained
+    ]
+
+
+def _divide(lines: list[dict[str, Any]]) -> str:
+    """Gives every line a part, unless all have one; says by what."""
+    if all(line["part"] for line in lines) and any(line["part"] == "dev" for line in lines):
+        return "as given"
+    by_video = defaultdict(list)
+    for line in lines:
+        by_video[line["video"]].append(line)
+        line["part"] = "train"
+    wanted = min(max(DEV_SHARE * len(lines), LEAST_DEV), MOST_DEV_SHARE * len(lines))
+    if len(by_video) < LEAST_VIDEOS:
+        for those in by_video.values():  # the last of each, which share the fewest moments with the others
+            those.sort(key=lambda line: line["at_s"])
+            for line in those[len(those) - round(wanted * len(those) / len(lines)) :]:
+                line["part"] = "dev"
+        return "by time"
+    held, names = 0, sorted(by_video, key=lambda name: hashlib.sha256(name.encode()).digest())
+    fitting = [name for name in names if len(by_video[name]) <= MOST_DEV_SHARE * len(lines)]
+    for name in fitting or [min(names, key=lambda name: len(by_video[name]))]:
+        those = by_video[name]
+        if held >= wanted:
+            break
+        if not held or held + len(those) <= MOST_DEV_SHARE * len(lines):
+            held += len(those)
+            for line in those:
+                line["part"] = "dev"
+    return "by video"
+
+
+def summary(source: OwnClips) -> list[str]:
+    """Sentences on clips, videos, words and shared captions."""
+    told, captions = [], {}
+    for part in PARTS:
+        found = source.clips(part)
+        captions[part] = {text for one in found for text in one.captions}
+        num = sum(len(one.captions) for one in found)
+        videos = len({one.video for one in found})
+        told.append(
+            f"{part}: {len(found)} clips of {videos} videos, {num} captions, {len(captions[part])} of them differ"
+        )
+    words = {word for text in captions["train"] for word in text.split()}
+    told.append(f"dev part: {source.index()['divided']}; {len(words)} words are trained on")
+    if shared := len(captions["dev"] & captions["train"]):
+        told.append(f"{shared} of {len(captions['dev'])} dev captions occur in training too")
+    return told
+
+
+def words_of(source: OwnClips, words: Vocabulary) -> Vocabulary:
+    """Those that captions use."""
+    return words.of(text for part in PARTS for one in source.clips(part) for text in one.captions)
