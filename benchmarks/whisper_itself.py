@@ -100,7 +100,7 @@ def main(
             typer.echo(f"{name} test: Whisper itself WER {wer:.1f} %, CER {cer:.1f} %")
         return
     most = parity(python)
-    typer.echo(f"largest difference to faster-whisper's encoder: {most:.2g}, may be {MOST:g}")
+    typer.echo(f"largest difference to faster-whisper's encoder: {most:.3g}, may be {MOST:g}")
     raise typer.Exit(int(most > MOST))
 
 

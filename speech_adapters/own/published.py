@@ -117,7 +117,7 @@ def train(language: str, out: Path, steps: int) -> Path:
 Spoken = tuple[str, str, str, ndarray]  # id, speaker, normalised text, int16 samples
 
 
-def parts(language: str, normalise: Callable[[str], str]) -> dict[str, Callable[[], Iterator[Spoken]]]:
+def parts(language: str, normalise: Callable[[str], str]) -> Mapping[str, Callable[[], Iterator[Spoken]]]:
     """What a set is scored on: dev and test of what it was trained on, and test parts that it never heard."""
     heard = LANGUAGES[language]
     wanted = [(source, part) for source in heard.trained for part in ("dev", "test")]
