@@ -25,7 +25,7 @@ from speech_adapters.checkpoints.interop import ConversionError, WrittenCheckpoi
 from speech_adapters.checkpoints.model_files import StoredModel, build
 from speech_adapters.data.text import BOUNDARY, NO_LETTERS
 from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import ConvLayer, PaddingAwareGroupNorm, Wav2Vec2
+from speech_adapters.model.wav2vec2 import ConvLayer, FeatureExtractor, PaddingAwareGroupNorm, Wav2Vec2
 
 FAMILY = "onnx"
 OPSET = 17
@@ -56,6 +56,7 @@ class Exported(nn.Module):
         )
         x = self._normalised(waveform, lengths) if encoder.architecture.normalise_input else waveform
         x = x[:, None]
+        assert isinstance(encoder.extractor, FeatureExtractor)
         for layer in encoder.extractor.layers:
             x, lengths = _convolved(layer, x, lengths)
         x = encoder.projection(encoder.feature_norm(x.transpose(1, 2)))
