@@ -178,6 +178,10 @@ class Recipe(Experiment, ABC):
         """Values to log that are no loss, read off the model after a step."""
         return {}
 
+    def enough(self, journal: Path) -> bool:
+        """Whether what was logged so far shows that further steps serve nothing; the run then ends as at its last."""
+        return False
+
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """A sentence when logged values show a collapse; the run then stops."""
         return None

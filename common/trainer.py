@@ -131,6 +131,8 @@ def _steps(run: TrainingRun, model: nn.Module, first_step: int, caught: list[int
                 for name, weight in trained_weights(run.network) if run.ema else ():
                     run.ema[name].lerp_(weight, 1 - recipe.ema_decay)
         run.after_step(step + 1, terms, torch.stack(norms).max(), caught)
+        if run.last_step:
+            return
 
 
 def _gradients(

@@ -74,6 +74,7 @@ class TrainingRun:
 
     def __post_init__(self) -> None:
         self.saved_at = time.monotonic()
+        self.last_step = 0  # where the recipe had enough before its last
         self.good_step = 0  # the last that this start knows to be saved
         self.whole_step: int | None = (
             0  # weights, averages and optimiser are those after it; None in a step's midst
@@ -184,6 +185,11 @@ class TrainingRun:
         if step % self.recipe.log_every == 0 or step == self.recipe.steps:
             items = hashlib.sha256(" ".join(self._items(step - 1)).encode()).hexdigest()[:8]
             self.journal.log(step, values, wall_s=self._wall_s(), items=items)
+            path = self.journal.path
+            enough = torch.tensor(float(path is not None and self.recipe.enough(path)))
+            if self.fabric.world_size > 1:
+                enough = self.fabric.all_reduce(enough.to(self.fabric.device), reduce_op="sum")
+            self.last_step = step if enough else 0
 
     def _guard(self) -> None:
         """Looks at what nobody has looked at yet."""
@@ -284,7 +290,7 @@ class TrainingRun:
 
     def finish(self) -> Trained:
         """Weights that are scored: the averaged ones where the recipe averages."""
-        steps, path = self.recipe.steps, self.folder / "weights.safetensors"
+        steps, path = self.last_step or self.recipe.steps, self.folder / "weights.safetensors"
         self._save(steps)
         if self.fabric.is_global_zero:
             with torch.no_grad():

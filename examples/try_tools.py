@@ -80,7 +80,7 @@ def fetch_prompts() -> Sequence[Utterance]:
 
 def transcribed(prompts: Sequence[Utterance], out: Path) -> Section:
     """What the published English adapters write, beside what was said."""
-    model, rows, sounds = speech_adapters.load("en"), list[list[Cell]](), list[Sound]()
+    model, rows, sounds = speech_adapters.load("en", model="small-en"), list[list[Cell]](), list[Sound]()
     for i, prompt in enumerate(prompts):
         wav = out / f"prompt{i}.wav"
         soundfile.write(wav, prompt.waveform(), 16_000)

@@ -34,15 +34,15 @@ def transcribe(
     adapter: Annotated[
         list[str] | None,
         typer.Option(
-            help="A published set (en, fr) or a set's file; repeat it to write every file in each language."
+            help="A published set (en, fr) or a set's file, default en; repeat it to write every file in each."
         ),
     ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="An encoder by name or file, or a whole recogniser's file, which needs no --adapter."
+            help="An encoder by name or file, default the set's; or a whole recogniser's file, without --adapter."
         ),
-    ] = "small-en",
+    ] = None,
     txt: Annotated[bool, typer.Option("--txt", help="Write FILE.txt, a line per stretch of speech.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write FILE.json: words, seconds, confidences.")
@@ -73,7 +73,7 @@ def transcribe(
     go on, and the exit code is 1.
 
     \b
-    python -m speech_adapters transcribe talk.wav --adapter en
+    python -m speech_adapters transcribe talk.wav
     python -m speech_adapters transcribe *.mp3 --adapter en --adapter fr --json --srt --out texts/
     python -m speech_adapters transcribe film.mkv --model my-recogniser.safetensors --vtt
     """
@@ -89,7 +89,7 @@ def transcribe(
 
         chosen = {"txt": txt, "json": as_json, "srt": srt, "vtt": vtt}
         formats = [name for name, wanted in chosen.items() if wanted] or (["txt"] if out else [])
-        sets = by_name.find_adapter_sets(adapter or ())
+        model, sets = by_name.chosen(adapter or (), model)
         _check_beam(lm, words, len(sets))
         found = find_device(device)
         targets((), (), formats, out, overwrite=overwrite)  # before any work
@@ -216,7 +216,7 @@ def encode(
 
 @app.command()
 def params(
-    backbone: Annotated[str, typer.Option(help="base, large, xlsr, small or tiny.")] = "base",
+    backbone: Annotated[str, typer.Option(help="base, large, xlsr, small, tiny or whisper-base.")] = "base",
     arm: Annotated[
         str | None,
         typer.Option(

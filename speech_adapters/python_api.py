@@ -40,18 +40,19 @@ class Transcriber:
         return transcript
 
 
-def load(adapter: str | None = None, *, model: str = "small-en", device: str = "auto") -> Transcriber:
+def load(adapter: str | None = None, *, model: str | None = None, device: str = "auto") -> Transcriber:
     """A model that transcribes.
 
     Args:
-        adapter: a published set (en, fr) or a set's file; None where the model is a whole recogniser.
-        model: an encoder by name or file, or a recogniser's file.
+        adapter: a published set (en, fr) or a set's file; None is English, or nothing where the model is a whole
+            recogniser.
+        model: an encoder by name or file, or a recogniser's file; None is the encoder of the set.
         device: auto, cpu or cuda.
 
     Raises:
         ValueError: no such set, model or device, or a set of another encoder.
     """
-    sets = by_name.find_adapter_sets([] if adapter is None else [adapter])
+    model, sets = by_name.chosen([] if adapter is None else [adapter], model)
     return Transcriber(recogniser.load(model, sets, torch.device(find_device(device).kind)))
 
 

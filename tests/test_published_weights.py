@@ -8,8 +8,17 @@ from repository import ROOT
 
 from multimodal_ssl.search import weights as clip_weights
 from speech_adapters.checkpoints import by_name as encoders
+from speech_adapters.checkpoints import whisper_base
+from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.inference import recogniser
+from speech_adapters.model.adapters import apply
+from speech_adapters.model.architecture import WHISPER_BASE
+from speech_adapters.model.ctc_model import CTCModel
+from speech_adapters.model.encoders import build
+from speech_adapters.own.published import page
 from video_sr.models import by_name as networks
+
+WHISPER = "96f3a01d18f4"  # the hash of its encoder begins so
 
 
 def published(folder: str) -> list[str]:
@@ -45,3 +54,18 @@ def test_adapter_sets_of_speech_adapters(name):
     file = Path(ROOT, "speech_adapters", "asr", "weights", f"{name}.safetensors")
     (decoder,) = recogniser.load("small-en", {name: file}, torch.device("cpu")).decoders
     assert decoder.language == name
+
+
+@pytest.mark.parametrize("name", published("speech_adapters/own"))
+def test_sets_of_whisper(name):
+    """Without the encoder, whose packages are no part of the repository: its size is, and its hash."""
+    file = encoders.PUBLISHED / f"{name}.safetensors"
+    made = AdapterSet.load(file)
+    assert (made.language, made.origin["model"]) == (name, whisper_base.NAME)
+    assert made.backbone.startswith(WHISPER)
+    assert file.with_suffix(".md").read_text(encoding="utf-8") == page(made)
+    model = CTCModel(build(WHISPER_BASE), len(made.vocabulary))
+    apply(made.arm, model.encoder, model.head)
+    trained = {key: weight.shape for key, weight in model.named_parameters() if weight.requires_grad}
+    assert trained == {key: tensor.shape for key, tensor in made.tensors.items()}
+    assert {tensor.dtype for tensor in made.tensors.values()} == {torch.float16}

@@ -11,6 +11,7 @@ from repository import ROOT
 
 from common.data.packages import FetchError
 from multimodal_ssl.model import vocabulary
+from speech_adapters.checkpoints import by_name
 
 PACKAGES = ("speech_adapters", "video_sr", "multimodal_ssl")
 SNIPPETS = re.findall(
@@ -30,6 +31,7 @@ def folder(tmp_path, monkeypatch):
         raise FetchError("no network")
 
     monkeypatch.setattr(vocabulary, "glove", no_network)
+    monkeypatch.setattr(by_name, "PUBLISHED", tmp_path)  # whose encoder would be fetched
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

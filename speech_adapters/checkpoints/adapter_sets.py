@@ -18,14 +18,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from common import checkpoint
-from speech_adapters.checkpoints.model_files import StoredModel, backbone_sha256, build, encoder_tensors
+from speech_adapters.checkpoints import model_files
+from speech_adapters.checkpoints.model_files import StoredModel, backbone_sha256, encoder_tensors
 from speech_adapters.data import any_script
 from speech_adapters.data.text import NORMALISER, Vocabulary
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.arm import Arm
 from speech_adapters.model.contrastive import ContrastiveModel
 from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import TransformerLayer, Wav2Vec2
+from speech_adapters.model.encoder import SpeechEncoder, TransformerLayer
+from speech_adapters.model.encoders import build
 
 NORMALISERS = (NORMALISER, any_script.NORMALISER)
 SWITCHED = ("after_attention", "after_feed_forward", "after_layer", "attention_norm", "feed_forward_norm")
@@ -124,7 +126,7 @@ class AdapterSet:
                 f"{sha256[:12]}; give --model the encoder it belongs to"
             )
 
-    def recogniser(self, encoder: Wav2Vec2) -> CTCModel:
+    def recogniser(self, encoder: SpeechEncoder) -> CTCModel:
         """The encoder with this set put in for good; the encoder given is used up.
 
         Raises:
@@ -147,14 +149,14 @@ class AdapterSet:
             WrongBackbone: it belongs to another.
             ValueError: a set of pre-training.
         """
-        encoder = build(dataclasses.replace(base, kind="encoder", tensors=encoder_tensors(base)))
-        assert isinstance(encoder, Wav2Vec2)
+        encoder = model_files.build(dataclasses.replace(base, kind="encoder", tensors=encoder_tensors(base)))
+        assert isinstance(encoder, SpeechEncoder)
         model = self.recogniser(encoder)
         assert self.vocabulary is not None
         return StoredModel(kind="recogniser", architecture=base.architecture, tensors=model.state_dict(),
                            vocabulary=self.vocabulary.symbols, origin=self.origin)  # fmt: skip
 
-    def begin(self, encoder: Wav2Vec2) -> None:
+    def begin(self, encoder: SpeechEncoder) -> None:
         """Puts its adapters and norms into the encoder it belongs to, where they can learn on; a head is left out.
 
         Raises:
@@ -216,7 +218,7 @@ class Switch(nn.Module):
 class AdapterBank(nn.Module):
     """One frozen encoder and any number of sets over it, chosen utterance by utterance inside one batch."""
 
-    def __init__(self, encoder: Wav2Vec2):
+    def __init__(self, encoder: SpeechEncoder):
         super().__init__()
         self.backbone = backbone_sha256(encoder)
         self.encoder = encoder.eval().requires_grad_(False)
@@ -244,7 +246,7 @@ class AdapterBank(nn.Module):
         architecture = self.encoder.architecture
         symbols = adapters.vocabulary
         with torch.random.fork_rng(devices=[]):  # new modules draw numbers that are replaced at once
-            bare = CTCModel(Wav2Vec2(architecture), len(symbols) if symbols else 1).requires_grad_(False)
+            bare = CTCModel(build(architecture), len(symbols) if symbols else 1).requires_grad_(False)
             apply(adapters.arm, bare.encoder, bare.head if symbols else None)
         own = ("encoder.", "head.")
         _load_some(bare, {key: t for key, t in adapters.tensors.items() if key.startswith(own)})

@@ -10,18 +10,31 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speech_adapters.model.architecture import ARCHITECTURES, NO_DROPOUT, Architecture, Dropout
+from speech_adapters.checkpoints import whisper_base
+from speech_adapters.model.architecture import (
+    ARCHITECTURES,
+    NO_DROPOUT,
+    Architecture,
+    Dropout,
+    WhisperArchitecture,
+)
 
 if TYPE_CHECKING:
     from speech_adapters.checkpoints.model_files import StoredModel
     from speech_adapters.model.contrastive import ContrastiveModel
+    from speech_adapters.model.encoder import SpeechEncoder
     from speech_adapters.model.objective import QuantiserSizes
-    from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-ADAPTERS = Path(__file__).parents[1] / "asr" / "weights"
+ADAPTERS = Path(__file__).parents[1] / "asr" / "weights"  # sets of the small encoder, by a paper's recipe
+PUBLISHED = Path(__file__).parents[1] / "own" / "weights"  # sets of Whisper's encoder, for use
+SMALL, LANGUAGE = "small-en", "en"  # the encoder of the first, and what is heard where nobody names a set
 # Public checkpoints that `paper` starts from, by the file name people download them under.
-FOREIGN = {"wav2vec_small": "wav2vec_small.pt", "xlsr_53": "xlsr_53_56k.pt"}
+FOREIGN = {
+    "wav2vec_small": "wav2vec_small.pt",
+    "xlsr_53": "xlsr_53_56k.pt",
+    whisper_base.NAME: f"{whisper_base.NAME}.safetensors",
+}
 
 
 def find(name: str) -> Path:
@@ -37,47 +50,81 @@ def find(name: str) -> Path:
     for path in (root / FOREIGN.get(name, name), Path(name).expanduser()):
         if path.exists():
             return path
+    if name == whisper_base.NAME:
+        return whisper_base.encoder()
     names = ", ".join(sorted([*(p.stem for p in WEIGHTS.glob("*.safetensors")), *FOREIGN]))
     raise ValueError(
         f"no encoder {name!r}: known are {names}; public checkpoints are looked for in WEIGHTS_ROOT ({root})"
     )
 
 
-def find_adapter_sets(names: Iterable[str]) -> dict[str, Path]:
+def find_adapter_sets(names: Iterable[str], model: str | None = None) -> dict[str, Path]:
     """Files of adapter sets by the label that outputs bear: the name of a published one, or the stem of a file's name.
+
+    Args:
+        model: whose sets are meant, where several encoders have one of that name; None prefers Whisper's.
 
     Raises:
         ValueError: no such set, with the names there are, or two of one label.
     """
+    folders = {SMALL: (ADAPTERS,), whisper_base.NAME: (PUBLISHED,)}.get(model or "", (PUBLISHED, ADAPTERS))
     found: dict[str, Path] = {}
     for name in names:
-        published, own = ADAPTERS / f"{name}.safetensors", Path(name).expanduser()
-        if not published.exists() and not own.is_file():
-            known = ", ".join(sorted(path.stem for path in ADAPTERS.glob("*.safetensors")))
+        own = Path(name).expanduser()
+        published = next((f for one in folders if (f := one / f"{name}.safetensors").exists()), None)
+        if published is None and not own.is_file():
+            known = ", ".join(sorted({path.stem for one in folders for path in one.glob("*.safetensors")}))
             raise ValueError(
                 f"no adapter set {name!r}: published ones are {known or 'none here yet'}; train them with "
                 "`make reproduce-asr-adapters`, or give the path of a set's .safetensors"
             )
-        label = name if published.exists() else own.stem
+        label = name if published else own.stem
         if label in found:
             raise ValueError(f"adapter sets must differ by name, got {label} twice")
-        found[label] = published if published.exists() else own
+        found[label] = published or own
     return found
 
 
-def load(name: str, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
+def chosen(names: Iterable[str], model: str | None) -> tuple[str, dict[str, Path]]:
+    """What recognises: the encoder or whole recogniser, and files of the sets over it.
+
+    Args:
+        names: as `find_adapter_sets`; none without a model is the published English set.
+        model: None is the encoder that the sets were trained on.
+
+    Raises:
+        ValueError: as `find_adapter_sets`, or sets of several encoders.
+    """
+    if model is not None:
+        return model, find_adapter_sets(names, model)
+    sets = find_adapter_sets(list(names) or [LANGUAGE])
+    models = {label: _encoder_of(path) for label, path in sets.items()}
+    if len(set(models.values())) > 1:
+        told = ", ".join(f"{label} of {model}" for label, model in models.items())
+        raise ValueError(f"sets that share a run must be of one encoder, got {told}; choose with --model")
+    return next(iter(models.values())), sets
+
+
+def _encoder_of(path: Path) -> str:
+    """The encoder that a set names; those older than such names are of the small one."""
+    from speech_adapters.checkpoints.adapter_sets import AdapterSet
+
+    return str(AdapterSet.load(path).origin.get("model", SMALL))
+
+
+def load(name: str, dropout: Dropout = NO_DROPOUT) -> SpeechEncoder:
     """An encoder in float32, whatever its file holds; "random-tiny" and the like are made up, always the same."""
     import torch
 
     from speech_adapters.checkpoints import model_files
-    from speech_adapters.model.wav2vec2 import Wav2Vec2
+    from speech_adapters.model import encoders
 
     if (made := _made_up(name)) is not None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return Wav2Vec2(made, dropout)
+            return encoders.build(made, dropout)
     stored = _stored(name)
-    encoder = Wav2Vec2(stored.architecture, dropout)
+    encoder = encoders.build(stored.architecture, dropout)
     encoder.load_state_dict(model_files.encoder_tensors(stored))
     return encoder
 
@@ -88,6 +135,10 @@ def load_pretraining(model: ContrastiveModel, name: str) -> None:
         model.encoder.load_state_dict(load(name).state_dict())
         return
     stored = _stored(name)
+    if isinstance(stored.architecture, WhisperArchitecture):
+        raise ValueError(
+            f"{name} is a supervised encoder of Whisper; pre-training goes on from wav2vec 2.0 alone"
+        )
     if stored.kind == "pretraining":
         model.load_state_dict(dict(stored.tensors))
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.checkpoint import CheckpointError, read_foreign
-from speech_adapters.checkpoints import model_files
+from speech_adapters.checkpoints import ctranslate2, model_files
 from speech_adapters.checkpoints.interop import (
     ConversionError,
     ReadCheckpoint,
@@ -27,7 +27,7 @@ from speech_adapters.checkpoints.interop import (
     torchaudio,
 )
 from speech_adapters.checkpoints.model_files import StoredModel
-from speech_adapters.model.architecture import Architecture
+from speech_adapters.model.architecture import Architecture, WhisperArchitecture
 
 PART = re.compile(r"-\d+-of-\d+\.")  # in the name of a file that holds a part of the weights
 FORMATS = ("ours", "fairseq", "huggingface", "peft", "onnx")
@@ -92,6 +92,10 @@ def write(
     """Writes what was read of `source`; see `convert`."""
     _check_target(target, to)
     stored = _named(found.stored, vocabulary)
+    if to != "ours" and isinstance(stored.architecture, WhisperArchitecture):
+        raise ConversionError(
+            f"{source} has an encoder of Whisper, for which {to} has no place; only ours has"
+        )
     if to == "ours":
         origin = {"family": found.family, "file": source.name, "sha256": _sha256(source)}
         stored = replace(stored, origin=dict(stored.origin) or origin)
@@ -149,6 +153,8 @@ def _read(path: Path, architecture: Architecture | None) -> ReadCheckpoint:
     if path.suffix == ".safetensors" and path.with_suffix(".json").exists():
         stored = model_files.read(path)
         return ReadCheckpoint(family="ours", stored=stored, names={name: name for name in stored.tensors})
+    if path.suffix == ".bin" and ctranslate2.is_model(path):
+        return ReadCheckpoint(family="ctranslate2", stored=ctranslate2.read(path), names={})
     content: Any = (
         read_safetensors(path) if path.suffix == ".safetensors" else read_foreign(path, fairseq.allowed())
     )

@@ -15,9 +15,11 @@ from torch.overrides import TorchFunctionMode
 from common import checkpoint
 from common.checkpoint import CheckpointError
 from speech_adapters.model.adapters import LoraLinear, insert_adapters
-from speech_adapters.model.architecture import NO_DROPOUT, Architecture, Dropout
+from speech_adapters.model.architecture import NO_DROPOUT, Architecture, Dropout, architecture_of
 from speech_adapters.model.contrastive import ContrastiveModel
 from speech_adapters.model.ctc_model import CTCModel
+from speech_adapters.model.encoder import SpeechEncoder
+from speech_adapters.model.encoders import build as build_encoder
 from speech_adapters.model.objective import QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
@@ -71,12 +73,13 @@ def build(stored: StoredModel, dropout: Dropout = NO_DROPOUT, head_dropout: floa
 
 
 def _empty(stored: StoredModel, dropout: Dropout, head_dropout: float) -> nn.Module:
-    encoder = Wav2Vec2(stored.architecture, dropout)
+    encoder = build_encoder(stored.architecture, dropout)
     _insert(encoder, encoder_tensors(stored))
     if stored.kind == "recogniser":
         return CTCModel(encoder, stored.num_symbols, head_dropout)
     if stored.kind == "pretraining":
         assert stored.quantiser_sizes is not None
+        assert isinstance(encoder, Wav2Vec2)
         return ContrastiveModel(encoder, stored.quantiser_sizes)
     return encoder
 
@@ -92,7 +95,7 @@ def shapes(stored: StoredModel) -> dict[str, torch.Size]:
 
 
 def encoder_tensors(stored: StoredModel) -> dict[str, Tensor]:
-    """The encoder's own, named as in `Wav2Vec2`."""
+    """The encoder's own, named as in the encoder's class."""
     if stored.kind == "encoder":
         return dict(stored.tensors)
     return {
@@ -102,7 +105,7 @@ def encoder_tensors(stored: StoredModel) -> dict[str, Tensor]:
     }
 
 
-def _insert(encoder: Wav2Vec2, tensors: Mapping[str, Tensor]) -> None:
+def _insert(encoder: SpeechEncoder, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         owner, _, last = name.rpartition(".down.weight")
         if last or not owner:
@@ -134,7 +137,7 @@ def inserted(encoder: nn.Module) -> list[str]:
     ]
 
 
-def base_tensors(encoder: Wav2Vec2) -> dict[str, Tensor]:
+def base_tensors(encoder: SpeechEncoder) -> dict[str, Tensor]:
     """The encoder's tensors under the names that they have before anything is inserted, without what is."""
     added = tuple(f"{name}." for name in inserted(encoder))
     wrapped = [name for name, module in encoder.named_modules() if isinstance(module, LoraLinear)]
@@ -148,7 +151,7 @@ def base_tensors(encoder: Wav2Vec2) -> dict[str, Tensor]:
     return tensors
 
 
-def backbone_sha256(encoder: Wav2Vec2) -> str:
+def backbone_sha256(encoder: SpeechEncoder) -> str:
     """sha256 over sorted names and float32 bytes of `base_tensors`: which encoder a set of adapters belongs to.
 
     It is the same before and after adapters or LoRA terms are inserted. Weights of the encoder that were trained
@@ -188,11 +191,9 @@ def read(path: Path) -> StoredModel:
     state = loaded.state
     if state.get("kind") not in KINDS:
         raise CheckpointError(f"{path}: its kind must be among {', '.join(KINDS)}, got {state.get('kind')!r}")
-    sizes = state["architecture"]
-    conv = tuple((channels, kernel, stride) for channels, kernel, stride in sizes.pop("conv"))
     return StoredModel(
         kind=state["kind"],
-        architecture=Architecture(**sizes, conv=conv),
+        architecture=architecture_of(state["architecture"]),
         tensors=loaded.tensors,
         quantiser_sizes=QuantiserSizes(**state["targets"]) if state["targets"] else None,
         vocabulary=tuple(state["vocabulary"]) if state["vocabulary"] else None,
@@ -200,11 +201,11 @@ def read(path: Path) -> StoredModel:
     )
 
 
-def load_encoder(path: Path, dropout: Dropout = NO_DROPOUT) -> Wav2Vec2:
+def load_encoder(path: Path, dropout: Dropout = NO_DROPOUT) -> SpeechEncoder:
     """The encoder of a file of any kind."""
     stored = read(path)
     model = build(replace(stored, kind="encoder", tensors=encoder_tensors(stored)), dropout)
-    assert isinstance(model, Wav2Vec2)
+    assert isinstance(model, SpeechEncoder)
     return model
 
 
@@ -237,7 +238,7 @@ def _of_kind(path: Path, kind: str) -> StoredModel:
     return stored
 
 
-def save_encoder(path: Path, encoder: Wav2Vec2, origin: Mapping[str, Any] | None = None) -> None:
+def save_encoder(path: Path, encoder: SpeechEncoder, origin: Mapping[str, Any] | None = None) -> None:
     """Writes an encoder, with what is inserted in it."""
     write(path, StoredModel(kind="encoder", architecture=encoder.architecture, tensors=encoder.state_dict(),
                        origin=origin or {}))  # fmt: skip

@@ -19,7 +19,8 @@ from common.files import check_folder, write_atomically
 from common.strict_json import parsed
 from speech_adapters.checkpoints import by_name, convert, model_files
 from speech_adapters.inference.windows import Failure, Stitch, Windows, cut_off_note
-from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.model.architecture import WhisperArchitecture
+from speech_adapters.model.encoder import SpeechEncoder
 
 WHOLE_S = 600.0  # longer files are encoded in windows
 WINDOW_S, CONTEXT_S = 30.0, 2.0  # of a window that is kept, and more on each side that is context alone
@@ -30,7 +31,7 @@ RECORD = "encode.json"  # in the folder: what its features are
 class Encoder:
     """An encoder and the layer to read."""
 
-    network: Wav2Vec2
+    network: SpeechEncoder
     layer: int
     sha256: str  # of its tensors, inserted ones included
 
@@ -62,15 +63,19 @@ class Encoder:
         Raises:
             AudioError: it cannot be read, or is too short for one frame.
         """
-        path = Path(path)
+        path, architecture = Path(path), self.network.architecture
+        keep_s = WINDOW_S
+        if isinstance(architecture, WhisperArchitecture):  # it hears so much at once
+            whole_s = min(whole_s, architecture.most_frames * architecture.frame_s)
+            keep_s = min(keep_s, architecture.most_frames * architecture.frame_s - 2 * CONTEXT_S)
         length_s = probe_audio(path).duration_s  # of a header, if any: spares reading what is too long
         if length_s is None or length_s <= whole_s:
             samples = read_audio(path)
-            if len(samples) < (fewest := self.network.architecture.receptive_field):
+            if len(samples) < (fewest := architecture.receptive_field):
                 raise AudioError(path, f"must have {fewest} samples for one frame, got {len(samples)}")
             if len(samples) <= whole_s * SAMPLE_RATE_HZ:
                 return self.features(samples)
-        windows = Windows(self.network.architecture, WINDOW_S + 2 * CONTEXT_S, 2 * CONTEXT_S)
+        windows = Windows(architecture, keep_s + 2 * CONTEXT_S, 2 * CONTEXT_S)
         stitch = Stitch(windows)
         pieces = [stitch.add(first, self.features(samples)) for first, samples in windows.cut(path)]
         return torch.cat([*pieces, stitch.rest()])
@@ -101,7 +106,7 @@ def load(model: str, layer: int | None, device: torch.device) -> Encoder:
         raise ValueError(f"layer must be in 0..{layers} for {model}, 0 is the embedding, got {layer}")
     tensors = model_files.encoder_tensors(stored)
     network = model_files.build(replace(stored, kind="encoder", tensors=tensors))
-    assert isinstance(network, Wav2Vec2)
+    assert isinstance(network, SpeechEncoder)
     return Encoder(network.eval().to(device), layers if layer is None else layer, _sha256(tensors))
 
 

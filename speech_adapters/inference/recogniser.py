@@ -18,7 +18,7 @@ from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc import decoding, ngram
 from speech_adapters.data.text import NO_LETTERS, Vocabulary
 from speech_adapters.model.architecture import Architecture
-from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.model.encoder import SpeechEncoder
 
 ONE_VOICE_SOURCES = ("asterisk-en", "asterisk-fr")
 ONE_VOICE = "learned from one voice alone ({}): of other voices most letters come out wrong"
@@ -163,7 +163,7 @@ def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> Reco
 
 def _banked(stored: StoredModel, adapters: Mapping[str, Path], device: torch.device) -> Recogniser:
     encoder = model_files.build(stored)
-    assert isinstance(encoder, Wav2Vec2)
+    assert isinstance(encoder, SpeechEncoder)
     bank, decoders = AdapterBank(encoder), []
     for number, (label, path) in enumerate(adapters.items()):
         adapter_set, name = AdapterSet.load(path), f"set{number}"
@@ -177,6 +177,10 @@ def _banked(stored: StoredModel, adapters: Mapping[str, Path], device: torch.dev
             raise WrongBackbone(f"{path}: {error}") from error
         source = adapter_set.origin.get("source", "")
         caution = f"{label} {ONE_VOICE.format(source)}" if source in ONE_VOICE_SOURCES else ""
+        if quality := adapter_set.origin.get(
+            "quality"
+        ):  # of a published set: learned from what, how good on what
+            caution = f"{label}, on {adapter_set.origin['model']}, {quality}"
         language, vocabulary = adapter_set.language, adapter_set.vocabulary
         decoders.append(Decoder(name, label, language, vocabulary, caution=caution))
     return Recogniser(bank.to(device), stored.architecture, tuple(decoders), device)

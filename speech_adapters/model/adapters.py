@@ -1,4 +1,4 @@
-"""Bottleneck adapters in a frozen wav2vec 2.0 [Thomas22, arXiv 2202.03218], what each arm trains, and sets of them.
+"""Bottleneck adapters in a frozen encoder [Thomas22, arXiv 2202.03218], what each arm trains, and sets of them.
 
 Two adapters a layer, after attention and after the feed-forward, before the residual sum [Houlsby19 Fig. 2]. Beside
 them all Transformer layer norms and the head are trained: with an inner layer norm this gives the paper's 9.2 % and
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speech_adapters.model.arm import Arm
-from speech_adapters.model.wav2vec2 import TransformerLayer, Wav2Vec2
+from speech_adapters.model.encoder import SpeechEncoder, TransformerLayer
 
 INIT_STD = 1e-3  # so near to zero that an adapter starts as the identity [Houlsby19 §2.1]
 
@@ -58,7 +58,7 @@ class LoraLinear(nn.Module):
         return self.linear(x) + self.up(self.down(x))
 
 
-def apply(arm: Arm, encoder: Wav2Vec2, head: nn.Module | None = None) -> None:
+def apply(arm: Arm, encoder: SpeechEncoder, head: nn.Module | None = None) -> None:
     """Puts the arm's modules into the encoder and leaves a gradient to what it trains, head included."""
     chosen = [encoder.layers[place] for place in arm.chosen(len(encoder.layers))]
     everything = list(encoder.layers)
@@ -91,7 +91,7 @@ def apply(arm: Arm, encoder: Wav2Vec2, head: nn.Module | None = None) -> None:
                 weight.requires_grad_(name.endswith("bias"))
 
 
-def _train_all_but_extractor(encoder: Wav2Vec2) -> None:
+def _train_all_but_extractor(encoder: SpeechEncoder) -> None:
     encoder.requires_grad_(True)
     encoder.extractor.requires_grad_(False)  # as in fairseq's recipes, which the paper starts from
 
@@ -122,7 +122,7 @@ def _linears(layer: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     yield layer, "contract"
 
 
-def lora_rank(encoder: Wav2Vec2, arm: Arm) -> int:
+def lora_rank(encoder: SpeechEncoder, arm: Arm) -> int:
     """Rank at which LoRA on all linear layers of a Transformer layer has as many weights as its adapters."""
     width, inner = encoder.architecture.width, encoder.architecture.inner
     a_rank = 4 * 2 * width + 2 * (width + inner)
@@ -153,7 +153,7 @@ def share(*modules: nn.Module) -> Share:
 WAVEFORM, FEATURES, EMBEDDED = -1, 0, 1  # depth d above 1: what layer d - 1 (from 0) reads
 
 
-def frozen_depth(encoder: Wav2Vec2) -> int:
+def frozen_depth(encoder: SpeechEncoder) -> int:
     """Depth up to which nothing is trained, so that its activations can be computed once and kept.
 
     `WAVEFORM` (the extractor is trained), `FEATURES` (something before the first layer is), `EMBEDDED + n` (the first n

@@ -1,8 +1,9 @@
-"""Sizes of wav2vec 2.0 and what training does to its inputs, as settings; no torch, so that recipes load fast."""
+"""Sizes of encoders and what training does to their inputs, as settings; no torch, so that recipes load fast."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,6 +68,60 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WhisperArchitecture(Architecture):
+    """Sizes of a Whisper encoder [Radford22, arXiv 2212.04356]: convolutions over a log-mel spectrum, fixed positions.
+
+    `conv` tells of those convolutions, each with padding; fields of the convolutional positions mean nothing.
+    """
+
+    conv: tuple[tuple[int, int, int], ...] = ((512, 3, 1), (512, 3, 2))
+    conv_bias: bool = True
+    width: int = 512
+    layers: int = 6
+    heads: int = 8
+    inner: int = 2048
+    pre_norm: bool = True
+    positional_kernel: int = 1
+    positional_groups: int = 1
+    bands: int = 80  # of the spectrum
+    window: int = 400  # samples of one frame of the spectrum
+    hop: int = 160  # samples between two
+    most_frames: int = 1500  # positions there are: 30 s
+
+    @property
+    def stride(self) -> int:
+        return self.hop * super().stride
+
+    @property
+    def receptive_field(self) -> int:
+        """The fewest samples that give a frame: the spectrum's window. One frame sees 880 of them."""
+        return self.window
+
+    def num_frames(self, num_samples: Any) -> Any:
+        frames = self.spectrum_frames(num_samples)
+        for _, _, stride in self.conv:
+            frames = -(-frames // stride)
+        return frames
+
+    def spectrum_frames(self, num_samples: Any) -> Any:
+        """Frames of the spectrum, an int or a tensor of ints; 0 when the samples are too few for one."""
+        return (num_samples // self.hop) * (num_samples >= self.window)
+
+
+def kind_of(architecture: Architecture) -> str:
+    """For people; a supervised encoder is always named so."""
+    whisper = isinstance(architecture, WhisperArchitecture)
+    return "Whisper's encoder, supervised and multilingual" if whisper else "wav2vec 2.0"
+
+
+def architecture_of(sizes: Mapping[str, Any]) -> Architecture:
+    """Of settings as JSON holds them."""
+    conv = tuple((channels, kernel, stride) for channels, kernel, stride in sizes["conv"])
+    kind = WhisperArchitecture if "bands" in sizes else Architecture
+    return kind(**{**sizes, "conv": conv})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dropout:
     """Probabilities in 0..1 while training."""
 
@@ -95,7 +150,18 @@ TINY = Architecture(
     conv=((8, 20, 10), (8, 3, 2), (16, 3, 2), (16, 3, 2), (16, 2, 2), (16, 2, 2)),
     width=24, layers=2, heads=2, inner=48, pre_norm=True, positional_kernel=16, positional_groups=4,
 )  # fmt: skip
-ARCHITECTURES = {"base": BASE, "large": LARGE, "xlsr": XLSR, "small": SMALL, "deep": DEEP, "tiny": TINY}
+WHISPER_BASE = WhisperArchitecture()
+WHISPER_TINY = WhisperArchitecture(conv=((24, 3, 1), (24, 3, 2)), width=24, layers=2, heads=2, inner=48)
+ARCHITECTURES = {
+    "base": BASE,
+    "large": LARGE,
+    "xlsr": XLSR,
+    "small": SMALL,
+    "deep": DEEP,
+    "tiny": TINY,
+    "whisper-base": WHISPER_BASE,
+    "whisper-tiny": WHISPER_TINY,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

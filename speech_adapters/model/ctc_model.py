@@ -1,4 +1,4 @@
-"""wav2vec 2.0 for recognition: encoder and output head, run from the waveform or from where the frozen layers end."""
+"""An encoder for recognition: encoder and output head, run from the waveform or from where the frozen layers end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from speech_adapters.model.adapters import EMBEDDED, FEATURES, WAVEFORM
-from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.model.encoder import SpeechEncoder
 
 
 class CTCModel(nn.Module):
     """Log-probabilities of symbols (0 is CTC's blank) for every frame."""
 
-    def __init__(self, encoder: Wav2Vec2, num_symbols: int, head_dropout: float = 0.0):
+    def __init__(self, encoder: SpeechEncoder, num_symbols: int, head_dropout: float = 0.0):
         super().__init__()
         self.encoder = encoder
         self.head_only = False  # the encoder rests: no gradient goes below the head

@@ -12,7 +12,7 @@ from speech_adapters.model.adapters import Share, apply, share
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.arm import Arm
 from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.model.encoders import build
 
 
 def count(architecture: Architecture, arm: Arm, num_symbols: int) -> Share:
@@ -22,7 +22,7 @@ def count(architecture: Architecture, arm: Arm, num_symbols: int) -> Share:
         ValueError: layers or a bottleneck that the architecture has no place for.
     """
     with torch.device("meta"):
-        model = CTCModel(Wav2Vec2(architecture), num_symbols)
+        model = CTCModel(build(architecture), num_symbols)
         apply(arm, model.encoder, model.head)
     return share(model)
 

@@ -16,6 +16,7 @@ def card(
     name: str,
     language: str,
     model: str,
+    encoder: str,
     arm: str,
     data: Sequence[str],
     left_out: int,
@@ -28,6 +29,7 @@ def card(
     """Markdown.
 
     Args:
+        encoder: what kind it is, for the beginning of a sentence.
         data: sentences on the recordings.
         left_out: how many recordings were not used.
         chosen: options of `transcribe` that choose these weights.
@@ -36,7 +38,7 @@ def card(
     held = "\n".join(f"- {sentence}" for sentence in data)
     return f"""# {name}
 
-wav2vec 2.0 ({model}), arm `{arm}`, language `{language}`: {trained.trained:,} of {trained.total:,} weights trained
+{encoder} ({model}), arm `{arm}`, language `{language}`: {trained.trained:,} of {trained.total:,} weights trained
 ({trained.percent:.2f} %), {steps} steps, peak rate {peak_lr:g}.
 
 ## Scores on dev

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from common.command import plain_errors
+from common.progress import say
 
 GOES_ON = "the same command goes on"
 Data = Annotated[
@@ -25,6 +26,10 @@ Settings = Annotated[
 ]
 Resume = Annotated[
     str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
+]
+Layout = Annotated[
+    str,
+    typer.Option(help="audiofolder, common-voice, nemo, kaldi, fairseq or pairs; default told by looking."),
 ]
 Arpa = Annotated[
     Path | None, typer.Option(help="Beam search with this n-gram of words (ARPA), as `lm` writes it.")
@@ -95,10 +100,16 @@ def finetune(
         Path | None, typer.Option(help="Begin from the adapters of this set, such as one of `pretrain`.")
     ] = None,
     language: Language = "und",
+    layout: Layout = "",
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps of training; default thirty rounds over DATA, 300 to 20000."),
+        typer.Option(
+            min=1, help="Steps of training; default thirty rounds over DATA, of Whisper four; 300 to 20000."
+        ),
     ] = None,
+    patience: Annotated[
+        int, typer.Option(min=0, help="Stop after so many dev scores that are no best; 0 never does.")
+    ] = 0,
     settings: Settings = None,
     print_settings: Annotated[
         bool, typer.Option("--print-settings", help="Check DATA, show every setting as --set takes it, stop.")
@@ -113,9 +124,9 @@ def finetune(
     does on dev, OUT/left-out.txt which recordings were not used and why.
 
     \b
-    python -m speech_adapters finetune recordings/ --model small-en --out mine/
+    python -m speech_adapters finetune recordings/ --model whisper-base --out mine/
     python -m speech_adapters finetune cv/train.tsv --dev cv/dev.tsv --model wav2vec_small.pt --language it --out it/
-    python -m speech_adapters transcribe talk.wav --model small-en --adapter mine/set.safetensors
+    python -m speech_adapters transcribe talk.wav --adapter mine/set.safetensors
     """
     with plain_errors(stopped=GOES_ON, too_large="a batch is"):
         from speech_adapters.own import finetuning
@@ -130,6 +141,8 @@ def finetune(
             steps=steps,
             settings=settings or (),
             on=on,
+            layout=layout,
+            patience=patience,
         )
         if print_settings:
             from common.settings import assignments
@@ -150,6 +163,7 @@ def evaluate(
             help="The set's encoder, default the one it names; or a whole recogniser without --adapter."
         ),
     ] = None,
+    layout: Layout = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     lm: Arpa = None,
     lm_weight: LmWeight = 2.0,
@@ -175,9 +189,16 @@ def evaluate(
         search = None
         if lm:
             search = WordSearch(arpa=lm, lm_weight=lm_weight, word_score=word_score, beam=beam)
-        (path,) = by_name.find_adapter_sets([adapter]).values() if adapter else (None,)
+        path = None
+        if adapter:
+            model, sets = by_name.chosen([adapter], model)
+            (path,) = sets.values()
         found = torch.device(find_device(device).kind)
-        scores = evaluation.evaluate(data, model, path, found, search)
+        scores = evaluation.evaluate(data, model, path, found, search, layout)
+        if scores.trained_on:
+            say(
+                f"warning: {scores.trained_on} of {len(scores.items)} recordings were trained on: errors flatter"
+            )
         named = {"data": str(data), "adapter": adapter, "model": model, "lm": str(lm) if lm else None}
         typer.echo(
             json.dumps(named | scores.record(), indent=1, ensure_ascii=False) if as_json else scores.table()

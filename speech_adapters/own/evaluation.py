@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from common.bootstrap import NUM_DRAWS, draws
 from common.metrics.error_rate import align, char_errors, word_errors
 from common.results import Item
+from speech_adapters.checkpoints import by_name, convert
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.ctc.measures import CER, CHARACTER_ERRORS, CHARACTERS, WER, WORD_ERRORS, WORDS, Rate
 from speech_adapters.data import any_script, text
@@ -25,6 +26,7 @@ from speech_adapters.inference.recogniser import Recogniser, WordSearch
 from speech_adapters.own import checking
 from speech_adapters.own.checking import LeftOut
 from speech_adapters.own.reading import read
+from speech_adapters.own.recordings import SHORT
 
 RATES = {"wer": WER, "cer": CER}
 LEAST_GROUPS = 2  # of fewer no interval can be told
@@ -64,6 +66,7 @@ class Scores:
 
     items: tuple[Item, ...]
     left_out: int = 0
+    trained_on: int = 0  # of the recordings
 
     def rate(self, name: str) -> dict[str, Any]:
         """percent, and low and high of its interval (None where it cannot be told)."""
@@ -96,6 +99,7 @@ class Scores:
         return {
             "recordings": len(self.items),
             "left_out": self.left_out,
+            "trained_on": self.trained_on,
             **{name: self.rate(name) for name in RATES},
             "by_speaker": self.by_speaker(),
             "worst": [{"id": one.id, **one.texts} for one in self.worst()],
@@ -172,17 +176,26 @@ def normaliser_of(adapter_set: AdapterSet | None) -> Callable[[str], str]:
     return partial(text.normalise, language=adapter_set.language)
 
 
+def heard_in_training(origin: Mapping[str, Any], sha256s: Iterable[str]) -> int:
+    """How many recordings are among those that weights of such an origin were trained on."""
+    told = str(origin.get("heard", ""))
+    heard = {told[place : place + SHORT] for place in range(0, len(told), SHORT)}
+    return sum(sha256[:SHORT] in heard for sha256 in sha256s)
+
+
 def evaluate(
     data: Path,
     model: str | None,
     adapter: Path | None,
     device: torch.device,
     search: WordSearch | None = None,
+    layout: str = "",
 ) -> Scores:
     """Scores of a set, or of a whole recogniser, on a folder of recordings.
 
     Args:
         model: a name or path of `by_name.find`; None is the one that the set was trained on.
+        layout: see `reading.read`.
         search: with an n-gram of words; None takes the likeliest path.
 
     Raises:
@@ -195,15 +208,17 @@ def evaluate(
     recogniser = recognising.load(model, {"set": adapter} if adapter else {}, device)
     if search:
         recogniser = recogniser.with_beam_search(search)
-    recordings, normalise = read(data), normaliser_of(adapter_set)
-    found, left = list[Item](), list[LeftOut]()
+    recordings, normalise = read(data, layout), normaliser_of(adapter_set)
+    found, left, sha256s = list[Item](), list[LeftOut](), list[str]()
     for one in checking.checked(recordings, recogniser.architecture, normalise=normalise):
         if isinstance(one, LeftOut):
             left.append(one)
         else:
             spoken = (one.recording.id, one.recording.speaker, one.text, one.samples)
             found += items(recogniser, [spoken], normalise)
+            sha256s.append(one.sha256)
     checking.tell(left, len(recordings))
     if not found:
         raise ValueError(f"{data}: no recordings are left to score")
-    return Scores(tuple(found), len(left))
+    origin = adapter_set.origin if adapter_set else convert.read(by_name.find(model)).stored.origin
+    return Scores(tuple(found), len(left), heard_in_training(origin, sha256s))

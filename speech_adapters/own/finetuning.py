@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from common import checkpoint, trainer
+from common import checkpoint, runtime, trainer
 from common.files import write_atomically
-from common.journal import Mirror, Progress
+from common.journal import Mirror, Progress, Wandb
 from common.progress import say
+from common.recipe import Shard
 from common.runtime import find_device
 from common.settings import override
 from speech_adapters.checkpoints import by_name, convert, model_files
@@ -20,6 +23,7 @@ from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.data import any_script
 from speech_adapters.inference import recogniser as recognising
 from speech_adapters.model.adapters import Share, share
+from speech_adapters.model.architecture import kind_of
 from speech_adapters.own import card, evaluation, training
 from speech_adapters.own.evaluation import Scores
 from speech_adapters.own.recordings import OwnSpeech, summary
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEED = 0
+PROJECT = "own-recordings"  # in W&B
 SWITCHED_ARMS = (
     "adapters",
     "head",
@@ -48,6 +53,8 @@ class Wanted:
     language: str = "und"  # undetermined, as ISO 639 has it
     steps: int | None = None
     settings: Sequence[str] = ()  # as --set takes them
+    layout: str = ""  # see `reading.read`
+    patience: int = 0  # see `OwnTraining`
     on: Path | None = None  # a set whose adapters training begins from
 
     def recipe(self) -> OwnTraining:
@@ -60,10 +67,13 @@ class Wanted:
         source = OwnSpeech(
             self.language, by_name.architecture(self.model), folder=str(self.data),
             dev_folder=str(self.dev or ""), kept=str(self.out / "recordings"),
+            layout=self.layout,
         )  # fmt: skip
         source.prepare()
         seconds = training.seconds_of(source, "train")
         recipe = training.planned(source, self.model, self.arm, self.steps, seconds)
+        if self.patience:
+            recipe = replace(recipe, patience=self.patience, keep_every=recipe.dev_every)
         if self.on:
             arm = AdapterSet.load(self.on).arm
             recipe = replace(recipe, on=str(self.on), arm=arm if self.arm == "adapters" else recipe.arm)
@@ -85,13 +95,16 @@ def finetune(wanted: Wanted, *, device: str, resume: str) -> Path:
     say(f"arm {recipe.arm.kind}: {trained_share.trained:,} of {trained_share.total:,} weights are trained "
         f"({trained_share.percent:.2f} %), {recipe.steps} steps")  # fmt: skip
 
-    def shown(first_step: int) -> list[Mirror]:
-        return [Progress("finetune", first_step, recipe.steps)]
-
     run = wanted.out / "run"
+    if not (run / "checkpoints").exists():
+        say(_foretold(recipe, model, find_device(device).kind))
+
+    def shown(first_step: int) -> list[Mirror]:
+        return _mirrors(recipe, first_step, run)
+
     trained = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=shown)
     made = checkpoint.load(trained.weights)
-    model.load_state_dict(made.tensors)
+    model.to("cpu").load_state_dict(_best(recipe, run, trained.steps) or made.tensors)
     path, needs = _save(wanted, recipe, model, made.state["provenance"])
     scores = _dev_scores(recipe, path, needs, torch.device(find_device(device).kind))
     write_atomically(wanted.out / "scores-dev.json", scores.json().encode())
@@ -99,9 +112,53 @@ def finetune(wanted: Wanted, *, device: str, resume: str) -> Path:
     return path
 
 
+def _foretold(recipe: OwnTraining, model: Any, device: str) -> str:
+    """What training takes here, as two passes of its first batch tell; the model's weights stay as they are."""
+    torch.set_num_threads(recipe.threads)
+    model.to(device).train()
+    batch = recipe.batch(SEED, 0, Shard()).to(device)
+    for _ in range(2):  # the first one warms up
+        begun_s = time.monotonic()
+        sum(recipe.losses(model, batch, recipe.steps).values()).backward()  # type: ignore[union-attr]
+        step_s = time.monotonic() - begun_s
+    model.zero_grad()
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    used = torch.cuda.max_memory_allocated() if device == "cuda" else runtime.peak_memory_bytes()
+    memory = used + 8 * sum(weight.numel() for weight in trained)  # AdamW keeps two numbers of each
+    minutes = recipe.steps * step_s / 60
+    return f"about {minutes:.1f} min ({step_s:.2f} s a step) and {memory / 1e9:.1f} GB, scores on dev aside"
+
+
+def _mirrors(recipe: OwnTraining, first_step: int, run: Path) -> list[Mirror]:
+    """The progress bar, and W&B where WANDB_MODE asks for it."""
+    shown: list[Mirror] = [Progress("finetune", first_step, recipe.steps)]
+    if os.environ.get("WANDB_MODE", "disabled") != "disabled":
+        name = run.resolve().parent.name
+        shown.append(
+            Wandb(project=PROJECT, group=recipe.source.name, name=name, config=recipe.settings(), folder=run)
+        )
+    return shown
+
+
+def _best(recipe: OwnTraining, run: Path, steps: int) -> dict[str, Tensor] | None:
+    """The weights of the best dev score, where training was to end early and it was not the last."""
+    scores = training.dev_scores(run / "journal.jsonl") if recipe.patience else {}
+    step = training.best_step(scores) if scores else steps
+    if step == steps:
+        return None
+    say(f"of {steps} steps those up to {step} are taken: {100 * scores[step]:.1f} % character errors on dev")
+    found: dict[str, Tensor] = checkpoint.load(run / "snapshots" / f"step-{step:08d}.safetensors").tensors
+    return found
+
+
 def _save(wanted: Wanted, recipe: OwnTraining, model: Any, provenance: Any) -> tuple[Path, str]:
     """The file, and which encoder it needs; "" where it is a whole recogniser."""
-    origin = {"data": recipe.source.name, "settings": recipe.settings(), "provenance": provenance}
+    origin = {
+        "data": recipe.source.name,
+        "heard": recipe.source.heard(),
+        "settings": recipe.settings(),
+        "provenance": provenance,
+    }
     vocabulary = recipe.vocabulary()
     if recipe.arm.kind not in SWITCHED_ARMS:
         path = wanted.out / WHOLE
@@ -145,7 +202,8 @@ def _describe(
 ) -> None:
     chosen = f"--model {Path(needs).name} --adapter {path.name}" if needs else f"--model {path.name}"
     text = card.card(
-        name=wanted.out.resolve().name, language=wanted.language, model=Path(wanted.model).name, arm=recipe.arm.kind,
+        name=wanted.out.resolve().name, language=wanted.language, model=Path(wanted.model).name,
+        encoder=kind_of(recipe.source.architecture), arm=recipe.arm.kind,
         data=summary(recipe.source), left_out=recipe.source.index()["left_out"], trained=trained,
         steps=recipe.steps, peak_lr=recipe.peak_lr, scores=scores, chosen=chosen,
     )  # fmt: skip

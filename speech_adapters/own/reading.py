@@ -31,6 +31,16 @@ LAYOUTS = (
     "fairseq's .tsv with .wrd or .ltr, or .wav files beside .txt files of the same name"
 )
 
+# Layouts by name, and which files of a folder tell of them.
+NAMED = {
+    "audiofolder": ("metadata.csv", "metadata.jsonl"),
+    "common-voice": ("*.tsv",),
+    "nemo": ("*.jsonl", "*.json"),
+    "kaldi": ("wav.scp",),
+    "fairseq": ("*.tsv",),
+    "pairs": ("*.txt",),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
@@ -46,8 +56,11 @@ class Recording:
     length_s: float | None = None  # None: to the end of the file
 
 
-def read(place: Path) -> list[Recording]:
+def read(place: Path, layout: str = "") -> list[Recording]:
     """All recordings that a folder, or one file of such a layout, tells of, in its order.
+
+    Args:
+        layout: one of `NAMED`; "" is told by looking.
 
     Raises:
         ValueError: no layout that is known, or a line that is not of it, with file and line.
@@ -55,10 +68,26 @@ def read(place: Path) -> list[Recording]:
     place = place.expanduser()
     if not place.exists():
         raise ValueError(f"{place}: no such file or folder")
-    found = list(_of_folder(place) if place.is_dir() else _of_file(place))
+    reader = _of_folder if place.is_dir() else _of_file
+    found = list(_as_named(place, layout) if layout else reader(place))
     if not found:
         raise ValueError(f"{place}: no recordings in it")
     return found
+
+
+def _as_named(place: Path, layout: str) -> Iterator[Recording]:
+    if layout not in NAMED:
+        raise ValueError(f"layout must be one of {', '.join(NAMED)}, got {layout!r}")
+    if layout in ("kaldi", "pairs"):
+        folder = place if place.is_dir() else place.parent
+        return _kaldi(folder) if layout == "kaldi" else _pairs(folder)
+    globs, reader = NAMED[layout], {
+        "audiofolder": _audiofolder, "common-voice": _common_voice, "nemo": _nemo, "fairseq": _fairseq
+    }[layout]  # fmt: skip
+    files = sorted(path for glob in globs for path in place.glob(glob)) if place.is_dir() else [place]
+    if not files:
+        raise ValueError(f"{place}: has no {' or '.join(globs)}, which layout {layout} is told in")
+    return (one for path in _of_one_kind(files) for one in reader(path))
 
 
 def _of_folder(folder: Path) -> Iterator[Recording]:
@@ -110,7 +139,12 @@ def _reader(path: Path) -> Callable[[Path], Iterator[Recording]] | None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers from 1, empty ones left out.
+    """Lines with their numbers from 1, empty ones left out; see `_every_line`."""
+    return ((number, text) for number, text in _every_line(path) if text.strip())
+
+
+def _every_line(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers from 1; only line feeds end one, whatever else Unicode calls a separator.
 
     Raises:
         ValueError: not UTF-8, with the line.
@@ -121,8 +155,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError:
                 _wrong(path, number, "must be UTF-8, got other bytes; save it as UTF-8")
-            if text.strip():
-                yield number, text
+            yield number, text
 
 
 def _wrong(path: Path, line: int, sentence: str) -> NoReturn:
@@ -223,7 +256,7 @@ def _fairseq(path: Path) -> Iterator[Recording]:
     texts = next((t for s in (".wrd", ".ltr") if (t := path.with_suffix(s)).is_file()), None)
     if texts is None:
         _wrong(path, 1, f"needs its texts in {path.stem}.wrd or {path.stem}.ltr beside it")
-    spoken = texts.read_text(encoding="utf-8").splitlines()
+    spoken = [text for _, text in _every_line(texts)]
     if len(spoken) != len(lines) - 1:
         _wrong(
             texts, len(spoken), f"must have a line for each of {len(lines) - 1} recordings, got {len(spoken)}"

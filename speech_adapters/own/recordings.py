@@ -29,6 +29,7 @@ from speech_adapters.own.reading import Recording, read
 
 RULES = (1, any_script.NORMALISER, checking.MOST_S)  # raise the first for new code
 DEV_SHARE, MOST_DEV_SHARE = 0.1, 0.3  # of the seconds
+SHORT = 8  # digits of a hash that tell a recording
 LEAST_SPEAKERS = 4  # fewer are not divided by speaker: dev would be one voice alone
 
 
@@ -60,14 +61,15 @@ class OwnSpeech(Source):
     folder: str = free("")
     dev_folder: str = free("")
     kept: str = free("")  # folder of the samples
+    layout: str = free("")  # of both folders, see `reading.read`
 
     @property
     def name(self) -> str:
         return Path(self.folder).resolve().stem
 
     def prepare(self) -> None:
-        recordings = read(Path(self.folder))
-        dev = read(Path(self.dev_folder)) if self.dev_folder else []
+        recordings = read(Path(self.folder), self.layout)
+        dev = read(Path(self.dev_folder), self.layout) if self.dev_folder else []
         key = _key(recordings, dev, self.architecture)
         with only_writer(Path(self.kept), wait=True):
             if not self._index_path().exists() or self.index()["key"] != key:
@@ -84,6 +86,11 @@ class OwnSpeech(Source):
 
     def content_sha256(self) -> str:
         return str(self.index()["content"])
+
+    def heard(self) -> str:
+        """What is trained on, by the first eight hexadecimal digits of each recording's hash, end to end."""
+        lines = self.index()["utterances"]
+        return "".join(sorted(line["sha256"][:SHORT] for line in lines if line["part"] == "train"))
 
     def vocabulary(self) -> Vocabulary:
         """What the training texts are written with."""
@@ -218,10 +225,10 @@ def _divide(lines: list[dict[str, Any]]) -> str:
 
 def summary(source: OwnSpeech) -> list[str]:
     """Sentences on hours, speakers, letters and shared texts."""
-    told, texts = [], {}
+    told, texts, voices_of = [], {}, {}
     for part in ("train", "dev"):
         found = source.utterances(part)
-        speakers = {one.speaker for one in found} - {""}
+        speakers = voices_of[part] = {one.speaker for one in found} - {""}
         texts[part] = [one.text for one in found]
         minutes = sum(one.samples for one in found) / SAMPLE_RATE_HZ / 60
         length = f"{minutes / 60:.2f} h" if minutes >= 60 else f"{minutes:.1f} min"
@@ -231,4 +238,7 @@ def summary(source: OwnSpeech) -> list[str]:
     told.append(f"dev part: {source.index()['divided']}; {len(letters)} letters: {letters}")
     if shared := len([text for text in texts["dev"] if text in set(texts["train"])]):
         told.append(f"{shared} of {len(texts['dev'])} dev texts occur in training too: its scores flatter")
+    if same := voices_of["dev"] & voices_of["train"]:
+        counted = f"{len(same)} of {len(voices_of['dev'])} dev speakers are trained on too"
+        told.append(f"{counted}: other voices do worse than dev says")
     return told

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from common.journal import read as read_journal
 from common.schedule import TRI_STAGE, Schedule
 from common.settings import free
 from speech_adapters.checkpoints import by_name
 from speech_adapters.ctc.training import CTCTraining
-from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture, WhisperArchitecture
 from speech_adapters.model.arm import Arm, usual_bottleneck
 from speech_adapters.own.checking import MOST_S
 from speech_adapters.own.recordings import OwnSpeech, OwnUtterance
@@ -32,9 +34,16 @@ DEV_CER = "dev_character_error_rate"
 # Peak rates of encoders up to 256 wide, and of wider ones. Of the first, those of adapters, full and head are what
 # asr-adapters chose on dev; of the second, adapters and full are its `paper` scale. The others were not searched for.
 RATES = {"adapters": (1.25e-2, 1e-3), "full": (2e-3, 5e-5), "lora": (5e-3, 1e-3), "head": (3e-2, 1e-3)}
-EPOCHS, LEAST_STEPS, MOST_STEPS = 30, 300, 20_000
-WARM_UP, HEAD_ONLY = 0.1, 0.1  # shares of the steps; the second where the whole encoder is trained
+# Of Whisper: trained with texts already, so that small batches and few rounds do. Chosen in runs of 80 steps on
+# English dev, that of the head aside.
+WHISPER_RATES = {"adapters": 1e-3, "full": 1e-4, "lora": 1.5e-3, "head": 1e-2}
+EPOCHS, WHISPER_EPOCHS, LEAST_STEPS, MOST_STEPS = 30, 4, 300, 20_000
+WHISPER_BATCH_S = 8.0
+# Shares of the steps. The head comes first where more than it is trained of Whisper, or the whole of another encoder:
+# adapters and a head from nothing together wrote blanks alone for long.
+WARM_UP, HEAD_ONLY, WHISPER_HEAD_ONLY = 0.1, 0.1, 0.25
 MOST_THREADS = 8
+LOG_EVERY = 10  # steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +54,12 @@ class OwnTraining(CTCTraining):
     backbone: str = free("")  # whose weights are hashed with the data
     schedule: Schedule = TRI_STAGE
     head_only_steps: int = 0  # at the start, in which the encoder is frozen
+    head_lr_ratio: float = 1.0  # of the head's rate to that of all else
     on: str = free("")  # file of a set whose adapters training begins from; hashed with the data
-    dev_every: int = free(100)  # steps between scores of the dev part
+    dev_every: int = free(100)  # steps between scores of the dev part, a multiple of `log_every`
+    patience: int = (
+        0  # dev scores in a row that are no best, after which training ends; 0 goes to the last step
+    )
 
     # ---- the network
 
@@ -101,6 +114,15 @@ class OwnTraining(CTCTraining):
 
     # ---- learning
 
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        if self.head_lr_ratio == 1:
+            return super().parameter_groups(model)
+        head = list(cast("CTCModel", model).head.parameters())
+        places = set(map(id, head))
+        rest = [one for one in model.parameters() if one.requires_grad and id(one) not in places]
+        groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
+        return [*groups, {"params": head, "lr_ratio": self.head_lr_ratio}]
+
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         network: Any = getattr(model, "module", model)
         network.step = step  # `monitor` is not told
@@ -121,6 +143,10 @@ class OwnTraining(CTCTraining):
         model.train()
         return {DEV_CER: torch.tensor(ratio(items, CHARACTER_ERRORS.name, CHARACTERS.name))}
 
+    def enough(self, journal: Path) -> bool:
+        scores = dev_scores(journal) if self.patience else {}
+        return len(scores) - 1 - list(scores).index(best_step(scores)) >= self.patience if scores else False
+
     def score(self, model: CTCModel, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:  # type: ignore[override]
         """Greedy errors of every utterance."""
         import torch
@@ -132,6 +158,16 @@ class OwnTraining(CTCTraining):
             with torch.inference_mode():
                 heard = decoding.greedy(self.log_probs(model, utterance), self.vocabulary())
             yield item(utterance.id, utterance.speaker, utterance.text, heard)
+
+
+def dev_scores(journal: Path) -> dict[int, float]:
+    """Character error rates on the dev part, in 0..1 or more, by the steps after which they were taken."""
+    return {row["step"]: row[DEV_CER] for row in read_journal(journal) if DEV_CER in row}
+
+
+def best_step(scores: Mapping[int, float]) -> int:
+    """Of the lowest error, the first of equals."""
+    return min(scores, key=lambda step: (scores[step], step))
 
 
 @lru_cache(maxsize=4)
@@ -148,17 +184,31 @@ def planned(source: OwnSpeech, backbone: str, kind: str, steps: int | None, seco
     """
     if kind not in RATES:
         raise ValueError(f"arm must be one of {', '.join(RATES)}, got {kind!r}")
-    architecture, batch_s = source.architecture, MOST_S + 2
+    architecture = source.architecture
+    whisper = isinstance(architecture, WhisperArchitecture)
+    batch_s = max(WHISPER_BATCH_S, math.ceil(longest_of(source))) if whisper else MOST_S + 2
     if steps is None:
-        steps = min(MOST_STEPS, max(LEAST_STEPS, round(EPOCHS * seconds / batch_s)))
+        epochs = WHISPER_EPOCHS if whisper else EPOCHS
+        steps = min(MOST_STEPS, max(LEAST_STEPS, round(epochs * seconds / batch_s)))
     wide = architecture.width > 256
+    peak_lr = WHISPER_RATES[kind] if whisper else RATES[kind][wide]
+    head_only = (
+        0.0 if kind == "head" else WHISPER_HEAD_ONLY if whisper else HEAD_ONLY if kind == "full" else 0.0
+    )
     return OwnTraining(
         source=source, backbone=backbone, arm=Arm(kind=kind, bottleneck=usual_bottleneck(architecture)),
-        steps=steps, batch_s=batch_s, peak_lr=RATES[kind][wide], bf16=wide,
+        steps=steps, batch_s=batch_s, peak_lr=peak_lr, bf16=wide,
         schedule=replace(TRI_STAGE, warmup_steps=round(WARM_UP * steps)), betas=(0.9, 0.98), clip_norm=1.0,
-        head_only_steps=round(HEAD_ONLY * steps) if kind == "full" else 0, dev_every=max(1, steps // 10),
+        head_only_steps=round(head_only * steps),
+        head_lr_ratio=WHISPER_RATES["head"] / peak_lr if whisper else 1.0, dev_every=max(1, steps // 100) * LOG_EVERY,
+        log_every=LOG_EVERY,
         threads=min(MOST_THREADS, os.cpu_count() or 1),
     )  # fmt: skip
+
+
+def longest_of(source: OwnSpeech) -> float:
+    """Seconds of the longest training utterance."""
+    return max(one.samples for one in source.utterances("train")) / SAMPLE_RATE_HZ
 
 
 def seconds_of(source: OwnSpeech, part: str) -> float:

@@ -21,6 +21,7 @@ from patience import HANG_S, started
 from speech_tool import ENGLISH, run, talkative, write
 
 from speech_adapters.checkpoints import by_name, model_files
+from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.ctc.ngram import estimate
 from speech_adapters.model.architecture import TINY
 
@@ -125,12 +126,29 @@ def test_each_adapter_writes_every_file_in_its_language(tmp_path, models):
 
 def test_published_sets_go_by_their_names(tmp_path, models, monkeypatch):
     monkeypatch.setattr(by_name, "ADAPTERS", models)
+    monkeypatch.setattr(by_name, "PUBLISHED", tmp_path / "none")
     path = write(tmp_path / "a.wav")
     done = run(
         "transcribe", path, "--model", models / "encoder.safetensors", "--adapter", "fr", "--device", "cpu"
     )
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith(f"{path}, by fr:")
+
+
+def test_a_file_alone_is_heard_by_the_published_english_set(tmp_path, models, monkeypatch):
+    """The set names its encoder and says what it learned from."""
+    monkeypatch.setattr(by_name, "PUBLISHED", tmp_path / "published")
+    made = AdapterSet.load(models / "en.safetensors")
+    told = {"model": str(models / "encoder.safetensors"), "quality": "learned from nothing"}
+    replace(made, origin=told).save(tmp_path / "published" / "en.safetensors")
+    path = write(tmp_path / "a.wav")
+    done = run("transcribe", path, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert f"note: en, on {told['model']}, learned from nothing" in done.stderr
+    assert done.stdout.startswith(f"{path}, by en:")
+    done = run("transcribe", path, "--adapter", "en", "--adapter", models / "fr.safetensors")
+    assert done.exit_code == 2
+    assert "sets that share a run must be of one encoder" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -152,7 +170,8 @@ def test_published_sets_go_by_their_names(tmp_path, models, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_one_line_and_exit_code_2(tmp_path, models, monkeypatch, arguments, words):
-    monkeypatch.setattr(by_name, "ADAPTERS", tmp_path / "none")
+    for folder in ("ADAPTERS", "PUBLISHED"):
+        monkeypatch.setattr(by_name, folder, tmp_path / "none")
     path = write(tmp_path / "a.wav")
     (tmp_path / "a.srt").write_text("mine")
     where = [models / f"{a}.safetensors" if before == "--model" else models / a if a.endswith(".safetensors") else a
@@ -290,7 +309,7 @@ def test_params_without_an_arm_lists_every_kind(backbone):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--backbone", "huge"], "base, large, xlsr, small, deep, tiny, got 'huge'"),
+        (["--backbone", "huge"], "small, deep, tiny, whisper-base, whisper-tiny, got 'huge'"),
         (["--arm", "prefix"], "full, adapters.*got 'prefix'"),
         (["--arm", "adapters", "--layers", "13"], "in 0..12.*got 13"),
         (["--arm", "single-adapter"], "in 1..12.*got 0"),

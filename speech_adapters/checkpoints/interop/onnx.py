@@ -25,7 +25,7 @@ from speech_adapters.checkpoints.interop import ConversionError, WrittenCheckpoi
 from speech_adapters.checkpoints.model_files import StoredModel, build
 from speech_adapters.data.text import BOUNDARY, NO_LETTERS
 from speech_adapters.model.ctc_model import CTCModel
-from speech_adapters.model.wav2vec2 import ConvLayer, PaddingAwareGroupNorm, Wav2Vec2
+from speech_adapters.model.wav2vec2 import ConvLayer, FeatureExtractor, PaddingAwareGroupNorm, Wav2Vec2
 
 FAMILY = "onnx"
 OPSET = 17
@@ -40,6 +40,10 @@ class Exported(nn.Module):
 
     def __init__(self, model: CTCModel, kept: list[int]):
         super().__init__()
+        if not isinstance(model.encoder, Wav2Vec2):
+            raise ValueError(
+                f"ONNX is written of wav2vec 2.0's family alone, got {type(model.encoder).__name__}"
+            )
         self.encoder, self.head = model.encoder, nn.Linear(model.head.in_features, len(kept))
         self.head.load_state_dict({name: weight[kept] for name, weight in model.head.state_dict().items()})
 
@@ -52,6 +56,7 @@ class Exported(nn.Module):
         )
         x = self._normalised(waveform, lengths) if encoder.architecture.normalise_input else waveform
         x = x[:, None]
+        assert isinstance(encoder.extractor, FeatureExtractor)
         for layer in encoder.extractor.layers:
             x, lengths = _convolved(layer, x, lengths)
         x = encoder.projection(encoder.feature_norm(x.transpose(1, 2)))

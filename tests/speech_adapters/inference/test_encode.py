@@ -13,8 +13,9 @@ import torch
 
 from speech_adapters.checkpoints import model_files
 from speech_adapters.inference import encode
-from speech_adapters.model.architecture import TINY
+from speech_adapters.model.architecture import TINY, WHISPER_TINY
 from speech_adapters.model.wav2vec2 import Wav2Vec2
+from speech_adapters.model.whisper import Whisper
 
 POST_NORM = replace(TINY, pre_norm=False)
 CPU = torch.device("cpu")
@@ -62,6 +63,21 @@ def test_the_last_layer_is_the_default(tmp_path):
 def test_a_layer_that_is_not_there_is_refused(tmp_path, layer):
     with pytest.raises(ValueError, match=rf"in 0\.\.2 .*got {layer}"):
         encode.load(saved(tmp_path)[1], layer, CPU)
+
+
+def test_whisper_hears_30_seconds_at_once_and_longer_files_in_windows(tmp_path):
+    with torch.random.fork_rng():
+        model_files.save_encoder(tmp_path / "whisper.safetensors", Whisper(WHISPER_TINY))
+    encoder = encode.load(str(tmp_path / "whisper.safetensors"), 0, CPU)
+    long = noise(tmp_path / "long.wav", 40.0)
+    soundfile.write(tmp_path / "short.wav", long[:480_000].numpy(), 16_000, subtype="FLOAT")
+    found = [
+        np.load(done.target)
+        for done in made([tmp_path / f"{n}.wav" for n in ("short", "long")], encoder, tmp_path)
+    ]
+    assert [len(features) for features in found] == [1500, 2000]
+    # Frames of the first window know no more than the whole does; its loudest band cuts their spectrum off.
+    np.testing.assert_allclose(found[0][:1000], found[1][:1000], atol=0.05)
 
 
 class Levels(Wav2Vec2):

@@ -2,20 +2,25 @@
 
 import json
 import os
+import re
 import signal
 
 import numpy as np
 import pytest
 import soundfile
 import speech_peers as peers
+import torch
 from speech_tool import run, talkative
 
+from common import checkpoint as checkpoints
 from common.errors import Interrupted
 from common.results import Item
 from speech_adapters.checkpoints import convert, model_files
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.ctc.measures import CER
-from speech_adapters.model.architecture import TINY
+from speech_adapters.model.architecture import TINY, WHISPER_TINY
+from speech_adapters.model.encoders import build
+from speech_adapters.own import training
 from speech_adapters.own.evaluation import Scores, aligned, interval, item
 from speech_adapters.own.training import OwnTraining
 
@@ -64,7 +69,7 @@ def trained(recordings, checkpoint, tmp_path_factory):
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert "resumed step 6" in done.output
-    return words, out, done.output
+    return words, out, stopped.output + done.output
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(trained, tmp_path):
@@ -78,6 +83,7 @@ def test_a_resumed_training_is_the_uninterrupted_one(trained, tmp_path):
 def test_training_says_what_it_has_and_leaves_a_card(trained):
     _, out, said = trained
     assert "train: 0.2 min in 18 recordings, speakers unknown" in said
+    assert re.search(r"about \d+\.\d min \(\d+\.\d\d s a step\) and \d+\.\d GB, scores on dev aside", said)
     assert "dev part: by text" in said and "weights are trained" in said  # noqa: PT018
     page = (out / "README.md").read_text()
     scores = json.loads((out / "scores-dev.json").read_text())
@@ -99,7 +105,8 @@ def test_what_was_trained_transcribes_and_is_evaluated(trained, recordings, chec
     told = run("evaluate", recordings, "--adapter", set_, "--json")
     assert told.exit_code == 0, told.output
     found = json.loads(told.stdout)
-    assert found["recordings"] == 20
+    assert (found["recordings"], found["trained_on"]) == (20, 18)
+    assert "warning: 18 of 20 recordings were trained on: errors flatter" in told.stderr
     assert found["cer"]["low"] <= found["cer"]["percent"] <= found["cer"]["high"]
     table = run("evaluate", recordings, "--adapter", set_).stdout
     assert table.splitlines()[0].split() == ["WER", "%", "CER", "%", "recordings"]
@@ -138,6 +145,41 @@ def test_an_encoder_is_taken_out_of_a_recogniser(recordings, tmp_path):
         "--adapter",
         set_,
     )
+    assert done.exit_code == 0, done.output
+
+
+def test_training_ends_when_dev_gets_no_better(recordings, checkpoint, tmp_path):
+    """Rates that destroy what was learned: the best dev score comes early, and its weights are taken."""
+    often = [word for key in ("dev_every", "log_every", "keep_every") for word in ("--set", f"{key}=2")]
+    words = ["finetune", recordings, "--model", checkpoint, "--out", tmp_path, "--steps", 60, "--patience", 1, *often,
+             "--set", "peak_lr=3.0"]  # fmt: skip
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    scores = training.dev_scores(tmp_path / "run/journal.jsonl")
+    best = training.best_step(scores)
+    assert list(scores)[-1] == best + 2 < 60
+    assert f"of {best + 2} steps those up to {best} are taken" in done.output
+    snapshot = checkpoints.load(tmp_path / f"run/snapshots/step-{best:08d}.safetensors").tensors
+    made = AdapterSet.load(tmp_path / "set.safetensors").tensors
+    peers.assert_same(made, {name: snapshot[name] for name in made})
+    assert "finished" in run(*words).output
+
+
+def test_whisper_is_trained_head_first_and_named_as_supervised(recordings, tmp_path):
+    words = ("--model", tmp_path / "whisper.safetensors", "--out", tmp_path / "out")
+    with torch.random.fork_rng():
+        model_files.save_encoder(tmp_path / "whisper.safetensors", build(WHISPER_TINY))
+    printed = run("finetune", recordings, *words, "--print-settings").stdout.splitlines()
+    assert {"steps=300", "batch_s=8.0", "head_only_steps=75", "peak_lr=0.001", "head_lr_ratio=10.0"} <= set(
+        printed
+    )
+    done = run("finetune", recordings, *words, "--steps", 4)
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out/README.md").read_text()
+    assert "Whisper's encoder, supervised and multilingual (whisper.safetensors), arm `adapters`" in page
+    set_ = tmp_path / "out/set.safetensors"
+    assert run("evaluate", recordings, "--adapter", set_).exit_code == 0
+    done = run("transcribe", recordings / "00.wav", *words[:2], "--adapter", set_)
     assert done.exit_code == 0, done.output
 
 

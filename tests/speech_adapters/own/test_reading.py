@@ -84,6 +84,41 @@ def test_every_layout_is_told_by_looking(layout, tmp_path):
     assert told == ({""} if layout in (fairseq_words, fairseq_letters, pairs) else {"ann"})
 
 
+TOLD = ("audiofolder", "audiofolder", "common-voice", "nemo", "kaldi", "fairseq", "fairseq", "pairs")
+NAMES = dict(zip(LAYOUTS, TOLD, strict=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_that_is_named_is_the_one_that_is_told(layout, tmp_path):
+    for seed, name in enumerate(TEXTS):
+        sound(tmp_path / name, seed=seed)
+    layout(tmp_path)
+    assert read(tmp_path, NAMES[layout]) == read(tmp_path)
+
+
+def test_a_name_decides_where_a_folder_has_two_layouts(tmp_path):
+    for name in TEXTS:
+        sound(tmp_path / name)
+    audiofolder_csv(tmp_path)
+    (tmp_path / "a.txt").write_text("another text")
+    assert read(tmp_path)[0].text == "one two"
+    assert read(tmp_path, "pairs")[0].text == "another text"
+    with pytest.raises(ValueError, match=r"has no \*\.jsonl or \*\.json, which layout nemo"):
+        read(tmp_path, "nemo")
+    with pytest.raises(ValueError, match=r"layout must be one of audiofolder.*got 'mp3s'"):
+        read(tmp_path, "mp3s")
+
+
+def test_a_text_of_fairseq_ends_at_a_line_feed_alone(tmp_path):
+    """Unicode's line separator is a character of the text, and bytes that are no UTF-8 are named with their line."""
+    fairseq_words(tmp_path)
+    (tmp_path / "all.wrd").write_text("one\u2028two\nthree\n", encoding="utf-8")
+    assert [one.text for one in read(tmp_path)] == ["one\u2028two", "three"]
+    (tmp_path / "all.wrd").write_bytes("one\noù\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"all\.wrd:2: must be UTF-8"):
+        read(tmp_path)
+
+
 def test_parts_that_files_are_named_after_are_kept(tmp_path):
     (tmp_path / "clips").mkdir()
     for part, name in (("train", "a"), ("dev", "b")):
@@ -304,3 +339,16 @@ def test_a_script_is_foreign_only_where_it_is_rare():
     latin = ["a sentence of latin letters"] * 20
     assert any_script.foreign_letters([*latin, "wоrd"]) == {"о"}
     assert not any_script.foreign_letters([*latin[:1], "слово"])
+
+
+def test_dev_voices_that_are_trained_on_are_told(tmp_path):
+    for part, names in (("train", "ab"), ("dev", "cd")):
+        rows = ""
+        for name in names:
+            sound(tmp_path / f"{name}.wav", seed=ord(name))
+            rows += f"{'ann' if name in 'ac' else name}\t{name}.wav\tword {name}\n"
+        (tmp_path / f"{part}.tsv").write_text("client_id\tpath\tsentence\n" + rows)
+    source = OwnSpeech("en", BASE, folder=str(tmp_path), kept=str(tmp_path / "kept"))
+    source.prepare()
+    assert "1 of 2 dev speakers are trained on too: other voices do worse than dev says" in summary(source)
+    assert len(source.heard()) == 16  # two recordings
