@@ -40,7 +40,9 @@ class Exported(nn.Module):
 
     def __init__(self, model: CTCModel, kept: list[int]):
         super().__init__()
-        self.encoder, self.head = model.encoder, nn.Linear(model.head.in_features, len(kept))
+        assert isinstance(model.encoder, Wav2Vec2)  # `convert.write` refuses others
+        self.encoder: Wav2Vec2 = model.encoder
+        self.head = nn.Linear(model.head.in_features, len(kept))
         self.head.load_state_dict({name: weight[kept] for name, weight in model.head.state_dict().items()})
 
     def forward(
