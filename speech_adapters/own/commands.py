@@ -156,7 +156,7 @@ def finetune(
 
 def evaluate(
     data: Data,
-    adapter: Annotated[str | None, typer.Option(help="A published set (en, fr) or a set's file.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="A published set (en, fr, it) or a set's file.")] = None,
     model: Annotated[
         str | None,
         typer.Option(
