@@ -11,7 +11,7 @@ from common.claims import judge
 from common.results import Item
 from speech_adapters.asr import claims, recipes
 from speech_adapters.ctc.deaf import BLANK_SHARES, DeafModel, fitted
-from speech_adapters.ctc.measures import CHARACTERS, CTC_NATS
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
 from speech_adapters.ctc.scoring import ctc_nats
 from speech_adapters.data.sources import TONES
 from speech_adapters.data.text import Vocabulary
@@ -68,5 +68,8 @@ def test_two_arms_that_are_worse_than_it_are_not_ruled_on(deaf, word):
 
 def _said(level, part):
     noise = np.random.default_rng(0).normal(0, 0.1, 12)
-    scores = [{CTC_NATS.name: 10 * (level + noise[n] * level), CHARACTERS.name: 10} for n in range(12)]
+    scores = [
+        {CTC_NATS.name: 10 * (level + noise[n] * level), CHARACTERS.name: 10, CHARACTER_ERRORS.name: level}
+        for n in range(12)
+    ]
     return [Item(f"{n}", f"speaker {n}", part, scores[n]) for n in range(12)]
