@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import shlex
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import odd_videos
 import own_films
 import pytest
 import soundfile
-from repository import PYPROJECT, ROOT, run, tracked_files
+from documents import DOCUMENTS, MODULES, PLACEHOLDERS, SCRIPTS, commands_in, split
+from repository import ROOT, run, tracked_files
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -20,34 +20,6 @@ from common.data.packages import FetchError
 from examples import fifth_paper
 from multimodal_ssl.model import vocabulary
 from multimodal_ssl.own import recipe as own_recipe
-
-SCRIPTS = PYPROJECT["project"]["scripts"]
-MODULES = {
-    "common.run": "reproduce",
-    "video_sr": "video-sr",
-    "speech_adapters": "speech-adapters",
-    "multimodal_ssl": "clip-search",
-}
-DOCUMENTS = sorted(
-    path.relative_to(ROOT)
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("*/*/*.md"))
-    if not {"runs", "data"} & set(path.relative_to(ROOT).parts)
-    and "/." not in path.as_posix()[len(str(ROOT)) :]
-)
-A_COMMAND = re.compile(rf"(python -m ({'|'.join(MODULES)})|make|{'|'.join(SCRIPTS)})( |$)")
-PLACEHOLDERS = {"PAPER": "extreme-vsr", "<paper>": "extreme-vsr", "...": ""}
-
-
-def commands_in(document):
-    """Lines of fenced blocks and spans of code that begin like a command; what stands after two spaces explains it."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    fenced = [
-        line for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()
-    ]
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
-    lines = [re.split(r"\s{2,}", line.strip())[0].removesuffix(" &") for line in (*fenced, *spans)]
-    return [line for line in lines if A_COMMAND.match(line)]
-
 
 EVERY = sorted({(str(document), line) for document in DOCUMENTS for line in commands_in(document)})
 SYNOPSES = [(d, line) for d, line in EVERY if re.search(r"[\[|]", line)]
@@ -62,12 +34,6 @@ def app_of(name):
 @cache
 def command_of(name):
     return get_command(app_of(name))
-
-
-def split(line):
-    """(name of the script, its words)."""
-    words = shlex.split(line)
-    return (MODULES[words[2]], words[3:]) if words[0] == "python" else (words[0], words[1:])
 
 
 def parsed(line):

@@ -1,0 +1,95 @@
+"""The page on own recordings is executed as printed, from a folder of recordings to other people's software.
+
+Models are random and small under the names that the page uses, and two steps are trained: what comes out is noise.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import speech_peers as peers
+import torch
+from documents import commands_in, split
+from safetensors.torch import save_file
+from speech_tool import run
+
+from speech_adapters.checkpoints import model_files, whisper_base
+from speech_adapters.checkpoints.convert import convert
+from speech_adapters.model.architecture import WHISPER_TINY
+from speech_adapters.model.encoders import build
+from speech_adapters.own import training
+
+WORDS = ("uno", "due", "tre", "sì")
+NUM_CLIPS = 20
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder that holds what the page names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "LEAST_STEPS", 2)
+    monkeypatch.setattr(training, "EPOCHS", 0)
+    monkeypatch.setattr(training, "WHISPER_EPOCHS", 0)
+    monkeypatch.setattr(training, "MOST_THREADS", 1)
+    _recordings()
+    _models(monkeypatch)
+    return tmp_path
+
+
+def _recordings():
+    time_s = np.arange(16_000) / 16_000
+    for folder in ("recordings", "cv/clips", "radio"):
+        Path(folder).mkdir(parents=True)
+    rows = []
+    for i in range(NUM_CLIPS):
+        wave = 0.3 * np.sin(2 * np.pi * (200 + 150 * (i % 4) + i) * time_s)
+        text = f"{WORDS[i % 4]} {'abcdefghij'[i // 2]}"
+        for name in (f"recordings/{i}.wav", f"cv/clips/{i}.wav"):
+            soundfile.write(name, wave, 16_000)
+        Path(f"recordings/{i}.txt").write_text(text)
+        rows.append(f"{i}.wav\t{text}")
+    for i in range(3):
+        noise = np.random.default_rng(i).normal(0, 0.1, 5 * 16_000)
+        soundfile.write(f"radio/{i}.wav", noise, 16_000)
+    shutil.copy("recordings/0.wav", "talk.wav")
+    for name, part in (("train", rows[:16]), ("dev", rows[16:])):
+        Path(f"cv/{name}.tsv").write_text("\n".join(["path\tsentence", *part]) + "\n")
+    sentences = "\n".join(Path(f"recordings/{i}.txt").read_text() for i in range(NUM_CLIPS))
+    for name in ("sentences.txt", "others.txt"):
+        Path(name).write_text(sentences)
+
+
+def _models(monkeypatch):
+    peers.small("encoder", peers.BASE_LIKE, Path("encoder.safetensors"))
+    convert(Path("encoder.safetensors"), Path("wav2vec2-base"), to="huggingface")
+    peers.small("pretraining", peers.BASE_LIKE, Path("pretraining.safetensors"))
+    convert(Path("pretraining.safetensors"), Path("wav2vec_small.pt"), to="fairseq")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model_files.save_encoder(Path("whisper.safetensors"), build(WHISPER_TINY))
+    monkeypatch.setattr(whisper_base, "place", lambda: Path("whisper.safetensors").absolute())
+    transformers = pytest.importorskip("transformers")
+    config = peers.huggingface_model(peers.XLSR_LIKE, "recogniser").config
+    config.adapter_attn_dim = 4
+    mms = transformers.Wav2Vec2ForCTC(config)
+    mms.save_pretrained("mms-1b-all")
+    save_file(mms._get_adapters(), "mms-1b-all/adapter.fra.safetensors")
+    rows = {name: row for row, name in enumerate(peers.SYMBOLS)}
+    Path("mms-1b-all/vocab.json").write_text(json.dumps({"fra": rows}))
+    Path("mms-1b-all/preprocessor_config.json").write_text(json.dumps({"do_normalize": True}))
+
+
+def test_the_page_on_own_recordings_runs_as_printed(here):
+    for line in commands_in("docs/own-recordings.md"):
+        _, words = split(line)
+        if len(words) < 2:  # a verb alone is named, not run
+            continue
+        if "--steps" in words or words[0] == "pretrain":  # as printed, but for the number of steps
+            words = [*words, "--steps", "2"]
+        done = run(*words)
+        assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+    made = {path.name for path in here.iterdir()}
+    assert {"mine", "small", "it", "lora", "it-sound", "it-on", "words.arpa", "for-onnx", "for-peft"} <= made
