@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from common.data import own_files
 from common.files import only_writer, write_atomically
-from common.progress import say
 from common.settings import free
 from multimodal_ssl.model.vocabulary import Vocabulary
 from multimodal_ssl.own import checking
 from multimodal_ssl.own.checking import Checked
-from multimodal_ssl.own.reading import LeftOut, OwnClip, read
+from multimodal_ssl.own.reading import OwnClip, read
 from multimodal_ssl.search.windows import Cut
 
 RULES = (2, checking.MOST_WINDOWS)  # raise the first for new code
@@ -142,21 +142,27 @@ def _clips(path: Path, mtime_ns: int, part: str, file: Path) -> tuple[KeptClip, 
     return tuple(sorted(made, key=lambda one: one.id))
 
 
-Given = dict[str, tuple[list[OwnClip], list[LeftOut]]]
+Given = dict[str, tuple[list[OwnClip], list[own_files.LeftOut]]]
 
 
 def _prepare(source: OwnClips, given: Given, words: Vocabulary, key: str) -> None:
     folder = Path(source.kept)
     for former in folder.glob("*.frames*"):
         former.unlink()
-    place, left, lines, start, total = source._frames_path(key), list[LeftOut](), list[dict[str, Any]](), 0, 0
+    place, left, lines, start, total = (
+        source._frames_path(key),
+        list[own_files.LeftOut](),
+        list[dict[str, Any]](),
+        0,
+        0,
+    )
     half = place.with_suffix(".frames-half")
     with half.open("wb") as opened:
         for name, (clips, faults) in given.items():
             left += faults
             total += len(clips) + len(faults)
             for found in checking.checked(clips, source.cut, words):
-                if isinstance(found, LeftOut):
+                if isinstance(found, own_files.LeftOut):
                     left.append(found)
                     continue
                 opened.write(found.windows.tobytes())
@@ -164,9 +170,9 @@ def _prepare(source: OwnClips, given: Given, words: Vocabulary, key: str) -> Non
                 lines.append(_line(found, part, start))
                 start += found.windows.nbytes
     half.replace(place)
-    checking.tell(left, total, folder.parent / "left-out.txt")
+    own_files.tell(left, total, folder.parent / "left-out.txt", what="clips")
     if source.dev_folder:
-        lines = _without_leaks(lines)
+        lines = own_files.without_leaks(lines)
     by = _divide(lines)
     for part in PARTS:
         if (num := sum(line["part"] == part for line in lines)) < 2:
@@ -184,22 +190,9 @@ def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
             "shape": found.windows.shape, "sha256": found.sha256, "part": part}  # fmt: skip
 
 
-def _without_leaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what is trained on and given for dev as well; ids of the rest differ."""
-    trained = {line["sha256"] for line in lines if line["part"] == "train"}
-    leaks = [line for line in lines if line["part"] == "dev" and line["sha256"] in trained]
-    if leaks:
-        say(f"left out of dev, is in the training data too: {len(leaks)}, such as {leaks[0]['id']}")
-    return [
-        line | ({"id": f"dev/{line['id']}"} if line["part"] == "dev" else {})
-        for line in lines
-        if line["part"] == "train" or line["sha256"] not in trained
-    ]
-
-
 def _divide(lines: list[dict[str, Any]]) -> str:
     """Gives every line a part, unless all have one; says by what."""
-    if all(line["part"] for line in lines) and any(line["part"] == "dev" for line in lines):
+    if own_files.is_divided(lines):
         return "as given"
     by_video = defaultdict(list)
     for line in lines:
@@ -212,7 +205,7 @@ def _divide(lines: list[dict[str, Any]]) -> str:
             for line in those[len(those) - round(wanted * len(those) / len(lines)) :]:
                 line["part"] = "dev"
         return "by time"
-    held, names = 0, sorted(by_video, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held, names = 0, own_files.by_hash(by_video)
     fitting = [name for name in names if len(by_video[name]) <= MOST_DEV_SHARE * len(lines)]
     for name in fitting or [min(names, key=lambda name: len(by_video[name]))]:
         those = by_video[name]

@@ -16,6 +16,8 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from common.bootstrap import NUM_DRAWS, draws
+from common.data import own_files
+from common.data.own_files import LeftOut
 from common.measures import Part
 from common.results import Item
 from multimodal_ssl.evaluation import retrieval
@@ -27,7 +29,7 @@ from multimodal_ssl.model.units import Units
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.own import checking
 from multimodal_ssl.own.checking import MOST_WINDOWS
-from multimodal_ssl.own.reading import LeftOut, read
+from multimodal_ssl.own.reading import read
 from multimodal_ssl.search.weights import Trained
 from multimodal_ssl.search.windows import Cut
 
@@ -251,7 +253,7 @@ def evaluate(data: Path, trained: Trained, device: str, cut: Cut) -> tuple[Score
         else:  # scores alone are kept: units of ten thousand clips are gigabytes
             scores = scores_with(matcher, windows_of(matcher, one.windows), told)
             asked.append(Captioned(one.clip.id, one.clip.video, one.captions, scores))
-    checking.tell(left, len(clips) + len(faults))
+    own_files.tell(left, len(clips) + len(faults), what="clips")
     if len(asked) < 2:
         raise ValueError(f"{data}: 2 clips or more are needed to score, {len(asked)} are left")
     kept = {text for one in asked for text in one.captions}

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
+from common.data import own_files
 from common.files import only_writer, write_atomically
-from common.progress import say
 from common.settings import free
 from speech_adapters.data import any_script
 from speech_adapters.data.source import Source, check_part
@@ -24,7 +24,7 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.data.tracks import SpeakerTracks
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.own import checking
-from speech_adapters.own.checking import Checked, LeftOut
+from speech_adapters.own.checking import Checked
 from speech_adapters.own.reading import Recording, read
 
 RULES = (1, any_script.NORMALISER, checking.MOST_S)  # raise the first for new code
@@ -155,22 +155,22 @@ def _prepare(source: OwnSpeech, recordings: Sequence[Recording], dev: Sequence[R
     folder = Path(source.kept)
     for former in folder.glob("*.samples*"):
         former.unlink()
-    place, left, lines = source._samples_path(key), list[LeftOut](), list[dict[str, Any]]()
+    place, left, lines = source._samples_path(key), list[own_files.LeftOut](), list[dict[str, Any]]()
     half = place.with_suffix(".samples-half")
     with half.open("wb") as opened:
         start = 0
         for given, those in (("", recordings), ("dev", dev)):
             for found in checking.checked(those, source.architecture):
-                if isinstance(found, LeftOut):
+                if isinstance(found, own_files.LeftOut):
                     left.append(found)
                     continue
                 opened.write(found.samples.tobytes())
                 lines.append(_line(found, given or ("train" if dev else found.recording.part), start))
                 start += len(found.samples)
     half.replace(place)
-    checking.tell(left, len(recordings) + len(dev), folder.parent / "left-out.txt")
+    own_files.tell(left, len(recordings) + len(dev), folder.parent / "left-out.txt", what="recordings")
     if dev:
-        lines = _without_leaks(lines)
+        lines = own_files.without_leaks(lines)
     by = _divide(lines)
     for part in ("train", "dev"):
         if not any(line["part"] == part for line in lines):
@@ -188,22 +188,9 @@ def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
             "start": start, "samples": len(found.samples), "sha256": found.sha256, "part": part}  # fmt: skip
 
 
-def _without_leaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what is trained on and given for dev as well; ids of the rest differ."""
-    trained = {line["sha256"] for line in lines if line["part"] == "train"}
-    leaks = [line for line in lines if line["part"] == "dev" and line["sha256"] in trained]
-    if leaks:
-        say(f"left out of dev, is in the training data too: {len(leaks)}, such as {leaks[0]['id']}")
-    return [
-        line | ({"id": f"dev/{line['id']}"} if line["part"] == "dev" else {})
-        for line in lines
-        if line["part"] == "train" or line["sha256"] not in trained
-    ]
-
-
 def _divide(lines: list[dict[str, Any]]) -> str:
     """Gives every line a part, unless all have one; says by what."""
-    if all(line["part"] for line in lines) and any(line["part"] == "dev" for line in lines):
+    if own_files.is_divided(lines):
         return "as given"
     speakers = {line["speaker"] for line in lines}
     by = "speaker" if len(speakers) >= LEAST_SPEAKERS and "" not in speakers else "text"
@@ -212,7 +199,7 @@ def _divide(lines: list[dict[str, Any]]) -> str:
         groups[line[by]].append(line)
         line["part"] = "train"
     held = 0
-    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
+    for name in own_files.by_hash(groups):
         size = sum(line["samples"] for line in groups[name])
         if held >= DEV_SHARE * total or len(groups) == 1:
             break

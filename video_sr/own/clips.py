@@ -14,13 +14,15 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from common.data import own_files
 from common.data.arrays import save_array
+from common.data.own_files import LeftOut
 from common.files import only_writer, write_atomically
 from common.progress import progress, tracked
 from video_sr.challenge import FACTOR
 from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, TEST_FRAME
 from video_sr.motion import Motion, clip
-from video_sr.own.films import Film, LeftOut, found_in, is_flat, tell
+from video_sr.own.films import Film, found_in, is_flat
 from video_sr.protocol import crop_to_multiple, degrade
 from video_sr.upscale import Footage
 
@@ -51,7 +53,7 @@ def prepare(
         found = _Found(kept, num_frames, patch)
         found.score(dev or _by_hash(films), MOST_SCORED if dev else max(1, round(DEV_SHARE * len(films))))
         found.train([film for film in films if film not in found.seen], clips)
-        tell(found.left, len(films) + len(dev), kept.parent / "left-out.txt")
+        own_files.tell(found.left, len(films) + len(dev), kept.parent / "left-out.txt", what="files")
         found.check(folder, dev_folder)
         content = hashlib.sha256(json.dumps(found.lines).encode()).hexdigest()
         lines = {
@@ -82,8 +84,8 @@ def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
 
 
 def _by_hash(films: Sequence[Film]) -> list[Film]:
-    """In an order that depends on nothing but each name."""
-    return sorted(films, key=lambda film: hashlib.sha256(film.name.encode()).digest())
+    named = {film.name: film for film in films}
+    return [named[name] for name in own_files.by_hash(named)]
 
 
 class _Found:
@@ -115,11 +117,11 @@ class _Found:
         try:
             digest = film.sha256()
             if first := next((line["name"] for line in self.lines if line["sha256"] == digest), None):
-                raise ValueError(f"has the same content as {first}")
+                raise ValueError(f"has the same content as another: {first}")
             name = f"{digest[:16]}-{len(self.lines)}"
             count = cut(film, name, digest)
         except (ValueError, OSError) as error:
-            self.left.append(LeftOut(film.name, str(error).removeprefix(f"{film.path}: ")))
+            self.left.append(LeftOut(film.name, "", str(error).removeprefix(f"{film.path}: ")))
             return
         self.lines.append({"name": film.name, "part": part, "sha256": digest, "file": name, "clips": count})
 
