@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,8 +38,10 @@ class Film:
         return self.name, self.still, self.size_bytes, self.mtime_ns
 
     def sha256(self) -> str:
-        """Of its bytes; of a folder's, of those of its first frame."""
-        return file_sha256(next(iter(_numbered(self.path))) if self.path.is_dir() else self.path)
+        """Of its bytes; of a folder's, of the hashes of its frames in order."""
+        if not self.path.is_dir():
+            return file_sha256(self.path)
+        return hashlib.sha256("".join(map(file_sha256, _numbered(self.path))).encode()).hexdigest()
 
     def frames(self, num_frames: int) -> Iterator[UInt8[ndarray, "height width 3"]]:
         """Those of the film, cut to multiples of 16; of a picture, `num_frames` of made motion, the middle one intact.
