@@ -24,15 +24,14 @@ from video_sr.recipes import SCALES, Upscaling
 SEED = 0
 SCORES = "scores-dev.json"
 PREVIEWS = 10  # in a training
-PEERS = ("bicubic", "span-twice")  # that stand beside a model on its card
+PEERS = ("bicubic", "span-twice", by_name.BEST)  # that stand beside a model on its card
 
 
 def trainable() -> dict[str, Upscaling]:
     """Recipes for two cores by the names that `--network` takes."""
-    found = SCALES["mini"].reproduced
     return {
-        name.lower().replace("_", "-"): recipe
-        for name, recipe in found.items()
+        name.removesuffix("_TRAINED").lower().replace("_", "-"): recipe  # of SPAN x16, which works untrained too
+        for name, recipe in SCALES["mini"].every_recipe.items()
         if isinstance(recipe, Upscaling) and recipe.steps and not recipe.copies
     }
 
