@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
+from common.command import RESUME
+
 if TYPE_CHECKING:
     from common.journal import Mirror
     from common.recipe import Recipe
@@ -23,9 +25,7 @@ PrintSettings = Annotated[
     bool,
     typer.Option("--print-settings", help="Check what is given, show every setting as --set takes it, stop."),
 ]
-Resume = Annotated[
-    str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-]
+Resume = Annotated[str, typer.Option(help=RESUME)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 

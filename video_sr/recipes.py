@@ -264,7 +264,7 @@ ENTRIES_MINI = {
     "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
     "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
 }
-# Ours beside them, trained: SPAN's own weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
+# Ours beside them, trained: SPAN's weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
 SPAN_X16_TRAINED_MINI = replace(
     _mini(EVESRNET, SPANx16Sizes()), steps=300, batch_size=4, patch=20, schedule=Cosine(warmup_steps=20),
     ema_decay=0.98, peak_lr=3e-2, pretrained_lr_ratio=1e-3, charbonnier_eps=1e-3, cost_s=700.0,

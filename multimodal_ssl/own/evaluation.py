@@ -200,18 +200,30 @@ class Scores:
             lines.append(f"rank {rank:g}: {one.texts['caption']!r} is {right}, found first: {first}")
         return "\n".join([*lines, f"{self.protocol}"])
 
+    @property
+    def drawn(self) -> str:
+        """What the intervals draw, of which there are too few where there is none."""
+        return drawn_by(self.items)
+
     def json(self) -> str:
         return json.dumps(self.record(), indent=1, ensure_ascii=False)
 
 
 def with_interval(recall: dict[str, Any]) -> str:
+    if recall["chance"] == 100.0:
+        return "all of them"  # the gallery holds no more
     bounds = "" if recall["low"] is None else f" ({recall['low']:.1f} to {recall['high']:.1f})"
     return f"{recall['percent']:.1f}{bounds}"
 
 
+def drawn_by(items: Sequence[Item]) -> str:
+    """What an interval draws: videos where there are several, else queries."""
+    return "videos" if len({one.group for one in items}) >= LEAST_GROUPS else "queries"
+
+
 def interval(items: Sequence[Item], k: int) -> tuple[float, float] | None:
-    """95 % of the bootstrap over videos where there are several, else over queries; None of one alone."""
-    by_video = len({one.group for one in items}) >= LEAST_GROUPS
+    """95 % of the bootstrap over `drawn_by`; None of one alone."""
+    by_video = drawn_by(items) == "videos"
     counts: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for one in items:
         held = counts[one.group if by_video else one.id]

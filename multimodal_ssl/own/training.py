@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import checkpoint, trainer
-from common.files import write_atomically
+from common.files import check_folder, write_atomically
 from common.own_training import CARD, mirrors
 from common.progress import say
 from common.runtime import find_device
@@ -22,7 +22,7 @@ from multimodal_ssl.search import weights
 from multimodal_ssl.search.weights import Trained
 
 SEED = 0
-MODEL, SCORES = "model.safetensors", "scores-dev.json"
+MODEL, SCORES = weights.OF_OWN, "scores-dev.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,7 @@ class Wanted:
         Raises:
             ValueError: clips, a model or settings that cannot be used.
         """
+        check_folder(self.out)
         look(self.data)  # before any work
         held = recipes.started(self.model)
         words = recipes.vocabulary_of(self.model)

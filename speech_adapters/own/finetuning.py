@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from common import checkpoint, runtime, trainer
-from common.files import write_atomically
+from common.files import check_folder, write_atomically
 from common.own_training import CARD, mirrors
 from common.progress import say
 from common.recipe import Shard
@@ -61,6 +61,7 @@ class Wanted:
         Raises:
             ValueError: recordings, a checkpoint or settings that cannot be used.
         """
+        check_folder(self.out)
         by_name.find(self.model)  # before any work
         source = OwnSpeech(
             self.language, by_name.architecture(self.model), folder=str(self.data),

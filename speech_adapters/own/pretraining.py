@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.files import write_atomically
+from common.files import check_folder, write_atomically
 from common.own_training import CARD, mirrors
 from common.progress import say
 from common.schedule import Cosine
@@ -126,6 +126,7 @@ class Wanted:
         Raises:
             ValueError: a folder, a checkpoint or settings that cannot be used.
         """
+        check_folder(self.out)
         by_name.find(self.model)  # before any work
         folder = self.folder.expanduser()
         if not folder.is_dir():

@@ -30,7 +30,9 @@ PEERS = ("bicubic", "span-twice", by_name.BEST)  # that stand beside a model on 
 def trainable() -> dict[str, Upscaling]:
     """Recipes for two cores by the names that `--network` takes."""
     return {
-        name.removesuffix("_TRAINED").lower().replace("_", "-"): recipe  # of SPAN x16, which works untrained too
+        name.removesuffix("_TRAINED")
+        .lower()
+        .replace("_", "-"): recipe  # of SPAN x16, which works untrained too
         for name, recipe in SCALES["mini"].every_recipe.items()
         if isinstance(recipe, Upscaling) and recipe.steps and not recipe.copies
     }
@@ -89,9 +91,10 @@ def train(wanted: Wanted, *, device: str, resume: str) -> Path:
     scores = dev_scores(recipe, path, wanted.out / "pictures", find_device(device).kind)
     told = {name: one.record() for name, one in scores.items()}
     write_atomically(wanted.out / SCORES, json.dumps(told, indent=1).encode())
+    own = by_name.load(str(path))
     text = card.card(
         name=wanted.out.resolve().name, network=wanted.network.lower(), recipe=recipe, data=summary(recipe),
-        scores=scores, weights=sum(tensor.numel() for tensor in found.tensors.values()), wall_s=made.wall_s,
+        scores=scores, weights=by_name.num_weights(own), wall_s=made.wall_s, told=getattr(own, "told", ""),
     )  # fmt: skip
     write_atomically(wanted.out / CARD, text.encode())
     return path
