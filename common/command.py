@@ -25,6 +25,12 @@ TOOL_SETTINGS: dict[str, Any] = {
 }
 
 
+RESUME = (
+    "auto goes on, and refuses another run's folder; must fails where there is nothing to go on from; never discards "
+    "what is there; replace puts another run's aside."
+)
+
+
 class _Stopped(BaseException):
     """Ctrl-C or SIGTERM; no `except Exception` on the way may hold it."""
 

@@ -64,7 +64,7 @@ class Scale:
         recipes: what `reproduce` runs, by name; the headline's first.
         seeds: how many seeds of each it runs.
         once: what `reproduce` runs after those, with one seed; no claim reads them.
-        backbones: recipes that make committed weights; known to `train` and `score`, no part of `reproduce`.
+        backbones: known to `train` and `score` and no part of `reproduce`, such as those that make committed weights.
         weights: what `publish` commits beside results: name of a file to name of the recipe, of seed 0.
         search: what `tune` tries, None where nothing is to be chosen.
     """

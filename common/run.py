@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import papers
-from common.command import plain_errors
+from common.command import RESUME, plain_errors
 from common.errors import CommandError
 from common.output import outlives_its_reader
 from common.stopping import stop_with_the_owner
@@ -126,9 +126,7 @@ def train(
     seed: Seed = 0,
     device: DeviceOption = "auto",
     settings: Set = None,
-    resume: Annotated[
-        str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-    ] = "auto",
+    resume: Annotated[str, typer.Option(help=RESUME)] = "auto",
     score: Annotated[bool, typer.Option("--score", help="Score on the test items right after.")] = False,
     split: Annotated[str, typer.Option(help="With --score: test, or dev for choosing settings.")] = "test",
     print_settings: PrintSettings = False,

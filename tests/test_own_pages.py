@@ -1,4 +1,4 @@
-"""The page on own recordings is executed as printed, from a folder of recordings to other people's software.
+"""The pages on own recordings and own films are executed as printed, from a folder to what is made of it.
 
 Models are random and small under the names that the page uses, and two steps are trained: what comes out is noise.
 """
@@ -8,19 +8,25 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import odd_videos
 import pytest
 import soundfile
 import speech_peers as peers
 import torch
 from documents import commands_in, split
+from PIL import Image
 from safetensors.torch import save_file
 from speech_tool import run
+from typer.testing import CliRunner
 
 from speech_adapters.checkpoints import model_files, whisper_base
 from speech_adapters.checkpoints.convert import convert
 from speech_adapters.model.architecture import WHISPER_TINY
 from speech_adapters.model.encoders import build
 from speech_adapters.own import training
+from video_sr import span_weights
+from video_sr.__main__ import app as video
+from video_sr.models.span import SPAN
 
 WORDS = ("uno", "due", "tre", "sì")
 NUM_CLIPS = 20
@@ -93,3 +99,32 @@ def test_the_page_on_own_recordings_runs_as_printed(here):
         assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
     made = {path.name for path in here.iterdir()}
     assert {"mine", "small", "it", "lora", "it-sound", "it-on", "words.arpa", "for-onnx", "for-peft"} <= made
+
+
+@pytest.fixture
+def films(tmp_path, monkeypatch):
+    """A folder that holds what the page on films names; SPAN's weights are random, since nothing is fetched."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("films/one", "films/two", "films/three", "more/four"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (144, 160, 3), dtype=np.uint8)).save(f"{name}.png")
+    odd_videos.film(Path("small.mp4"), num_frames=3)
+    for name in ("made", "truth"):
+        odd_videos.film(Path(name) / "walk.mp4", num_frames=3)
+    weights = SPAN(channels=48, blocks=6).state_dict()
+    monkeypatch.setattr(span_weights, "fetch_span", lambda: weights)
+    return tmp_path
+
+
+def test_the_page_on_own_films_runs_as_printed(films):
+    """As printed, but for the number of steps and the size of what a step sees."""
+    small = "--steps 2 --set corpus.clips=8 --set patch=3 --set batch_size=2"
+    for line in commands_in("docs/own-films.md"):
+        _, words = split(line)
+        if len(words) < 2:
+            continue
+        words = [*words, *small.split()] if words[0] == "train" else words
+        done = CliRunner().invoke(video, words)
+        assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
+    assert {"mine", "other", "large.mp4"} <= {path.name for path in films.iterdir()}

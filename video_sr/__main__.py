@@ -139,6 +139,9 @@ def score(
         pairs = score_kit.find_pairs(sr, hr)
         network = score_kit.load_lpips() if lpips else None
         beside = {name: load(name) for name in peer or []}  # a wrong name is told before any work
+        for name, one in beside.items():
+            if told := getattr(one, "told", ""):
+                typer.echo(f"note: {name}: {told}", err=True)
         counts = [pair.hr.num_frames for pair in pairs]
         total = None if None in counts else sum(count or 0 for count in counts)
         with progress("scoring", total, "frame") as bar:

@@ -12,6 +12,7 @@ from torch import nn
 
 from common import runtime
 from common.results import jsonable
+from video_sr.models.by_name import num_weights
 from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
 from video_sr.score_kit import MEASURES, Pair, Scored, cells, columns, overall
 
@@ -58,8 +59,9 @@ def score_peer(
         except ValueError as error:
             raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
         scored.append(Scored(pair, sequence.frames, sequence.flat_frames, means))
-    weights = sum(weight.numel() for weight in network.parameters())
-    return Peer(name, weights, spent_s / num_frames, runtime.peak_memory_bytes(), overall(scored))
+    return Peer(
+        name, num_weights(network), spent_s / num_frames, runtime.peak_memory_bytes(), overall(scored)
+    )
 
 
 def table(scored: Sequence[Scored], peers: Sequence[Peer]) -> str:

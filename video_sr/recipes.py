@@ -264,13 +264,13 @@ ENTRIES_MINI = {
     "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
     "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
 }
-# Ours beside them: SPAN's own weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
-SPAN_X16_MINI = replace(
+# Ours beside them, trained: SPAN's weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
+SPAN_X16_TRAINED_MINI = replace(
     _mini(EVESRNET, SPANx16Sizes()), steps=300, batch_size=4, patch=20, schedule=Cosine(warmup_steps=20),
     ema_decay=0.98, peak_lr=3e-2, pretrained_lr_ratio=1e-3, charbonnier_eps=1e-3, cost_s=700.0,
 )  # fmt: skip
-SPAN_X16_SMOKE = _smoke(
-    SPAN_X16_MINI, SPANx16Sizes(num_frames=3, channels=8, blocks=1, rounds=2, pretrained=False)
+SPAN_X16_TRAINED_SMOKE = _smoke(
+    SPAN_X16_TRAINED_MINI, SPANx16Sizes(num_frames=3, channels=8, blocks=1, rounds=2, pretrained=False)
 )
 
 
@@ -318,7 +318,12 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_SMOKE,
         },
         seeds=1,
-        once={**ENTRIES_SMOKE, "SPAN_X16": SPAN_X16_SMOKE, **TRACK2_SMOKE},
+        once={
+            **ENTRIES_SMOKE,
+            "SPAN_X16": replace(BICUBIC, corpus=Textures(), network=SPAN_X16_TRAINED_SMOKE.network),
+            **TRACK2_SMOKE,
+        },
+        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE},
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -331,7 +336,12 @@ SCALES: Mapping[str, Scale] = {
             "WIDE": WIDE_MINI,
         },
         seeds=3,
-        once={**ENTRIES_MINI, "SPAN_X16": SPAN_X16_MINI, **TRACK2_MINI},
+        once={
+            **ENTRIES_MINI,
+            "SPAN_X16": replace(BICUBIC, network=SPANx16Sizes(), corpus=EVESRNET_MINI.corpus, cost_s=200.0),
+            **TRACK2_MINI,
+        },
+        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI},
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
         search=SEARCH,
     ),

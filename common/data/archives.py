@@ -75,6 +75,7 @@ BROKEN = (
     EOFError,
     zlib.error,
     struct.error,
+    NotImplementedError,  # raised by zipfile for a compression that it does not know, as altered bytes name one
 )
 
 
@@ -83,7 +84,7 @@ def _read(found: Iterator[Read], archive: str) -> Iterator[Read]:
     while True:
         try:
             one = next(found, None)
-        except (*BROKEN, NotImplementedError) as error:
+        except BROKEN as error:
             raise DamagedArchive(f"{archive} is damaged ({error})") from error
         except OSError as error:
             if error.errno is None:  # bz2's way to say so

@@ -44,8 +44,8 @@ A model of clips and captions, started from `{start}`: {weights:,} weights, {ste
 |---|---|---|---|---|
 {table}
 
-{len(scores.items)} searches; in brackets 95 % intervals over videos. {scores.protocol}. The clips are of the same kind
-as those trained on: other films do worse.
+{len(scores.items)} searches; in brackets 95 % intervals over {scores.drawn}. {scores.protocol}.
+The clips are of the same kind as those trained on: other films do worse.
 
 ## Learned from
 

@@ -14,17 +14,15 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from common.data.container import Holes
-from common.data.manifest import Bad, check_bad_share
 from common.data.media import MediaError
-from common.progress import say, tracked
+from common.data.own_files import LeftOut
+from common.progress import tracked
 from multimodal_ssl.model.vocabulary import Vocabulary, tokenise
-from multimodal_ssl.own.reading import LeftOut, OwnClip, opened
+from multimodal_ssl.own.reading import OwnClip, opened
 from multimodal_ssl.search.query import FUNCTION_WORDS
 from multimodal_ssl.search.windows import Cut, Window, windows
 
 MOST_WINDOWS = 8  # of a clip, evenly spaced
-MOST_BAD = 0.1  # share of clips whose pictures may be bad
-SHOWN = 3  # of each reason, on the screen
 
 
 @dataclass(frozen=True)
@@ -161,25 +159,3 @@ def _ended(
     else:
         told = f"begins after its video ends: at {one.start_s:g} s of {read_s:.3g} s"
     return LeftOut(clip.id, clip.where, told, bad=True)
-
-
-def tell(left: Sequence[LeftOut], total: int, listing: Path | None = None) -> None:
-    """Says how many are left out and why, the first of each reason by name; all of them go into the listing.
-
-    Raises:
-        ValueError: the pictures of more than `MOST_BAD` of all cannot be had, with their names.
-    """
-    if listing is not None:
-        listing.unlink(missing_ok=True)
-    by_reason = defaultdict(list)
-    for one in left:
-        by_reason[one.reason.partition(":")[0]].append(one)
-    for reason, those in by_reason.items():
-        say(f"left out, {reason}: {len(those)} of {total}")
-        for one in those[:SHOWN]:
-            say(f"  {one}")
-    if listing is not None and left:
-        listing.write_text("".join(f"{one}\n" for one in left), encoding="utf-8")
-        say(f"all {len(left)} are listed in {listing}")
-    bad = [Bad(one.id, one.where, one.reason) for one in left if one.bad]
-    check_bad_share(bad, total, MOST_BAD)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from common.files import only_writer, write_atomically
-from common.progress import say
+from common.data import own_files
+from common.data.own_files import Prepared
 from common.settings import free
 from multimodal_ssl.model.vocabulary import Vocabulary
 from multimodal_ssl.own import checking
 from multimodal_ssl.own.checking import Checked
-from multimodal_ssl.own.reading import LeftOut, OwnClip, read
+from multimodal_ssl.own.reading import OwnClip, read
 from multimodal_ssl.search.windows import Cut
 
 RULES = (2, checking.MOST_WINDOWS)  # raise the first for new code
@@ -28,6 +28,7 @@ DEV_SHARE, LEAST_DEV = 0.1, 5  # of the clips
 MOST_DEV_SHARE = 0.34
 LEAST_VIDEOS = 4  # fewer are not divided by video: dev would be one alone
 PARTS = ("train", "dev")
+FRAMES = ".frames"
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,13 @@ class OwnClips:
             {"dev": read(Path(self.dev_folder))} if self.dev_folder else {}
         )
         key = self._key({name: clips for name, (clips, _) in given.items()})
-        with only_writer(Path(self.kept), wait=True):
-            if not self._index_path().exists() or self.index()["key"] != key:
-                _prepare(self, given, words, key)
+        self._prepared.prepare(key, partial(_make, self, given, words))
 
     def clips(self, part: str) -> tuple[KeptClip, ...]:
         """In the order of ids."""
         if part not in PARTS:
             raise ValueError(f"own clips have parts {', '.join(PARTS)}, got {part!r}")
-        path, now = self._index_path(), self._written_ns()
-        return _clips(path, now, part, self._frames_path(_parsed(path, now)["key"]))
+        return _clips(self._prepared, self._prepared.index["key"], part)
 
     def content_sha256(self) -> str:
         return str(self.index()["content"])
@@ -91,7 +89,11 @@ class OwnClips:
         Raises:
             ValueError: it is not prepared.
         """
-        return _parsed(self._index_path(), self._written_ns())
+        return self._prepared.index
+
+    @property
+    def _prepared(self) -> Prepared:
+        return Prepared(Path(self.kept))
 
     def _key(self, given: dict[str, list[OwnClip]]) -> str:
         """Changes with the captions and with the files, as far as their sizes and times tell."""
@@ -106,26 +108,10 @@ class OwnClips:
                 told.append([name, one.id, one.member, one.captions, one.part, *times])
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
-    def _written_ns(self) -> int:
-        if not self._index_path().exists():
-            raise ValueError(f"{self.folder} is not prepared in {self.kept}")
-        return self._index_path().stat().st_mtime_ns
-
-    def _index_path(self) -> Path:
-        return Path(self.kept) / "clips.json"
-
-    def _frames_path(self, key: str) -> Path:
-        return Path(self.kept) / f"{key[:12]}.frames"
-
-
-@cache
-def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
 
 @lru_cache(maxsize=8)
-def _clips(path: Path, mtime_ns: int, part: str, file: Path) -> tuple[KeptClip, ...]:
+def _clips(prepared: Prepared, key: str, part: str) -> tuple[KeptClip, ...]:
+    file = prepared.stem.with_suffix(FRAMES)
     made = (
         KeptClip(
             line["id"],
@@ -136,46 +122,40 @@ def _clips(path: Path, mtime_ns: int, part: str, file: Path) -> tuple[KeptClip, 
             tuple(line["shape"]),
             file,
         )
-        for line in _parsed(path, mtime_ns)["clips"]
+        for line in prepared.index["clips"]
         if line["part"] == part
     )
     return tuple(sorted(made, key=lambda one: one.id))
 
 
-Given = dict[str, tuple[list[OwnClip], list[LeftOut]]]
+Given = dict[str, tuple[list[OwnClip], list[own_files.LeftOut]]]
 
 
-def _prepare(source: OwnClips, given: Given, words: Vocabulary, key: str) -> None:
-    folder = Path(source.kept)
-    for former in folder.glob("*.frames*"):
-        former.unlink()
-    place, left, lines, start, total = source._frames_path(key), list[LeftOut](), list[dict[str, Any]](), 0, 0
-    half = place.with_suffix(".frames-half")
-    with half.open("wb") as opened:
+def _make(source: OwnClips, given: Given, words: Vocabulary, stem: Path) -> dict[str, Any]:
+    left, lines, start, total = list[own_files.LeftOut](), list[dict[str, Any]](), 0, 0
+    with stem.with_suffix(FRAMES).open("wb") as opened:
         for name, (clips, faults) in given.items():
             left += faults
             total += len(clips) + len(faults)
             for found in checking.checked(clips, source.cut, words):
-                if isinstance(found, LeftOut):
+                if isinstance(found, own_files.LeftOut):
                     left.append(found)
                     continue
                 opened.write(found.windows.tobytes())
                 part = name or ("train" if source.dev_folder else found.clip.part)
                 lines.append(_line(found, part, start))
                 start += found.windows.nbytes
-    half.replace(place)
-    checking.tell(left, total, folder.parent / "left-out.txt")
+    own_files.tell(left, total, stem.parents[1] / "left-out.txt", what="clips")
     if source.dev_folder:
-        lines = _without_leaks(lines)
-    by = _divide(lines)
+        lines = own_files.without_leaks(lines)
+    by = "as given" if source.dev_folder or own_files.is_divided(lines) else _divide(lines)
     for part in PARTS:
         if (num := sum(line["part"] == part for line in lines)) < 2:
             raise ValueError(
                 f"{source.folder}: {part} needs 2 clips or more, {num} are left; see what was left out above"
             )
     content = hashlib.sha256(json.dumps(sorted(lines, key=lambda line: line["id"])).encode()).hexdigest()
-    index = {"key": key, "content": content, "divided": by, "left_out": len(left), "clips": lines}
-    write_atomically(source._index_path(), json.dumps(index, ensure_ascii=False).encode())
+    return {"content": content, "divided": by, "left_out": len(left), "clips": lines}
 
 
 def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
@@ -184,23 +164,8 @@ def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
             "shape": found.windows.shape, "sha256": found.sha256, "part": part}  # fmt: skip
 
 
-def _without_leaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what is trained on and given for dev as well; ids of the rest differ."""
-    trained = {line["sha256"] for line in lines if line["part"] == "train"}
-    leaks = [line for line in lines if line["part"] == "dev" and line["sha256"] in trained]
-    if leaks:
-        say(f"left out of dev, is in the training data too: {len(leaks)}, such as {leaks[0]['id']}")
-    return [
-        line | ({"id": f"dev/{line['id']}"} if line["part"] == "dev" else {})
-        for line in lines
-        if line["part"] == "train" or line["sha256"] not in trained
-    ]
-
-
 def _divide(lines: list[dict[str, Any]]) -> str:
-    """Gives every line a part, unless all have one; says by what."""
-    if all(line["part"] for line in lines) and any(line["part"] == "dev" for line in lines):
-        return "as given"
+    """Gives every line a part; says by what."""
     by_video = defaultdict(list)
     for line in lines:
         by_video[line["video"]].append(line)
@@ -212,7 +177,7 @@ def _divide(lines: list[dict[str, Any]]) -> str:
             for line in those[len(those) - round(wanted * len(those) / len(lines)) :]:
                 line["part"] = "dev"
         return "by time"
-    held, names = 0, sorted(by_video, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held, names = 0, own_files.by_hash(by_video)
     fitting = [name for name in names if len(by_video[name]) <= MOST_DEV_SHARE * len(lines)]
     for name in fitting or [min(names, key=lambda name: len(by_video[name]))]:
         those = by_video[name]

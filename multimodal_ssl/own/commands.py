@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from common.command import plain_errors
+from common.own_training import GOES_ON, Device, Out, PrintSettings, Resume, Settings, carry_out
 
-GOES_ON = "the same command goes on"
 Data = Annotated[
     Path,
     typer.Argument(
@@ -23,12 +23,11 @@ Rate = Annotated[
     float,
     typer.Option(min=0.01, max=1000, help="Frames looked at per second, as `index` takes it."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="Folder for the weights, their card, and what resuming needs.")],
+    out: Out,
     model: Annotated[
         str,
         typer.Option(help="To start from: a name, a file, or small, s3d, r2plus1d, s3d-kinetics ..."),
@@ -41,15 +40,9 @@ def train(
         int | None,
         typer.Option(min=1, help="Steps of training; default thirty rounds over DATA, 200 to 20000."),
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-    ] = None,
-    print_settings: Annotated[
-        bool, typer.Option("--print-settings", help="Check DATA, show every setting as --set takes it, stop.")
-    ] = False,
-    resume: Annotated[
-        str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-    ] = "auto",
+    settings: Settings = None,
+    print_settings: PrintSettings = False,
+    resume: Resume = "auto",
     device: Device = "auto",
 ) -> None:
     """Trains search on your own captioned videos; stopped, the same command goes on.
@@ -68,14 +61,7 @@ def train(
         wanted = training.Wanted(
             data=data, model=model, out=out, dev=dev, rate_hz=rate, steps=steps, settings=settings or ()
         )
-        if print_settings:
-            from common.settings import assignments
-
-            typer.echo("\n".join(assignments(wanted.recipe())))
-            return
-        path = training.train(wanted, device=device, resume=resume)
-        typer.echo((out / training.CARD).read_text(encoding="utf-8"))
-        typer.echo(f"{path}: its card is {out / training.CARD}")
+        carry_out(wanted, training.train, print_settings=print_settings, device=device, resume=resume)
 
 
 def evaluate(

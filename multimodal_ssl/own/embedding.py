@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from common.data import own_files
+from common.data.own_files import LeftOut
 from common.files import replacing
 from multimodal_ssl.model.similarity import maximum, mean
 from multimodal_ssl.own import checking
 from multimodal_ssl.own.checking import Checked
 from multimodal_ssl.own.evaluation import texts_of, windows_of
-from multimodal_ssl.own.reading import LeftOut, read
+from multimodal_ssl.own.reading import read
 from multimodal_ssl.search.weights import Trained
 from multimodal_ssl.search.windows import Cut
 
@@ -41,7 +43,7 @@ def embed(data: Path, out: Path, trained: Trained, device: str, cut: Cut) -> str
         else:
             found.append(one)
             vectors.append(mean(windows_of(matcher, one.windows)).mean(dim=0))
-    checking.tell(left, len(clips) + len(faults))
+    own_files.tell(left, len(clips) + len(faults), what="clips")
     if not found:
         raise ValueError(f"{data}: no clips are left")
     told = [

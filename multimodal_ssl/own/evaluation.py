@@ -16,6 +16,8 @@ from jaxtyping import Float, Int, UInt8
 from numpy import ndarray
 
 from common.bootstrap import NUM_DRAWS, draws
+from common.data import own_files
+from common.data.own_files import LeftOut
 from common.measures import Part
 from common.results import Item
 from multimodal_ssl.evaluation import retrieval
@@ -27,7 +29,7 @@ from multimodal_ssl.model.units import Units
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.own import checking
 from multimodal_ssl.own.checking import MOST_WINDOWS
-from multimodal_ssl.own.reading import LeftOut, read
+from multimodal_ssl.own.reading import read
 from multimodal_ssl.search.weights import Trained
 from multimodal_ssl.search.windows import Cut
 
@@ -198,18 +200,30 @@ class Scores:
             lines.append(f"rank {rank:g}: {one.texts['caption']!r} is {right}, found first: {first}")
         return "\n".join([*lines, f"{self.protocol}"])
 
+    @property
+    def drawn(self) -> str:
+        """What the intervals draw, of which there are too few where there is none."""
+        return drawn_by(self.items)
+
     def json(self) -> str:
         return json.dumps(self.record(), indent=1, ensure_ascii=False)
 
 
 def with_interval(recall: dict[str, Any]) -> str:
+    if recall["chance"] == 100.0:
+        return "all of them"  # the gallery holds no more
     bounds = "" if recall["low"] is None else f" ({recall['low']:.1f} to {recall['high']:.1f})"
     return f"{recall['percent']:.1f}{bounds}"
 
 
+def drawn_by(items: Sequence[Item]) -> str:
+    """What an interval draws: videos where there are several, else queries."""
+    return "videos" if len({one.group for one in items}) >= LEAST_GROUPS else "queries"
+
+
 def interval(items: Sequence[Item], k: int) -> tuple[float, float] | None:
-    """95 % of the bootstrap over videos where there are several, else over queries; None of one alone."""
-    by_video = len({one.group for one in items}) >= LEAST_GROUPS
+    """95 % of the bootstrap over `drawn_by`; None of one alone."""
+    by_video = drawn_by(items) == "videos"
     counts: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for one in items:
         held = counts[one.group if by_video else one.id]
@@ -251,7 +265,7 @@ def evaluate(data: Path, trained: Trained, device: str, cut: Cut) -> tuple[Score
         else:  # scores alone are kept: units of ten thousand clips are gigabytes
             scores = scores_with(matcher, windows_of(matcher, one.windows), told)
             asked.append(Captioned(one.clip.id, one.clip.video, one.captions, scores))
-    checking.tell(left, len(clips) + len(faults))
+    own_files.tell(left, len(clips) + len(faults), what="clips")
     if len(asked) < 2:
         raise ValueError(f"{data}: 2 clips or more are needed to score, {len(asked)} are left")
     kept = {text for one in asked for text in one.captions}

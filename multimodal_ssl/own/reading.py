@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from common.data.manifest import Bad
 from common.data.media import VIDEO_SUFFIXES, fault_of
+from common.data.own_files import LeftOut
 from common.data.packages import data_root
 from common.strict_json import parsed
 from multimodal_ssl.corpora import folder as folders
@@ -47,19 +48,6 @@ class OwnClip:
     stop_s: float | None = None  # None: to the end of the file
     part: str = ""  # train or dev, where the layout says
     member: str = ""  # of the shard
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A clip, or a caption of one, that is not used."""
-
-    id: str
-    where: str
-    reason: str  # a sentence without its subject; what differs from one to the next stands after a colon
-    bad: bool = False  # its pictures cannot be had at all
-
-    def __str__(self) -> str:
-        return f"{self.id} ({self.where}): {self.reason}"
 
 
 def look(place: Path) -> Iterator[OwnClip | LeftOut]:

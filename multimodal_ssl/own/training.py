@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common import checkpoint, trainer
-from common.files import write_atomically
-from common.journal import Mirror, Progress
+from common.files import check_folder, write_atomically
+from common.own_training import CARD, mirrors
 from common.progress import say
 from common.runtime import find_device
 from common.settings import encode, override
@@ -22,7 +22,7 @@ from multimodal_ssl.search import weights
 from multimodal_ssl.search.weights import Trained
 
 SEED = 0
-MODEL, CARD, SCORES = "model.safetensors", "README.md", "scores-dev.json"
+MODEL, SCORES = weights.OF_OWN, "scores-dev.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,7 @@ class Wanted:
         Raises:
             ValueError: clips, a model or settings that cannot be used.
         """
+        check_folder(self.out)
         look(self.data)  # before any work
         held = recipes.started(self.model)
         words = recipes.vocabulary_of(self.model)
@@ -66,12 +67,9 @@ def train(wanted: Wanted, *, device: str, resume: str) -> Path:
         say(sentence)
     say(f"{recipe.steps} steps of {recipe.batch_size} clips, from {wanted.model}")
 
-    def shown(first_step: int) -> list[Mirror]:
-        return [Progress("training", first_step, recipe.steps)]
-
-    done = trainer.train(
-        recipe, seed=SEED, folder=wanted.out / "run", device=device, resume=resume, mirrors=shown
-    )
+    run = wanted.out / "run"
+    shown = mirrors(recipe, run, label="train", group=recipe.source.name)
+    done = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=shown)
     made = checkpoint.load(done.weights)
     path = wanted.out / MODEL
     origin = {"data": recipe.source.name, "settings": encode(recipe), "provenance": made.state["provenance"]}

@@ -28,6 +28,8 @@ from multimodal_ssl.model.matching import Matching
 from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary
 
 PUBLISHED = Path(__file__).parents[1] / "weights"
+OF_OWN = "model.safetensors"  # in a folder that `train` leaves
+MOST_TOLD = 200  # letters of an error inside another
 VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
 MATCHING = "matching"  # in the JSON of models that were trained on a person's own clips
 
@@ -112,7 +114,8 @@ def load(name_or_path: str) -> Trained:
     """Weights and settings, every byte checked.
 
     Args:
-        name_or_path: the name of published weights, in any case, or a run's weights.safetensors with its JSON.
+        name_or_path: the name of published weights, in any case, a folder that `train` has left, or weights with their
+            JSON: such a folder's model.safetensors, or a run's weights.safetensors.
 
     Raises:
         ValueError: an unknown name, with the known ones, or a file that is no finished run of this paper.
@@ -122,9 +125,12 @@ def load(name_or_path: str) -> Trained:
         return _read(name_or_path, found)
     if name_or_path.endswith(".safetensors"):
         return _read(name_or_path, Path(name_or_path))
+    if (folder := Path(name_or_path)).is_dir():
+        return _read(name_or_path, folder / OF_OWN)
     known = ", ".join(published) or "none here yet, train them with `make reproduce-fine-grained-ssl`"
     raise ValueError(
-        f"unknown model {name_or_path!r}; known models: {known}; or give the path of a run's weights.safetensors"
+        f"unknown model {name_or_path!r}; known models: {known}; or give the path of a run's weights.safetensors, "
+        "or a folder that train has left"
     )
 
 
@@ -146,7 +152,8 @@ def _read(name: str, path: Path) -> Trained:
             matching, composition = recipe.matching, recipe.composition
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: was made by another version, or is no model of this paper ({error})"
+            f"{path}: was made by another version, or is no model of this paper ({str(error)[:MOST_TOLD]}); of what "
+            f"train left, {OF_OWN} is the model"
         ) from error
     own = None if vectors is None else Vocabulary(tuple(state[VOCABULARY]), vectors.numpy())
     return Trained(name, matching, tensors, own, composition)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,9 +12,9 @@ from jaxtyping import Float32, Int16
 from numpy import ndarray
 
 from common.data.audio import AudioError, read_audio
-from common.data.manifest import Bad, check_bad_share
+from common.data.own_files import LeftOut
 from common.data.pcm import PEAK, levelled
-from common.progress import say, tracked
+from common.progress import tracked
 from speech_adapters.ctc.loss import feasible_frames
 from speech_adapters.data import any_script
 from speech_adapters.data.decoding import LEAST_S
@@ -24,20 +23,6 @@ from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.own.reading import Recording
 
 MOST_S = 30.0
-MOST_BAD = 0.1  # share of recordings whose sound may be bad
-SHOWN = 3  # of each reason, on the screen
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A recording that is not used."""
-
-    recording: Recording
-    reason: str  # a sentence without its subject; what differs from one to the next stands after a colon
-    bad: bool = False  # its sound cannot be had at all
-
-    def __str__(self) -> str:
-        return f"{self.recording.id} ({self.recording.where}): {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -74,16 +59,20 @@ def checked(
     items = tracked(zip(recordings, texts, strict=True), "reading recordings", len(recordings), "recording")
     for recording, text in items:
         if (first := ids.setdefault(recording.id, recording)) is not recording:
-            yield LeftOut(recording, f"is listed twice: first in {first.where}")
+            yield _left_out(recording, f"is listed twice: first in {first.where}")
         elif reason := _text_fault(recording.text, text, foreign):
-            yield LeftOut(recording, reason)
+            yield _left_out(recording, reason)
         else:
             found = _heard(recording, text, architecture)
             if isinstance(found, Checked):
                 first = sounds.setdefault(found.sha256, recording)
                 if first is not recording:
-                    found = LeftOut(recording, f"has the same sound as another: {first.id}")
+                    found = _left_out(recording, f"has the same sound as another: {first.id}")
             yield found
+
+
+def _left_out(recording: Recording, reason: str, bad: bool = False) -> LeftOut:
+    return LeftOut(recording.id, recording.where, reason, bad)
 
 
 def _text_fault(written: str, text: str, foreign: frozenset[str]) -> str:
@@ -100,27 +89,26 @@ def _heard(recording: Recording, text: str, architecture: Architecture) -> Check
     try:
         sound = _sound(recording.path)
     except AudioError as error:
-        return LeftOut(recording, f"cannot be read: {error}", bad=True)
+        return _left_out(recording, f"cannot be read: {error}", bad=True)
     except OSError as error:
-        return LeftOut(recording, f"cannot be read: {error}", bad=True)
+        return _left_out(recording, f"cannot be read: {error}", bad=True)
     begin = round(recording.start_s * SAMPLE_RATE_HZ)
     end = len(sound) if recording.length_s is None else begin + round(recording.length_s * SAMPLE_RATE_HZ)
     if end > len(sound) + SAMPLE_RATE_HZ // 10:
         lasts_s = len(sound) / SAMPLE_RATE_HZ
-        return LeftOut(
+        return _left_out(
             recording, f"ends after its file does: {end / SAMPLE_RATE_HZ:g} s of {lasts_s:g} s", bad=True
         )
     samples = sound[begin:end]
     lasts_s = len(samples) / SAMPLE_RATE_HZ
     if not LEAST_S <= lasts_s <= MOST_S:
-        return LeftOut(recording, f"must last {LEAST_S:g} to {MOST_S:g} s: lasts {lasts_s:.3g} s")
+        return _left_out(recording, f"must last {LEAST_S:g} to {MOST_S:g} s: lasts {lasts_s:.3g} s")
     if not samples.any():
-        return LeftOut(recording, "is silent from beginning to end", bad=True)
+        return _left_out(recording, "is silent from beginning to end", bad=True)
     frames, needed = architecture.num_frames(len(samples)), feasible_frames([ord(letter) for letter in text])
     if frames < needed:
-        return LeftOut(
-            recording, f"is too short for its text: {needed} frames are needed to spell it, it has {frames}"
-        )
+        told = f"is too short for its text: {needed} frames are needed to spell it, it has {frames}"
+        return _left_out(recording, told)
     kept = levelled(samples, PEAK)  # at its own level
     return Checked(recording, text, kept, hashlib.sha256(kept.tobytes()).hexdigest())
 
@@ -128,25 +116,3 @@ def _heard(recording: Recording, text: str, architecture: Architecture) -> Check
 @lru_cache(maxsize=1)  # segments of one file come one after another
 def _sound(path: Path) -> Float32[ndarray, " sample"]:
     return read_audio(path)
-
-
-def tell(left: Sequence[LeftOut], total: int, listing: Path | None = None) -> None:
-    """Says how many are left out and why, the first of each reason by name; all of them go into the listing.
-
-    Raises:
-        ValueError: more than `MOST_BAD` of all cannot be read, with their names.
-    """
-    if listing is not None:
-        listing.unlink(missing_ok=True)
-    by_reason = defaultdict(list)
-    for one in left:
-        by_reason[one.reason.partition(":")[0]].append(one)
-    for reason, those in by_reason.items():
-        say(f"left out, {reason}: {len(those)} of {total}")
-        for one in those[:SHOWN]:
-            say(f"  {one}")
-    if listing is not None and left:
-        listing.write_text("".join(f"{one}\n" for one in left), encoding="utf-8")
-        say(f"all {len(left)} are listed in {listing}")
-    bad = [Bad(one.recording.id, one.recording.where, one.reason) for one in left if one.bad]
-    check_bad_share(bad, total, MOST_BAD)

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from common.command import plain_errors
+from common.own_training import GOES_ON, Device, Out, PrintSettings, Resume, Settings, carry_out
 from common.progress import say
 
-GOES_ON = "the same command goes on"
 Data = Annotated[
     Path,
     typer.Argument(
@@ -19,14 +19,7 @@ Data = Annotated[
         help="Folder with metadata.csv or .jsonl, .wav beside .txt, or Kaldi's; a .tsv or manifest.",
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Language = Annotated[str, typer.Option(help="Code of the language, for the name on the set.")]
-Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-]
-Resume = Annotated[
-    str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-]
 Layout = Annotated[
     str,
     typer.Option(help="audiofolder, common-voice, nemo, kaldi, fairseq or pairs; default told by looking."),
@@ -53,10 +46,7 @@ def pretrain(
         typer.Option(min=1, help="Steps of training; default ten rounds over FOLDER, 400 to 20000."),
     ] = None,
     settings: Settings = None,
-    print_settings: Annotated[
-        bool,
-        typer.Option("--print-settings", help="Check FOLDER, show every setting as --set takes it, stop."),
-    ] = False,
+    print_settings: PrintSettings = False,
     resume: Resume = "auto",
     device: Device = "auto",
 ) -> None:
@@ -76,14 +66,7 @@ def pretrain(
         wanted = pretraining.Wanted(
             folder=folder, model=model, out=out, language=language, steps=steps, settings=settings or ()
         )
-        if print_settings:
-            from common.settings import assignments
-
-            typer.echo("\n".join(assignments(wanted.recipe())))
-            return
-        path = pretraining.pretrain(wanted, device=device, resume=resume)
-        typer.echo((out / pretraining.CARD).read_text(encoding="utf-8"))
-        typer.echo(f"{path}: its card is {out / pretraining.CARD}")
+        carry_out(wanted, pretraining.pretrain, print_settings=print_settings, device=device, resume=resume)
 
 
 def finetune(
@@ -91,7 +74,7 @@ def finetune(
     model: Annotated[
         str, typer.Option(help="Encoder to start from: a name, a file of ours, a Hugging Face folder, a .pt.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the weights, their card, and what resuming needs.")],
+    out: Out,
     arm: Annotated[str, typer.Option(help="adapters, head, full or lora.")] = "adapters",
     dev: Annotated[
         Path | None, typer.Option(help="Recordings to score on; default a tenth of DATA, by speaker or text.")
@@ -111,9 +94,7 @@ def finetune(
         int, typer.Option(min=0, help="Stop after so many dev scores that are no best; 0 never does.")
     ] = 0,
     settings: Settings = None,
-    print_settings: Annotated[
-        bool, typer.Option("--print-settings", help="Check DATA, show every setting as --set takes it, stop.")
-    ] = False,
+    print_settings: PrintSettings = False,
     resume: Resume = "auto",
     device: Device = "auto",
 ) -> None:
@@ -144,14 +125,7 @@ def finetune(
             layout=layout,
             patience=patience,
         )
-        if print_settings:
-            from common.settings import assignments
-
-            typer.echo("\n".join(assignments(wanted.recipe())))
-            return
-        path = finetuning.finetune(wanted, device=device, resume=resume)
-        typer.echo((out / finetuning.CARD).read_text(encoding="utf-8"))
-        typer.echo(f"{path}: its card is {out / finetuning.CARD}")
+        carry_out(wanted, finetuning.finetune, print_settings=print_settings, device=device, resume=resume)
 
 
 def evaluate(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from common.bootstrap import NUM_DRAWS, draws
+from common.data import own_files
 from common.metrics.error_rate import align, char_errors, word_errors
 from common.results import Item
 from speech_adapters.checkpoints import by_name, convert
@@ -24,7 +25,6 @@ from speech_adapters.data.batches import as_float
 from speech_adapters.inference import recogniser as recognising
 from speech_adapters.inference.recogniser import Recogniser, WordSearch
 from speech_adapters.own import checking
-from speech_adapters.own.checking import LeftOut
 from speech_adapters.own.reading import read
 from speech_adapters.own.recordings import SHORT
 
@@ -209,15 +209,15 @@ def evaluate(
     if search:
         recogniser = recogniser.with_beam_search(search)
     recordings, normalise = read(data, layout), normaliser_of(adapter_set)
-    found, left, sha256s = list[Item](), list[LeftOut](), list[str]()
+    found, left, sha256s = list[Item](), list[own_files.LeftOut](), list[str]()
     for one in checking.checked(recordings, recogniser.architecture, normalise=normalise):
-        if isinstance(one, LeftOut):
+        if isinstance(one, own_files.LeftOut):
             left.append(one)
         else:
             spoken = (one.recording.id, one.recording.speaker, one.text, one.samples)
             found += items(recogniser, [spoken], normalise)
             sha256s.append(one.sha256)
-    checking.tell(left, len(recordings))
+    own_files.tell(left, len(recordings), what="recordings")
     if not found:
         raise ValueError(f"{data}: no recordings are left to score")
     origin = adapter_set.origin if adapter_set else convert.read(by_name.find(model)).stored.origin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from common import checkpoint, runtime, trainer
-from common.files import write_atomically
-from common.journal import Mirror, Progress, Wandb
+from common.files import check_folder, write_atomically
+from common.own_training import CARD, mirrors
 from common.progress import say
 from common.recipe import Shard
 from common.runtime import find_device
@@ -33,12 +32,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEED = 0
-PROJECT = "own-recordings"  # in W&B
 SWITCHED_ARMS = (
     "adapters",
     "head",
 )  # make a set; the others change matrices of the encoder: a whole recogniser
-SET, WHOLE, ENCODER, CARD = "set.safetensors", "recogniser.safetensors", "encoder.safetensors", "README.md"
+SET, WHOLE, ENCODER = "set.safetensors", "recogniser.safetensors", "encoder.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +61,7 @@ class Wanted:
         Raises:
             ValueError: recordings, a checkpoint or settings that cannot be used.
         """
+        check_folder(self.out)
         by_name.find(self.model)  # before any work
         source = OwnSpeech(
             self.language, by_name.architecture(self.model), folder=str(self.data),
@@ -99,9 +98,7 @@ def finetune(wanted: Wanted, *, device: str, resume: str) -> Path:
     if not (run / "checkpoints").exists():
         say(_foretold(recipe, model, find_device(device).kind))
 
-    def shown(first_step: int) -> list[Mirror]:
-        return _mirrors(recipe, first_step, run)
-
+    shown = mirrors(recipe, run, label="finetune", group=recipe.source.name)
     trained = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=shown)
     made = checkpoint.load(trained.weights)
     model.to("cpu").load_state_dict(_best(recipe, run, trained.steps) or made.tensors)
@@ -127,17 +124,6 @@ def _foretold(recipe: OwnTraining, model: Any, device: str) -> str:
     memory = used + 8 * sum(weight.numel() for weight in trained)  # AdamW keeps two numbers of each
     minutes = recipe.steps * step_s / 60
     return f"about {minutes:.1f} min ({step_s:.2f} s a step) and {memory / 1e9:.1f} GB, scores on dev aside"
-
-
-def _mirrors(recipe: OwnTraining, first_step: int, run: Path) -> list[Mirror]:
-    """The progress bar, and W&B where WANDB_MODE asks for it."""
-    shown: list[Mirror] = [Progress("finetune", first_step, recipe.steps)]
-    if os.environ.get("WANDB_MODE", "disabled") != "disabled":
-        name = run.resolve().parent.name
-        shown.append(
-            Wandb(project=PROJECT, group=recipe.source.name, name=name, config=recipe.settings(), folder=run)
-        )
-    return shown
 
 
 def _best(recipe: OwnTraining, run: Path, steps: int) -> dict[str, Tensor] | None:

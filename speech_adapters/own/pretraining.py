@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.files import write_atomically
+from common.files import check_folder, write_atomically
+from common.own_training import CARD, mirrors
 from common.progress import say
 from common.schedule import Cosine
 from common.settings import free, override
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from speech_adapters.model.contrastive import ContrastiveModel
 
 SEED = 0
-SET, CARD = "pretrained.safetensors", "README.md"
+SET = "pretrained.safetensors"
 ROUNDS, LEAST_STEPS, MOST_STEPS = 10, 400, 20_000
 SHORT_S = 2.0
 CROPS_S = (15.0, 8.0, 4.0, 2.0, 1.0)
@@ -125,6 +126,7 @@ class Wanted:
         Raises:
             ValueError: a folder, a checkpoint or settings that cannot be used.
         """
+        check_folder(self.out)
         by_name.find(self.model)  # before any work
         folder = self.folder.expanduser()
         if not folder.is_dir():
@@ -145,7 +147,6 @@ def pretrain(wanted: Wanted, *, device: str, resume: str) -> Path:
         ValueError: as `Wanted.recipe`, or what is in the folder is of another training.
     """
     from common import checkpoint, trainer
-    from common.journal import Mirror, Progress
     from speech_adapters.checkpoints.adapter_sets import AdapterSet
     from speech_adapters.model.adapters import share
     from speech_adapters.own.finetuning import encoder_of
@@ -157,10 +158,8 @@ def pretrain(wanted: Wanted, *, device: str, resume: str) -> Path:
         say(sentence)
     say(f"{trained_share.trained:,} of {trained_share.total:,} weights are trained, {recipe.steps} steps")
 
-    def shown(first_step: int) -> list[Mirror]:
-        return [Progress("pretrain", first_step, recipe.steps)]
-
     run = wanted.out / "run"
+    shown = mirrors(recipe, run, label="pretrain", group=recipe.source.name)
     trained = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=shown)
     made = checkpoint.load(trained.weights)
     model.load_state_dict(made.tensors)

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Int16
 from numpy import ndarray
 
-from common.files import only_writer, write_atomically
-from common.progress import say
+from common.data import own_files
+from common.data.own_files import Prepared
 from common.settings import free
 from speech_adapters.data import any_script
 from speech_adapters.data.source import Source, check_part
@@ -24,11 +24,12 @@ from speech_adapters.data.text import Vocabulary
 from speech_adapters.data.tracks import SpeakerTracks
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.own import checking
-from speech_adapters.own.checking import Checked, LeftOut
+from speech_adapters.own.checking import Checked
 from speech_adapters.own.reading import Recording, read
 
 RULES = (1, any_script.NORMALISER, checking.MOST_S)  # raise the first for new code
 DEV_SHARE, MOST_DEV_SHARE = 0.1, 0.3  # of the seconds
+SAMPLES = ".samples"
 SHORT = 8  # digits of a hash that tell a recording
 LEAST_SPEAKERS = 4  # fewer are not divided by speaker: dev would be one voice alone
 
@@ -71,15 +72,11 @@ class OwnSpeech(Source):
         recordings = read(Path(self.folder), self.layout)
         dev = read(Path(self.dev_folder), self.layout) if self.dev_folder else []
         key = _key(recordings, dev, self.architecture)
-        with only_writer(Path(self.kept), wait=True):
-            if not self._index_path().exists() or self.index()["key"] != key:
-                _prepare(self, recordings, dev, key)
+        self._prepared.prepare(key, partial(_make, self, recordings, dev))
 
     def utterances(self, part: str) -> tuple[OwnUtterance, ...]:
         check_part(part)
-        path, now = self._index_path(), self._written_ns()
-        file = self._samples_path(_parsed(path, now)["key"])
-        return _utterances(path, now, part, file, self.name, self.language)
+        return _utterances(self._prepared, self._prepared.index["key"], part, self.name, self.language)
 
     def tracks(self, part: str, min_samples: int = 0) -> SpeakerTracks:
         return SpeakerTracks(self.name, self.utterances(part), min_samples)
@@ -101,34 +98,22 @@ class OwnSpeech(Source):
         Raises:
             ValueError: it is not prepared.
         """
-        return _parsed(self._index_path(), self._written_ns())
+        return self._prepared.index
 
-    def _written_ns(self) -> int:
-        if not self._index_path().exists():
-            raise ValueError(f"{self.folder} is not prepared in {self.kept}")
-        return self._index_path().stat().st_mtime_ns
-
-    def _index_path(self) -> Path:
-        return Path(self.kept) / "recordings.json"
-
-    def _samples_path(self, key: str) -> Path:
-        return Path(self.kept) / f"{key[:12]}.samples"
-
-
-@cache
-def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    @property
+    def _prepared(self) -> Prepared:
+        return Prepared(Path(self.kept))
 
 
 @cache
 def _utterances(
-    path: Path, mtime_ns: int, part: str, file: Path, source: str, language: str
+    prepared: Prepared, key: str, part: str, source: str, language: str
 ) -> tuple[OwnUtterance, ...]:
+    file = prepared.stem.with_suffix(SAMPLES)
     told = {one.name for one in fields(OwnUtterance)} - {"source", "language", "file"}
     made = (
         OwnUtterance(**{key: line[key] for key in told}, source=source, language=language, file=file)
-        for line in _parsed(path, mtime_ns)["utterances"]
+        for line in prepared.index["utterances"]
         if line["part"] == part
     )
     return tuple(sorted(made, key=lambda one: one.id))
@@ -151,35 +136,31 @@ def _key(recordings: Sequence[Recording], dev: Sequence[Recording], architecture
     return hashlib.sha256(json.dumps([len(dev), told]).encode()).hexdigest()
 
 
-def _prepare(source: OwnSpeech, recordings: Sequence[Recording], dev: Sequence[Recording], key: str) -> None:
-    folder = Path(source.kept)
-    for former in folder.glob("*.samples*"):
-        former.unlink()
-    place, left, lines = source._samples_path(key), list[LeftOut](), list[dict[str, Any]]()
-    half = place.with_suffix(".samples-half")
-    with half.open("wb") as opened:
+def _make(
+    source: OwnSpeech, recordings: Sequence[Recording], dev: Sequence[Recording], stem: Path
+) -> dict[str, Any]:
+    left, lines = list[own_files.LeftOut](), list[dict[str, Any]]()
+    with stem.with_suffix(SAMPLES).open("wb") as opened:
         start = 0
         for given, those in (("", recordings), ("dev", dev)):
             for found in checking.checked(those, source.architecture):
-                if isinstance(found, LeftOut):
+                if isinstance(found, own_files.LeftOut):
                     left.append(found)
                     continue
                 opened.write(found.samples.tobytes())
                 lines.append(_line(found, given or ("train" if dev else found.recording.part), start))
                 start += len(found.samples)
-    half.replace(place)
-    checking.tell(left, len(recordings) + len(dev), folder.parent / "left-out.txt")
+    own_files.tell(left, len(recordings) + len(dev), stem.parents[1] / "left-out.txt", what="recordings")
     if dev:
-        lines = _without_leaks(lines)
-    by = _divide(lines)
+        lines = own_files.without_leaks(lines)
+    by = "as given" if dev or own_files.is_divided(lines) else _divide(lines)
     for part in ("train", "dev"):
         if not any(line["part"] == part for line in lines):
             raise ValueError(
                 f"{source.folder}: no recordings are left for {part}; see what was left out above"
             )
     content = hashlib.sha256(json.dumps(sorted(lines, key=lambda line: line["id"])).encode()).hexdigest()
-    index = {"key": key, "content": content, "divided": by, "left_out": len(left), "utterances": lines}
-    write_atomically(source._index_path(), json.dumps(index, ensure_ascii=False).encode())
+    return {"content": content, "divided": by, "left_out": len(left), "utterances": lines}
 
 
 def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
@@ -188,23 +169,8 @@ def _line(found: Checked, part: str, start: int) -> dict[str, Any]:
             "start": start, "samples": len(found.samples), "sha256": found.sha256, "part": part}  # fmt: skip
 
 
-def _without_leaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without what is trained on and given for dev as well; ids of the rest differ."""
-    trained = {line["sha256"] for line in lines if line["part"] == "train"}
-    leaks = [line for line in lines if line["part"] == "dev" and line["sha256"] in trained]
-    if leaks:
-        say(f"left out of dev, is in the training data too: {len(leaks)}, such as {leaks[0]['id']}")
-    return [
-        line | ({"id": f"dev/{line['id']}"} if line["part"] == "dev" else {})
-        for line in lines
-        if line["part"] == "train" or line["sha256"] not in trained
-    ]
-
-
 def _divide(lines: list[dict[str, Any]]) -> str:
-    """Gives every line a part, unless all have one; says by what."""
-    if all(line["part"] for line in lines) and any(line["part"] == "dev" for line in lines):
-        return "as given"
+    """Gives every line a part; says by what."""
     speakers = {line["speaker"] for line in lines}
     by = "speaker" if len(speakers) >= LEAST_SPEAKERS and "" not in speakers else "text"
     groups, total = defaultdict(list), sum(line["samples"] for line in lines)
@@ -212,7 +178,7 @@ def _divide(lines: list[dict[str, Any]]) -> str:
         groups[line[by]].append(line)
         line["part"] = "train"
     held = 0
-    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest()):
+    for name in own_files.by_hash(groups):
         size = sum(line["samples"] for line in groups[name])
         if held >= DEV_SHARE * total or len(groups) == 1:
             break

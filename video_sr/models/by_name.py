@@ -28,8 +28,14 @@ def usual() -> tuple[str, str]:
         return BEST, ""
     size = f"{PACKAGE.size_bytes / 1e6:.0f} MB"
     return BEST_COMMITTED, (
-        f"enlarging by {BEST_COMMITTED}; --model {BEST} is better by more than 1 dB, and fetches {size}, once"
+        f"enlarging by {BEST_COMMITTED}; --model {BEST} is better at x16 (video_sr/weights/README.md), and "
+        f"fetches {size}, once"
     )
+
+
+def num_weights(network: nn.Module) -> int:
+    """Of what enlarges; a critic that it was trained against does not."""
+    return sum(weight.numel() for weight in getattr(network, "generator", network).parameters())
 
 
 def load(name_or_path: str) -> nn.Module:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from common.data.resize import downscale, upscale
 from video_sr.models.registration import Registration, inside, shifts, warp
-from video_sr.models.span import SPAN, STEP
+from video_sr.models.span import STEP, SPANTwice
 
 FIRST_STEP = 1.5  # of a round, over the number of frames: two would not settle
 DOUBT = 0.02  # mean difference, of values in 0..1, at which a neighbour counts a quarter
@@ -65,23 +65,16 @@ def _believed(lacking: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "
     return lacking * belief
 
 
-class SPANx16(nn.Module):
+class SPANx16(SPANTwice):
     """Enlarges the middle one of `num_frames` frames x16.
 
     Args: see `networks.SPANx16Sizes`.
     """
 
     def __init__(self, *, num_frames: int, channels: int, blocks: int, rounds: int, registration_rounds: int):
-        super().__init__()
+        super().__init__(channels=channels, blocks=blocks)
         self.num_frames = num_frames
-        self.first = SPAN(channels=channels, blocks=blocks)
         self.agreement = Agreement(rounds, registration_rounds)
-        self.second = SPAN(channels=channels, blocks=blocks)
-
-    def forward(
-        self, frames: Float[Tensor, "batch time 3 height width"]
-    ) -> Float[Tensor, "batch 3 16*height 16*width"]:
-        return self.second(self.x4(frames))
 
     def x4(
         self, frames: Float[Tensor, "batch time 3 height width"]

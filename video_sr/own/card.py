@@ -42,6 +42,7 @@ def card(
     scores: Mapping[str, Scores],
     weights: int,
     wall_s: float,
+    told: str = "",
 ) -> str:
     """Markdown.
 
@@ -49,6 +50,7 @@ def card(
         network: by the name that `train --network` takes.
         data: sentences on the files.
         scores: of `OWN` and of its peers.
+        told: what who enlarges by it should know, "" where nothing is.
     """
     rows = "\n".join(f"| {who} | {found.psnr_db:.2f} | {found.ssim:.4f} |" for who, found in scores.items())
     held = "\n".join(f"- {sentence}" for sentence in data)
@@ -57,7 +59,7 @@ def card(
 Enlarges video x16: `{network}`, {weights:,} weights, {recipe.steps} steps of {recipe.batch_size} windows, peak rate
 {recipe.peak_lr:g}, {wall_s / 60:.1f} min.
 
-## Scores on dev
+{f"**Note**: {told}.{chr(10)}{chr(10)}" if told else ""}## Scores on dev
 
 | | PSNR (dB) | SSIM |
 |---|--:|--:|

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from common.data import own_files
 from common.data.arrays import save_array
-from common.files import only_writer, write_atomically
+from common.data.own_files import LeftOut, Prepared
 from common.progress import progress, tracked
 from video_sr.challenge import FACTOR
 from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, TEST_FRAME
 from video_sr.motion import Motion, clip
-from video_sr.own.films import Film, LeftOut, found_in, is_flat, tell
+from video_sr.own.films import Film, found_in, is_flat
 from video_sr.protocol import crop_to_multiple, degrade
 from video_sr.upscale import Footage
 
@@ -43,24 +44,20 @@ def prepare(
     told = [[film.told for film in given] for given in (films, dev)]
     asked = json.dumps([RULES, clips, num_frames, patch, told])
     key = hashlib.sha256(asked.encode()).hexdigest()
-    with only_writer(kept, wait=True):
-        if (kept / INDEX).exists() and index(kept)["key"] == key:
-            return
-        for former in kept.glob("*.npy"):
-            former.unlink()
-        found = _Found(kept, num_frames, patch)
-        found.score(dev or _by_hash(films), MOST_SCORED if dev else max(1, round(DEV_SHARE * len(films))))
-        found.train([film for film in films if film not in found.seen], clips)
-        tell(found.left, len(films) + len(dev), kept.parent / "left-out.txt")
-        found.check(folder, dev_folder)
-        content = hashlib.sha256(json.dumps(found.lines).encode()).hexdigest()
-        lines = {
-            "key": key,
-            "content": content,
-            "left_out": [str(one) for one in found.left],
-            "files": found.lines,
-        }
-        write_atomically(kept / INDEX, json.dumps(lines, ensure_ascii=False).encode())
+    Prepared(kept).prepare(key, partial(_make, folder, dev_folder, films, dev, clips, num_frames, patch))
+
+
+def _make(
+    folder: Path, dev_folder: Path | None, films: list[Film], dev: list[Film], clips: int, num_frames: int,
+    patch: int, stem: Path,
+) -> dict[str, Any]:  # fmt: skip
+    found = _Found(stem, num_frames, patch)
+    found.score(dev or _by_hash(films), MOST_SCORED if dev else max(1, round(DEV_SHARE * len(films))))
+    found.train([film for film in films if film not in found.seen], clips)
+    own_files.tell(found.left, len(films) + len(dev), stem.parents[1] / "left-out.txt", what="files")
+    found.check(folder, dev_folder)
+    content = hashlib.sha256(json.dumps(found.lines).encode()).hexdigest()
+    return {"content": content, "left_out": [str(one) for one in found.left], "files": found.lines}
 
 
 def index(kept: Path) -> dict[str, Any]:
@@ -69,28 +66,19 @@ def index(kept: Path) -> dict[str, Any]:
     Raises:
         ValueError: nothing was prepared there.
     """
-    path = kept / INDEX
-    if not path.exists():
-        raise ValueError(f"{kept}: holds no prepared films")
-    return _parsed(path, path.stat().st_mtime_ns)
-
-
-@cache
-def _parsed(path: Path, mtime_ns: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return Prepared(kept).index
 
 
 def _by_hash(films: Sequence[Film]) -> list[Film]:
-    """In an order that depends on nothing but each name."""
-    return sorted(films, key=lambda film: hashlib.sha256(film.name.encode()).digest())
+    named = {film.name: film for film in films}
+    return [named[name] for name in own_files.by_hash(named)]
 
 
 class _Found:
     """What is cut so far, by files in the order that they are looked at."""
 
-    def __init__(self, kept: Path, num_frames: int, patch: int):
-        self.kept, self.num_frames, self.patch = kept, num_frames, patch
+    def __init__(self, stem: Path, num_frames: int, patch: int):
+        self.stem, self.num_frames, self.patch = stem, num_frames, patch
         self.left: list[LeftOut] = []
         self.lines: list[dict[str, Any]] = []
         self.seen: set[Film] = set()
@@ -115,11 +103,11 @@ class _Found:
         try:
             digest = film.sha256()
             if first := next((line["name"] for line in self.lines if line["sha256"] == digest), None):
-                raise ValueError(f"has the same content as {first}")
-            name = f"{digest[:16]}-{len(self.lines)}"
+                raise ValueError(f"has the same content as another: {first}")
+            name = f"{self.stem.name}-{digest[:16]}-{len(self.lines)}"
             count = cut(film, name, digest)
         except (ValueError, OSError) as error:
-            self.left.append(LeftOut(film.name, str(error).removeprefix(f"{film.path}: ")))
+            self.left.append(LeftOut(film.name, "", str(error).removeprefix(f"{film.path}: ")))
             return
         self.lines.append({"name": film.name, "part": part, "sha256": digest, "file": name, "clips": count})
 
@@ -134,8 +122,8 @@ class _Found:
     def _train(self, film: Film, name: str, digest: str, clips: int) -> int:
         rng = np.random.default_rng([*bytes.fromhex(digest)[:8]])
         cuts = [*(self._of_picture(film, clips, rng) if film.still else self._of_film(film, clips, rng))]
-        save_array(self.kept / f"{name}-low.npy", np.stack([low for low, _ in cuts]))
-        save_array(self.kept / f"{name}-high.npy", np.stack([high for _, high in cuts]))
+        save_array(self.stem.parent / f"{name}-low.npy", np.stack([low for low, _ in cuts]))
+        save_array(self.stem.parent / f"{name}-high.npy", np.stack([high for _, high in cuts]))
         return len(cuts)
 
     def _of_picture(self, film: Film, clips: int, rng: np.random.Generator) -> Iterator[Cut]:
@@ -193,7 +181,7 @@ class _Found:
             raise ValueError(f"has fewer than {wanted} frames")
         if all(is_flat(frame) for frame in best[CONTEXT_FRAMES:-CONTEXT_FRAMES]):
             raise ValueError("shows nothing in its middle: black, or of one colour")
-        save_array(self.kept / f"{name}-dev.npy", np.stack(best))
+        save_array(self.stem.parent / f"{name}-dev.npy", np.stack(best))
         return 1
 
 

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from common.command import plain_errors
-
-GOES_ON = "the same command goes on"
+from common.own_training import GOES_ON, Device, Out, PrintSettings, Resume, Settings, carry_out
 
 
 def train(
@@ -17,7 +16,7 @@ def train(
         Path,
         typer.Argument(metavar="FOLDER", help="Videos, pictures, folders of numbered frames; any depth."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the weights, their card, and what resuming needs.")],
+    out: Out,
     network: Annotated[
         str,
         typer.Option(help="wide, evesrnet, span-x16, or another entry; an unknown name lists all."),
@@ -28,17 +27,10 @@ def train(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of training; default the network's own at mini.")
     ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-    ] = None,
-    print_settings: Annotated[
-        bool,
-        typer.Option("--print-settings", help="Check FOLDER, show every setting as --set takes it, stop."),
-    ] = False,
-    resume: Annotated[
-        str, typer.Option(help="auto goes on if it can; must fails if not; never or replace start anew.")
-    ] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    settings: Settings = None,
+    print_settings: PrintSettings = False,
+    resume: Resume = "auto",
+    device: Device = "auto",
 ) -> None:
     """Trains a x16 network on your own films and pictures; stopped, the same command goes on.
 
@@ -57,11 +49,4 @@ def train(
         wanted = training.Wanted(
             data=data, network=network, out=out, dev=dev, steps=steps, settings=settings or ()
         )
-        if print_settings:
-            from common.settings import assignments
-
-            typer.echo("\n".join(assignments(wanted.recipe())))
-            return
-        path = training.train(wanted, device=device, resume=resume)
-        typer.echo((out / training.CARD).read_text(encoding="utf-8"))
-        typer.echo(f"{path}: its card is {out / training.CARD}")
+        carry_out(wanted, training.train, print_settings=print_settings, device=device, resume=resume)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,11 @@ from numpy import ndarray
 
 from common.data.media import PICTURE_SUFFIXES, VIDEO_SUFFIXES, shown
 from common.data.packages import file_sha256
-from common.files import write_atomically
-from common.progress import say
 from video_sr.motion import Motion, clip
 from video_sr.protocol import FLATTEST_LEVELS, crop_to_multiple
 from video_sr.upscale import Footage
 
 LEAST_FRAMES = 5  # pictures in a row that make a folder a film
-SHOWN = 10  # bad files that are named on the screen; the file has all
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,10 @@ class Film:
         return self.name, self.still, self.size_bytes, self.mtime_ns
 
     def sha256(self) -> str:
-        """Of its bytes; of a folder's, of those of its first frame."""
-        return file_sha256(next(iter(_numbered(self.path))) if self.path.is_dir() else self.path)
+        """Of its bytes; of a folder's, of the hashes of its frames in order."""
+        if not self.path.is_dir():
+            return file_sha256(self.path)
+        return hashlib.sha256("".join(map(file_sha256, _numbered(self.path))).encode()).hexdigest()
 
     def frames(self, num_frames: int) -> Iterator[UInt8[ndarray, "height width 3"]]:
         """Those of the film, cut to multiples of 16; of a picture, `num_frames` of made motion, the middle one intact.
@@ -109,29 +109,6 @@ def _numbered(folder: Path) -> list[Path]:
     order = sorted(numbers, key=numbers.__getitem__)
     in_a_row = all(numbers[b] - numbers[a] == 1 for a, b in pairwise(order))
     return order if in_a_row else []
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that is not used."""
-
-    name: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
-
-
-def tell(left: Sequence[LeftOut], total: int, path: Path) -> None:
-    """Names on the screen what is left out, and writes all of it."""
-    if not left:
-        path.unlink(missing_ok=True)
-        return
-    for one in left[:SHOWN]:
-        say(f"left out: {one}")
-    more = f"; {len(left) - SHOWN} more in {path}" if len(left) > SHOWN else ""
-    say(f"{len(left)} of {total} files are left out{more}")
-    write_atomically(path, "".join(f"{one}\n" for one in left).encode())
 
 
 def is_flat(frame: ndarray) -> bool:

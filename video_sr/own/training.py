@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from common import checkpoint, trainer
 from common.data.packages import FetchError
 from common.files import check_folder, write_atomically
-from common.journal import Mirror, Progress, Wandb
+from common.own_training import CARD, mirrors
 from common.progress import say, tracked
 from common.runtime import find_device
 from common.settings import override
@@ -23,17 +22,18 @@ from video_sr.own.corpus import OwnFilms
 from video_sr.recipes import SCALES, Upscaling
 
 SEED = 0
-CARD, SCORES = "README.md", "scores-dev.json"
+SCORES = "scores-dev.json"
 PREVIEWS = 10  # in a training
-PEERS = ("bicubic", "span-twice")  # that stand beside a model on its card
+PEERS = ("bicubic", "span-twice", by_name.BEST)  # that stand beside a model on its card
 
 
 def trainable() -> dict[str, Upscaling]:
     """Recipes for two cores by the names that `--network` takes."""
-    found = SCALES["mini"].reproduced
     return {
-        name.lower().replace("_", "-"): recipe
-        for name, recipe in found.items()
+        name.removesuffix("_TRAINED")
+        .lower()
+        .replace("_", "-"): recipe  # of SPAN x16, which works untrained too
+        for name, recipe in SCALES["mini"].every_recipe.items()
         if isinstance(recipe, Upscaling) and recipe.steps and not recipe.copies
     }
 
@@ -84,32 +84,20 @@ def train(wanted: Wanted, *, device: str, resume: str) -> Path:
     for sentence in summary(recipe):
         say(sentence)
     run, path = wanted.out / "run", wanted.out / by_name.WEIGHTS
-    mirrors = partial(_mirrors, recipe, wanted)
-    made = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=mirrors)
+    shown = mirrors(recipe, run, label="train", group=wanted.network)
+    made = trainer.train(recipe, seed=SEED, folder=run, device=device, resume=resume, mirrors=shown)
     found = checkpoint.load(made.weights)
     checkpoint.save(path, found.tensors, found.state)
     scores = dev_scores(recipe, path, wanted.out / "pictures", find_device(device).kind)
     told = {name: one.record() for name, one in scores.items()}
     write_atomically(wanted.out / SCORES, json.dumps(told, indent=1).encode())
+    own = by_name.load(str(path))
     text = card.card(
         name=wanted.out.resolve().name, network=wanted.network.lower(), recipe=recipe, data=summary(recipe),
-        scores=scores, weights=sum(tensor.numel() for tensor in found.tensors.values()), wall_s=made.wall_s,
+        scores=scores, weights=by_name.num_weights(own), wall_s=made.wall_s, told=getattr(own, "told", ""),
     )  # fmt: skip
     write_atomically(wanted.out / CARD, text.encode())
     return path
-
-
-def _mirrors(recipe: Upscaling, wanted: Wanted, first_step: int) -> list[Mirror]:
-    """The progress bar, and W&B as its own WANDB_MODE says."""
-    name = wanted.out.resolve().name
-    wandb = Wandb(
-        project="video-sr-own",
-        group=wanted.network,
-        name=name,
-        config=recipe.settings(),
-        folder=wanted.out / "run",
-    )
-    return [Progress(f"training {name}", first_step, recipe.steps), wandb]
 
 
 def summary(recipe: Upscaling) -> list[str]:

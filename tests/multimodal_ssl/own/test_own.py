@@ -1,18 +1,16 @@
 """From a user's folder of captioned videos to a model that searches; interrupted and resumed on the way."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 
 import numpy as np
 import odd_videos
 import own_films
 import pytest
+from interrupting import interrupted
 from typer.testing import CliRunner
 
 from common import checkpoint
-from common.errors import Interrupted
 from common.results import Item
 from multimodal_ssl import __main__ as tool
 from multimodal_ssl.measures import CLIPS, RANK, RIGHT
@@ -49,21 +47,7 @@ def trained(films, start, tmp_path_factory):
     """The command's words and its folder, interrupted in step 5, then resumed to its end."""
     out = tmp_path_factory.mktemp("trained") / "mine"
     words = ["train", films, "--model", start, "--out", out, "--steps", 20, *QUICK, "--set", "peak_lr=0.01"]
-    losses = OwnTraining.losses
-
-    def stopping(self, model, batch, step):
-        if step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-        return losses(self, model, batch, step)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OwnTraining, "losses", stopping)
-        stopped = run(*words)
-    assert stopped.exit_code == Interrupted.exit_code, stopped.output
-    assert not (out / "model.safetensors").exists()
-    done = run(*words)
-    assert done.exit_code == 0, done.output
-    assert "resumed step 6" in done.output
+    _, done = interrupted(run, words, OwnTraining, at_step=5, makes=out / "model.safetensors")
     return words, out, done.output
 
 

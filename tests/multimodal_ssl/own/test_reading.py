@@ -10,10 +10,11 @@ import odd_videos
 import own_films
 import pytest
 
+from common.data.own_files import LeftOut, tell
 from multimodal_ssl.model.vocabulary import made_up_vectors
 from multimodal_ssl.own import checking
 from multimodal_ssl.own.checking import Checked
-from multimodal_ssl.own.reading import LeftOut, opened, read
+from multimodal_ssl.own.reading import opened, read
 from multimodal_ssl.search.windows import Cut
 
 CUT = Cut(num_frames=4, size_px=32)
@@ -225,7 +226,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path):
     bad = [one for one in found if isinstance(one, LeftOut) and one.bad]
     assert len(bad) == 3
     with pytest.raises(ValueError, match=r"at most 10 % of items may be bad, got 3 of 7"):
-        checking.tell(bad, 7)
+        tell(bad, 7)
 
 
 def test_clips_before_and_after_a_damaged_stretch_are_used(tmp_path):

@@ -60,8 +60,8 @@ def test_the_best_score_hardly_tells_whether_the_right_clip_is_there(dev):
     for row, right in zip(without, dev.right, strict=True):
         row[list(right)] = -1
     there, gone = scores.max(axis=1), without.max(axis=1)
-    assert 0.6 < auroc(there, gone) < 0.7
-    assert (gone > np.quantile(there, 0.1)).mean() > 0.7
+    assert 0.605 < auroc(there, gone) < 0.675  # 61 to 67 %, as the README says
+    assert 0.735 < (gone > np.quantile(there, 0.1)).mean() < 0.835  # 74 to 83 %
 
 
 def test_the_best_score_hardly_tells_what_no_caption_names(dev):
@@ -71,8 +71,8 @@ def test_the_best_score_hardly_tells_what_no_caption_names(dev):
     ways = sorted({text.partition(" moving ")[2] for text in dev.texts} - {""})
     nonsense = [f"a {rng.choice(odd)} moving {rng.choice(ways)}" for _ in dev.texts]
     there, nothing = dev.scores(dev.texts).max(axis=1), dev.scores(nonsense).max(axis=1)
-    assert 0.65 < auroc(there, nothing) < 0.85
-    assert (nothing > np.quantile(there, 0.1)).mean() > 0.4
+    assert 0.675 < auroc(there, nothing) < 0.805  # 68 to 80 %
+    assert 0.505 < (nothing > np.quantile(there, 0.1)).mean() < 0.735  # 51 to 73 %
 
 
 def test_phrases_of_function_words_help_to_find_clips(dev):
@@ -81,4 +81,4 @@ def test_phrases_of_function_words_help_to_find_clips(dev):
         (np.array(ranks(dev.scores(dev.texts, dropped), dev.right)) <= 5).mean()
         for dropped in (lambda phrase: False, FUNCTION_WORDS.issuperset)
     ]
-    assert first_five[1] < first_five[0]
+    assert 0.005 < first_five[0] - first_five[1] < 0.0245  # 0.6 to 2.4 points

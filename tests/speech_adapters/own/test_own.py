@@ -1,19 +1,17 @@
 """From a user's folder and a Hugging Face checkpoint to a set that transcribes; interrupted and resumed on the way."""
 
 import json
-import os
 import re
-import signal
 
 import numpy as np
 import pytest
 import soundfile
 import speech_peers as peers
 import torch
+from interrupting import interrupted
 from speech_tool import run, talkative
 
 from common import checkpoint as checkpoints
-from common.errors import Interrupted
 from common.results import Item
 from speech_adapters.checkpoints import convert, model_files
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
@@ -54,21 +52,7 @@ def trained(recordings, checkpoint, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "mine"
     words = ["finetune", recordings, "--model", checkpoint, "--out", out, "--steps", 12, "--language", "fr",
              "--device", "cpu"]  # fmt: skip
-    losses = OwnTraining.losses
-
-    def stopping(self, model, batch, step):
-        if step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-        return losses(self, model, batch, step)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OwnTraining, "losses", stopping)
-        stopped = run(*words)
-    assert stopped.exit_code == Interrupted.exit_code
-    assert not (out / "set.safetensors").exists()
-    done = run(*words)
-    assert done.exit_code == 0, done.output
-    assert "resumed step 6" in done.output
+    stopped, done = interrupted(run, words, OwnTraining, at_step=5, makes=out / "set.safetensors")
     return words, out, stopped.output + done.output
 
 

@@ -1,16 +1,14 @@
 """From a folder of sound to a set that fine-tuning begins from; interrupted and resumed on the way."""
 
-import os
-import signal
-
 import numpy as np
 import pytest
 import soundfile
 import speech_peers as peers
 import torch
+from interrupting import interrupted
 from speech_tool import run
 
-from common.errors import Diverged, Interrupted
+from common.errors import Diverged
 from speech_adapters.checkpoints import by_name
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.model.architecture import TINY
@@ -55,21 +53,7 @@ def trained(sound, encoder, tmp_path_factory):
     """The command's words, its folder and what it said, interrupted in step 3, then resumed to its end."""
     out = tmp_path_factory.mktemp("trained") / "it"
     words = ["pretrain", sound, "--model", encoder, "--out", out, "--steps", 6, "--language", "it", *SMALL]
-    losses = OwnPretraining.losses
-
-    def stopping(self, model, batch, step):
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return losses(self, model, batch, step)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(OwnPretraining, "losses", stopping)
-        stopped = run(*words)
-    assert stopped.exit_code == Interrupted.exit_code, stopped.output
-    assert not (out / "pretrained.safetensors").exists()
-    done = run(*words)
-    assert done.exit_code == 0, done.output
-    assert "resumed step 4" in done.output
+    stopped, done = interrupted(run, words, OwnPretraining, at_step=3, makes=out / "pretrained.safetensors")
     return words, out, stopped.output + done.output
 
 

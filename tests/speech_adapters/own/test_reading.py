@@ -2,14 +2,16 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from common.data.own_files import LeftOut, tell
 from speech_adapters.data import any_script
 from speech_adapters.model.architecture import BASE
-from speech_adapters.own.checking import Checked, LeftOut, checked, tell
+from speech_adapters.own.checking import Checked, checked
 from speech_adapters.own.reading import read
 from speech_adapters.own.recordings import OwnSpeech, summary
 
@@ -219,7 +221,11 @@ def reason_of(folder, **texts):
         if not (folder / f"{name}.wav").exists():
             sound(folder / f"{name}.wav", seed=seed)
         (folder / f"{name}.txt").write_text(text)
-    return {one.recording.path.stem: getattr(one, "reason", "") for one in checked(read(folder), BASE)}
+    found = checked(read(folder), BASE)
+    return {
+        Path(one.id).stem: one.reason if isinstance(one, LeftOut) else ""
+        for one in ((each if isinstance(each, LeftOut) else each.recording) for each in found)
+    }
 
 
 def test_what_cannot_be_used_is_left_out_with_a_reason(tmp_path):

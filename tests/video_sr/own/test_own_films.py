@@ -1,20 +1,18 @@
 """From a folder of films and pictures to a model that enlarges; interrupted and resumed on the way."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import odd_videos
 import pytest
 import torch
+from interrupting import interrupted
 from PIL import Image
 from typer.testing import CliRunner
 
 from common import checkpoint
 from common.data.packages import FetchError
 from common.data.resize import to_8bit, upscale
-from common.errors import Interrupted
 from video_sr import span_weights
 from video_sr.__main__ import app
 from video_sr.measures import PSNR
@@ -71,21 +69,7 @@ def trained(folder, offline, tmp_path_factory):
     """The command's words, its folder and what it said: interrupted in step 3, then resumed to its end."""
     out = tmp_path_factory.mktemp("trained") / "mine"
     words = ["train", folder, "--out", out, *SMALL]
-    losses = Upscaling.losses
-
-    def stopping(self, model, batch, step):
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return losses(self, model, batch, step)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Upscaling, "losses", stopping)
-        stopped = run(*words)
-    assert stopped.exit_code == Interrupted.exit_code, stopped.output
-    assert not (out / "weights.safetensors").exists()
-    done = run(*words)
-    assert done.exit_code == 0, done.output
-    assert "resumed step 4" in done.output
+    stopped, done = interrupted(run, words, Upscaling, at_step=3, makes=out / "weights.safetensors")
     return words, out, stopped.output + done.output
 
 
