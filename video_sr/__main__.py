@@ -122,6 +122,10 @@ def score(
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Also LPIPS; its file lies in WEIGHTS_ROOT.")
     ] = False,
+    features: Annotated[
+        bool,
+        typer.Option("--features", help="Also the distance of EfficientNet-Lite0's features; fetches 17 MB."),
+    ] = False,
     ffmpeg: Annotated[
         bool, typer.Option("--ffmpeg", help="Also XPSNR, VIF and VMAF, by FFmpeg; fetches 68 MB, once.")
     ] = False,
@@ -139,7 +143,6 @@ def score(
     with plain_errors(too_large="frames are"):
         from common.files import write_atomically
         from video_sr import by_ffmpeg, further, peers, score_kit, score_shown
-        from video_sr.measures import LPIPS
         from video_sr.models.by_name import load
 
         for path, what, suffix in ((plot, "plot", ".png"), (html, "page", ".html")):
@@ -150,7 +153,7 @@ def score(
                 raise ValueError(f"{side}: no such file or folder")
         pairs = score_kit.find_pairs(sr, hr)
         asked = further.Further(
-            distances={LPIPS.name: further.load_lpips()} if lpips else {},
+            distances=further.distances(features=features, lpips=lpips),
             ffmpeg=by_ffmpeg.program() if ffmpeg else None,
             warped=warped,
         )

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
+CURVE = ("CRITIC_NONE", "CRITIC_LIGHT", "CRITIC_HEAVY")  # by the weight of a critic
 COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE")  # with several seeds
 BESIDE = (
     *("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN_X16"),
-    *("PERCEPTUAL", "PERCEPTUAL_EVESRNET"),  # track 2
+    *CURVE,  # track 2
 )
 STYLES = method_styles(COMPARED) | {  # the same in every figure
     name: style_at(len(COMPARED) + place) for place, name in enumerate(BESIDE)

@@ -6,7 +6,7 @@ folder's README assembles from public code, and each departure is declared with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import tee
 from pathlib import Path
@@ -60,6 +60,9 @@ class Upscaling(Recipe):
     charbonnier_eps: float = 1e-6
     offset_lr_ratio: float = 1.0  # rate of layers that predict offsets of an alignment, against the others'
     pretrained_lr_ratio: float = later(1.0)  # that of weights which others trained
+    judged_by_features: bool = later(
+        False
+    )  # also scored by a feature distance, and by LPIPS where its file is
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +82,7 @@ class Upscaling(Recipe):
         self.corpus.prepare()
         if self.steps or data.scorable():  # a machine filled from a pack trains, and may have no network
             self.network.prepare()
+            self._distances()
 
     def _draws(self, seed: int, step: int, shard: Shard) -> list[Draw]:
         return draws(self.corpus.num_items(seed), self.batch_size, seed, step, shard)
@@ -109,15 +113,19 @@ class Upscaling(Recipe):
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`); and so may
         what others trained."""
-        if len(turns := self.turns()) > 1:
-            named = list(model.named_parameters())
+        pretrained = self.network.pretrained_layers() or ("\0",)
+        if len(self.turns()) > 1:
+            in_turn: dict[tuple[str, float], list[Any]] = {}
+            for name, weight in model.named_parameters():
+                ratio = self.pretrained_lr_ratio if name.startswith(pretrained) else 1.0
+                in_turn.setdefault((self.network.turn_of(name), ratio), []).append(weight)
             return [
-                {"params": [w for name, w in named if self.network.turn_of(name) == turn], "turn": turn}
-                for turn in turns
+                {"params": weights, "turn": turn, "lr_ratio": ratio}
+                for (turn, ratio), weights in in_turn.items()
             ]
         rest, steering, read = list[Any](), list[Any](), list[Any]()
         for name, weight in model.named_parameters():
-            slow = name.startswith(self.network.pretrained_layers() or ("\0",))
+            slow = name.startswith(pretrained)
             (read if slow else steering if ".steer." in name else rest).append(weight)
         groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
         groups += [{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else []
@@ -150,14 +158,21 @@ class Upscaling(Recipe):
 
     # ---- scoring
 
+    def _distances(self) -> Mapping[str, Callable[[Tensor, Tensor], Tensor]]:
+        from video_sr import further
+
+        return (
+            further.distances(features=True, lpips=further.lpips_is_here()) if self.judged_by_features else {}
+        )
+
     def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
         from common.results import Item
         from video_sr import panels
         from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
 
-        num_frames = self.network.num_frames
+        num_frames, distances = self.network.num_frames, self._distances()
         for sequence in self.corpus.scored(split, seed):
-            score, still_score = SequenceScore(), SequenceScore()
+            score, still_score = SequenceScore(distances), SequenceScore()
             # Two readings of one stream: the window runs ahead of the frame in its middle.
             ahead, truths = tee(crop_to_multiple(frame) for frame in sequence.frames())
             lows = (degrade(frame) for frame in ahead)
@@ -289,6 +304,26 @@ TRACK2_SMOKE = {
     "PERCEPTUAL": _track2(WIDE_SMOKE, 4),
     "PERCEPTUAL_EVESRNET": _track2(EVESRNET_SMOKE, 4),
 }
+# Perception against distortion: one network, weights that others trained for fidelity, and three weights of a critic.
+# The start is SPAN's, since committed weights of ours have seen other seeds' test photographs.
+_CURVE = {"CRITIC_NONE": 0.0, "CRITIC_LIGHT": 0.05, "CRITIC_HEAVY": 0.3}
+
+
+def _curve(like: Upscaling, network: Network, **changes: Any) -> dict[str, Upscaling]:
+    sizes = PerceptualSizes(generator=network, critic_channels=8, adversarial=0.0, matching=0.0)
+    return {
+        name: replace(like, network=replace(sizes, adversarial=weight), **changes)
+        for name, weight in _CURVE.items()
+    }
+
+
+CURVE = _curve(WIDE, SPANSizes(), pretrained_lr_ratio=0.1, judged_by_features=True)
+CURVE_GPU = _curve(WIDE_GPU, SPANSizes(), pretrained_lr_ratio=0.1, judged_by_features=True)
+CURVE_MINI = _curve(
+    WIDE_MINI, SPANSizes(), steps=60, batch_size=4, patch=8, schedule=Cosine(warmup_steps=10), ema_decay=0.9,
+    peak_lr=1e-3, pretrained_lr_ratio=0.1, judged_by_features=True, cost_s=80.0,
+)  # fmt: skip
+CURVE_SMOKE = _curve(WIDE_SMOKE, SPAN_SMOKE)
 _TINY: Mapping[str, Network] = {
     "DKSAN": replace(_DKSAN, channels=8, trunk_blocks=(1, 0), squeeze=2),
     "MGBP3D": replace(_MGBP, channels=(8, 6, 4, 4, 3)),
@@ -316,14 +351,14 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET_SMOKE,
             "COPIES": replace(EVESRNET_SMOKE, copies=True),
             "WIDE": WIDE_SMOKE,
+            **CURVE_SMOKE,
         },
         seeds=1,
         once={
             **ENTRIES_SMOKE,
             "SPAN_X16": replace(BICUBIC, corpus=Textures(), network=SPAN_X16_TRAINED_SMOKE.network),
-            **TRACK2_SMOKE,
         },
-        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE},
+        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE, **TRACK2_SMOKE},
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -334,14 +369,14 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET_MINI,
             "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
             "WIDE": WIDE_MINI,
+            **CURVE_MINI,
         },
         seeds=3,
         once={
             **ENTRIES_MINI,
             "SPAN_X16": replace(BICUBIC, network=SPANx16Sizes(), corpus=EVESRNET_MINI.corpus, cost_s=200.0),
-            **TRACK2_MINI,
         },
-        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI},
+        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI, **TRACK2_MINI},
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
         search=SEARCH,
     ),
@@ -352,6 +387,7 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET_GPU,
             "COPIES": replace(EVESRNET_GPU, copies=True),
             "WIDE": WIDE_GPU,
+            **CURVE_GPU,
         },
         seeds=3,
         search=SEARCH,
@@ -363,6 +399,7 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET,
             "COPIES": COPIES,
             "WIDE": WIDE,
+            **CURVE,
         },
         seeds=3,
     ),
