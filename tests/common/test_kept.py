@@ -58,10 +58,12 @@ def test_evenly_spread(found, most, chosen):
     assert kept.evenly(found, most) == chosen
 
 
-def test_committed_pictures_are_of_published_runs():
+def test_committed_pictures_are_of_published_runs_and_small():
     for paper in papers.papers().values():
-        for path in (paper.folder / "results").glob(f"*/*/seed*/{kept.FOLDER}/*"):
-            scale, recipe, seed = path.parts[-5], path.parts[-4], path.parts[-3].removeprefix("seed")
-            run = results.find(paper.published(scale), recipe, int(seed))
-            assert run is not None, path
-            assert path.name.partition(".")[0].replace("--", "/") in {item.id for item in run.items}, path
+        for scale in paper.scales:
+            found = list(paper.published(scale).glob(f"*/seed*/{kept.FOLDER}/*"))
+            assert sum(path.stat().st_size for path in found) <= kept.MOST_BYTES
+            for path in found:
+                recipe, seed = path.parts[-4], int(path.parts[-3].removeprefix("seed"))
+                assert results.find(paper.published(scale), recipe, seed) is not None, path
+                assert path.suffix in kept.ENDINGS
