@@ -306,7 +306,7 @@ TRACK2_SMOKE = {
 }
 # Perception against distortion: one network, weights that others trained for fidelity, and three weights of a critic.
 # The start is SPAN's, since committed weights of ours have seen other seeds' test photographs.
-_CURVE = {"CRITIC_NONE": 0.0, "CRITIC_LIGHT": 0.05, "CRITIC_HEAVY": 0.3}
+_CURVE = {"CRITIC_NONE": 0.0, "CRITIC_LIGHT": 0.02, "CRITIC_HEAVY": 0.05}
 
 
 def _curve(like: Upscaling, network: Network, **changes: Any) -> dict[str, Upscaling]:
