@@ -6,6 +6,7 @@ so the number is its own and compares with no LPIPS.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from common.models.efficientnet_lite import EfficientNetLite, pretrained
+from common.models.efficientnet_lite import pretrained
 
 LARGEST_PX = 512  # a side, of the middle that is looked at
 
@@ -22,11 +23,11 @@ class FeatureDistance:
     """Mean over five resolutions of the mean over places of |u(a) - u(b)|², u features scaled to length 1; 0 to 4.
 
     Args:
-        network: what it sees with, frozen.
+        maps: of pictures, (batch, channel, height, width) at each resolution.
     """
 
-    def __init__(self, network: EfficientNetLite):
-        self.network = network
+    def __init__(self, maps: Callable[[Tensor], Sequence[Tensor]]):
+        self.maps = maps
 
     def __call__(
         self, a: Float[Tensor, "batch 3 height width"], b: Float[Tensor, "batch 3 height width"]
@@ -34,7 +35,7 @@ class FeatureDistance:
         """One distance per pair of pictures in [0, 1]."""
         if a.shape != b.shape:
             raise ValueError(f"pictures must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
-        pairs = zip(*(self.network.maps(_middle(each)) for each in (a, b)), strict=True)
+        pairs = zip(*(self.maps(_middle(each)) for each in (a, b)), strict=True)
         layers = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in pairs]
         return torch.stack(layers).mean(0)
 
@@ -46,7 +47,7 @@ def feature_distance() -> FeatureDistance:
     Raises:
         FetchError: the weights cannot be had.
     """
-    return FeatureDistance(pretrained())
+    return FeatureDistance(pretrained().maps)
 
 
 def _middle(pictures: Tensor) -> Tensor:

@@ -24,7 +24,16 @@ BASELINE = "BICUBIC"
 CURVE = ("CRITIC_NONE", "CRITIC_LIGHT", "CRITIC_HEAVY")  # by the weight of a critic
 COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE")  # with several seeds
 BESIDE = (
-    *("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN_X16"),
+    *(
+        "DKSAN",
+        "MGBP3D",
+        "EDVR",
+        "MULTI_DISTILLATION",
+        "COARSE_TO_FINE",
+        "BACK_PROJECTION",
+        "SPAN_X16",
+        "BASICVSR",
+    ),
     *CURVE,  # track 2
 )
 STYLES = method_styles(COMPARED) | {  # the same in every figure

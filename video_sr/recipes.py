@@ -24,6 +24,7 @@ from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
 from video_sr.measures import PHOTOGRAPHS, PSNR, SSIM, of_copies
 from video_sr.networks import (
     BackProjectionSizes,
+    BasicVSRSizes,
     BicubicSizes,
     CoarseToFineSizes,
     DKSANSizes,
@@ -279,7 +280,13 @@ ENTRIES_MINI = {
     "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
     "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
 }
-# Ours beside them, trained: SPAN's weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
+# Ours beside them: a recurrent network, at the entries' rate.
+_RECURRENT = BasicVSRSizes(
+    num_frames=5, channels=16, blocks=1, front_blocks=1, groups=4, tail_channels=(16, 3)
+)
+BASICVSR_MINI = _untuned(_RECURRENT, steps=350, cost_s=300.0)
+BASICVSR_SMOKE = _smoke(BASICVSR_MINI, replace(_RECURRENT, num_frames=3, channels=8, tail_channels=(8, 3)))
+# Trained, beside them: SPAN's weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
 SPAN_X16_TRAINED_MINI = replace(
     _mini(EVESRNET, SPANx16Sizes()), steps=300, batch_size=4, patch=20, schedule=Cosine(warmup_steps=20),
     ema_decay=0.98, peak_lr=3e-2, pretrained_lr_ratio=1e-3, charbonnier_eps=1e-3, cost_s=700.0,
@@ -356,6 +363,7 @@ SCALES: Mapping[str, Scale] = {
         seeds=1,
         once={
             **ENTRIES_SMOKE,
+            "BASICVSR": BASICVSR_SMOKE,
             "SPAN_X16": replace(BICUBIC, corpus=Textures(), network=SPAN_X16_TRAINED_SMOKE.network),
         },
         backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE, **TRACK2_SMOKE},
@@ -374,6 +382,7 @@ SCALES: Mapping[str, Scale] = {
         seeds=3,
         once={
             **ENTRIES_MINI,
+            "BASICVSR": BASICVSR_MINI,
             "SPAN_X16": replace(BICUBIC, network=SPANx16Sizes(), corpus=EVESRNET_MINI.corpus, cost_s=200.0),
         },
         backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI, **TRACK2_MINI},

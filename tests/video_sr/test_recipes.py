@@ -29,7 +29,7 @@ def test_every_scale_compares_the_same_arms_at_equal_cost(scale):
 def test_every_entry_of_the_challenge_and_the_peer_have_a_recipe(scale):
     kinds = [type(recipe.network).__name__ for recipe in SCALES[scale].reproduced.values()]
     assert sorted(set(kinds)) == [
-        "BackProjectionSizes", "BicubicSizes", "CoarseToFineSizes", "DKSANSizes", "EDVRAttentionSizes",
+        "BackProjectionSizes", "BasicVSRSizes", "BicubicSizes", "CoarseToFineSizes", "DKSANSizes", "EDVRAttentionSizes",
         "EVESRNetSizes", "MGBP3DSizes", "MultiDistillationSizes", "PerceptualSizes", "SPANSizes", "SPANx16Sizes",
         "WideActivationSizes",
     ]  # fmt: skip

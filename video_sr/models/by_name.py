@@ -18,7 +18,7 @@ WEIGHTS = "weights.safetensors"  # of a run, and of a folder that `train` leaves
 READY: Mapping[str, Network] = {
     "bicubic": BicubicSizes(), "span-twice": SPANSizes(), "span-x16": SPANx16Sizes()
 }  # fmt: skip
-BEST, BEST_COMMITTED = "span-x16", "wide"  # on dev; the second needs no package
+BEST, BEST_COMMITTED = "span-x16", "wide"  # on dev; the second of those trained here, which need no package
 
 
 def usual() -> tuple[str, str]:
