@@ -118,8 +118,8 @@ CLAIMS = (
     ),
     _question(
         id="over-span",
-        says="A network trained here for x16 (WIDE, the best of them on dev) beats SPAN x4 run twice, which people can use instead, "
-        "in PSNR on pictures that it has never seen.",
+        says="A network trained here for x16 (WIDE, the best of them on dev) beats SPAN x4 run twice, which people can "
+        "use instead, in PSNR on pictures that it has never seen.",
         reads=("WIDE", "SPAN_TWICE"),
         margin=gain("WIDE", "SPAN_TWICE", PSNR),
         unit=PSNR.unit,

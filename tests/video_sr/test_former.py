@@ -7,7 +7,7 @@ import pytest
 from common import papers, results
 from common.settings import decode
 from video_sr.former import former_settings
-from video_sr.recipes import Upscaling
+from video_sr.upscaling import Upscaling
 
 PAPER = papers.find("extreme-vsr")
 FLAT = {

@@ -11,7 +11,8 @@ from common.settings import override
 from video_sr.corpora import Vid3oC
 from video_sr.figures import STYLES
 from video_sr.protocol import super_resolve
-from video_sr.recipes import FARTHEST_OFFSET_PX, SCALES
+from video_sr.recipes import SCALES
+from video_sr.upscaling import FARTHEST_OFFSET_PX
 
 SMOKE = SCALES["smoke"].reproduced
 TRAINED = [name for name, recipe in SMOKE.items() if recipe.steps]

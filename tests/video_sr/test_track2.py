@@ -16,7 +16,8 @@ from video_sr.models.perceptual import Critic
 from video_sr.networks import PerceptualSizes, WideActivationSizes
 from video_sr.networks.perceptual import CRITIC, GENERATOR
 from video_sr.objective import feature_matching, relativistic
-from video_sr.recipes import SCALES, Upscaling
+from video_sr.recipes import SCALES
+from video_sr.upscaling import Upscaling
 
 RECIPES = {
     name: recipe for name, recipe in SCALES["smoke"].backbones.items() if name.startswith("PERCEPTUAL")
