@@ -66,11 +66,14 @@ $(papers:%=publish-%): publish-%: setup
 #>
 #> report                           claims, verdicts, tables and figures from the runs there are
 #> dashboard                        your runs so far, from their journals
+#> user-study                       which of two x16 pictures looks better: a local page; votes go to votes.jsonl
 #> verify                           recompute every published table from raw scores
 #> bench                            speed and memory against other implementations
-.PHONY: report dashboard verify bench
+.PHONY: report dashboard verify user-study bench
 report dashboard verify: setup
 	@$(run) $@
+user-study: setup
+	@PYTHONPATH=. $(PYTHON) -m video_sr study
 bench: setup
 	@$(PYTHON) -m benchmarks
 #>

@@ -1,4 +1,4 @@
-"""The tool: `python -m video_sr upscale|score|degrade|train`; what is heavy is imported once a command runs."""
+"""The tool: `python -m video_sr upscale|score|degrade|train|study`; what is heavy is imported once a command runs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from common.command import TOOL_SETTINGS, plain_errors
 from common.progress import progress
 from video_sr.own import commands
+from video_sr.study.commands import study
 
 app = typer.Typer(
     help="x16 video super-resolution: enlarge a video, score a result, train on your own films.",
@@ -217,6 +218,7 @@ def degrade(
 
 
 app.command()(commands.train)
+app.command()(study)
 
 if __name__ == "__main__":
     app(prog_name="python -m video_sr")
