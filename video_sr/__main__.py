@@ -117,7 +117,7 @@ def score(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also score what this model makes of HR degraded: span-twice, bicubic, ...; repeatable."
+            help="Also score what a model makes of HR degraded: span-twice, realesrgan-twice, ...; repeatable."
         ),
     ] = None,
     lpips: Annotated[
@@ -144,7 +144,7 @@ def score(
     with plain_errors(too_large="frames are"):
         from common.files import write_atomically
         from video_sr import by_ffmpeg, further, peers, score_kit, score_shown
-        from video_sr.models.by_name import load
+        from video_sr.models.by_name import load_peer
 
         for path, what, suffix in ((plot, "plot", ".png"), (html, "page", ".html")):
             if path and (path.suffix.lower() != suffix or not path.parent.is_dir()):
@@ -158,7 +158,7 @@ def score(
             ffmpeg=by_ffmpeg.program() if ffmpeg else None,
             warped=warped,
         )
-        beside = {name: load(name) for name in peer or []}  # a wrong name is told before any work
+        beside = {name: load_peer(name) for name in peer or []}  # a wrong name is told before any work
         for name, one in beside.items():
             if told := getattr(one, "told", ""):
                 typer.echo(f"note: {name}: {told}", err=True)

@@ -108,7 +108,7 @@ class Pass(nn.Module):
 
 
 def _moved(x: Tensor, shift: Shift) -> Tensor:
-    """What lies outside is 0; places in single precision, for half cannot tell pixel 100 from 100.4."""
+    """What lies outside is 0."""
     return warp(x.float(), shift.float(), padding="zeros")
 
 
@@ -199,7 +199,8 @@ class BasicVSR(nn.Module):
         return upscale(frames[:, time // 2], FACTOR) + cast(Tensor, self.tail(made))
 
     def _motion(self, others: Tensor, frames: Tensor) -> list[Shift]:
-        """From each frame to the one beside it."""
+        """From each frame to the one beside it; in single precision, for half cannot tell pixel 100 from 100.4."""
         size = (frames.shape[-2], frames.shape[-1])
-        affine = self.register(others.flatten(0, 1).float(), frames.flatten(0, 1).float())
-        return list(shifts(affine, size).unflatten(0, frames.shape[:2]).unbind(1))
+        with torch.autocast(frames.device.type, enabled=False):
+            affine = self.register(others.flatten(0, 1).float(), frames.flatten(0, 1).float())
+            return list(shifts(affine, size).unflatten(0, frames.shape[:2]).unbind(1))

@@ -66,6 +66,15 @@ def load(name_or_path: str) -> nn.Module:
     )
 
 
+def load_peer(name_or_path: str) -> nn.Module:
+    """As `load`, and what stands beside results without being a model of `upscale`: `realesrgan-twice`."""
+    if name_or_path.lower() == "realesrgan-twice":
+        from video_sr.models.realesrgan import published
+
+        return published().eval().requires_grad_(False)
+    return load(name_or_path)
+
+
 def _published() -> dict[str, Path]:
     return {path.stem.lower(): path for path in sorted(PUBLISHED.glob("*.safetensors"))}
 
