@@ -33,8 +33,6 @@ class FeatureDistance:
         self, a: Float[Tensor, "batch 3 height width"], b: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, " batch"]:
         """One distance per pair of pictures in [0, 1]."""
-        if a.shape != b.shape:
-            raise ValueError(f"pictures must have one shape, got {tuple(a.shape)} and {tuple(b.shape)}")
         pairs = zip(*(self.maps(_middle(each)) for each in (a, b)), strict=True)
         layers = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in pairs]
         return torch.stack(layers).mean(0)
