@@ -59,7 +59,9 @@ def from_folders(folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
         ValueError: fewer than two methods, or no scene that all of them show.
     """
     shown = {
-        method: {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES}
+        method: {
+            path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES
+        }
         for method, folder in folders.items()
     }
     return _of_common_scenes(shown)
