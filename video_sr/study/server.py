@@ -67,12 +67,14 @@ def serve(study: Study, port: int) -> ThreadingHTTPServer:
     class Handler(_Handler):
         pass
 
-    Handler.study = study
-    return ThreadingHTTPServer((HOST, port), Handler)
+    serving = ThreadingHTTPServer((HOST, port), Handler)
+    Handler.study, Handler.port = study, serving.server_port
+    return serving
 
 
 class _Handler(BaseHTTPRequestHandler):
     study: Study
+    port: int
 
     def do_GET(self) -> None:
         if not self._is_ours():
@@ -108,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_ours(self) -> bool:
         """Whether the page itself asks: another site's script that reaches this port bears its own name."""
-        names = {f"{name}:{self.server.server_address[1]}" for name in (HOST, "localhost")}
+        names = {f"{name}:{self.port}" for name in (HOST, "localhost")}
         origin = self.headers.get("Origin", "").removeprefix("http://")
         if self.headers.get("Host") in names and (not origin or origin in names):
             return True
