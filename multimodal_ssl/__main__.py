@@ -39,9 +39,13 @@ def index(
     out: Annotated[Path, typer.Option(help="The index, a folder of its own.")] = DEFAULT_INDEX,
     model: Annotated[str, typer.Option(help="A name, or a run's weights.safetensors.")] = MODEL,
     rate: Annotated[
-        float,
-        typer.Option(min=0.01, max=1000, help="Frames looked at per second; fewer make windows longer."),
-    ] = 4.0,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1000,
+            help="Frames looked at per second, fewer make windows longer; default what the model is made for, 2 or 4.",
+        ),
+    ] = None,
     prune: Annotated[
         bool, typer.Option(help="Remove what was made of videos that are gone; else it is kept and told.")
     ] = False,

@@ -20,7 +20,7 @@ Data = Annotated[
 ]
 Model = Annotated[str, typer.Option(help="A name, or a file such as OUT/model.safetensors.")]
 Rate = Annotated[
-    float,
+    float | None,
     typer.Option(min=0.01, max=1000, help="Frames looked at per second, as `index` takes it."),
 ]
 
@@ -35,7 +35,9 @@ def train(
     dev: Annotated[
         Path | None, typer.Option(help="Clips to score on; default a tenth of DATA, by video.")
     ] = None,
-    rate: Rate = 4.0,
+    rate: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="Frames looked at per second, as `index` takes it.")
+    ] = 4.0,
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of training; default thirty rounds over DATA, 200 to 20000."),
@@ -67,7 +69,7 @@ def train(
 def evaluate(
     data: Data,
     model: Model = "fine",
-    rate: Rate = 4.0,
+    rate: Rate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -81,8 +83,8 @@ def evaluate(
     with plain_errors(too_large="a clip is"):
         from common.runtime import find_device
         from multimodal_ssl.own import evaluation
-        from multimodal_ssl.own.recipe import cut_of
         from multimodal_ssl.search import weights
+        from multimodal_ssl.search.windows import cut_of
 
         trained = weights.load(model)
         scores, notice = evaluation.evaluate(
@@ -100,7 +102,7 @@ def embed(
     data: Data,
     out: Annotated[Path, typer.Option(help="The .npz to write.")],
     model: Model = "fine",
-    rate: Rate = 4.0,
+    rate: Rate = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it is there.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -114,8 +116,8 @@ def embed(
     with plain_errors(too_large="a clip is"):
         from common.runtime import find_device
         from multimodal_ssl.own import embedding
-        from multimodal_ssl.own.recipe import cut_of
         from multimodal_ssl.search import weights
+        from multimodal_ssl.search.windows import cut_of
 
         if out.suffix != ".npz":
             raise ValueError(f"{out}: vectors are written as .npz; choose such a name")

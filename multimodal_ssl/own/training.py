@@ -20,6 +20,7 @@ from multimodal_ssl.own.reading import look
 from multimodal_ssl.own.recipe import OwnTraining
 from multimodal_ssl.search import weights
 from multimodal_ssl.search.weights import Trained
+from multimodal_ssl.search.windows import cut_of
 
 SEED = 0
 MODEL, SCORES = weights.OF_OWN, "scores-dev.json"
@@ -48,7 +49,7 @@ class Wanted:
         held = recipes.started(self.model)
         words = recipes.vocabulary_of(self.model)
         source = OwnClips(
-            recipes.cut_of(held.matching, self.rate_hz), words.sha256, folder=str(self.data),
+            cut_of(held.matching, self.rate_hz), words.sha256, folder=str(self.data),
             dev_folder=str(self.dev or ""), kept=str(self.out / "clips"),
         )  # fmt: skip
         source.prepare(words)

@@ -2,7 +2,7 @@
 
 INDEX/index.json                  what made it: folder of videos, model and its hash, how files are cut
      /videos/NAME-HASH/video.json path, size and date of a video, times of its windows, what was wrong with it
-                      /units.f16  window x position x channel, 16-bit floats
+                      /units.f16  window x position x channel, 16-bit floats; windows that deflating halves are kept so
                       /000012.jpg some frames of window 12, side by side: what is shown of a result
 
 A video's folder takes its name when it is whole, so that an index can be stopped, killed and gone on with, and be
@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import stat
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -37,7 +38,7 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.search.windows import Cut, Window, windows
 
-VERSION = 4  # raise when what lies in an index, or the hash of its model, changes its form
+VERSION = 5  # raise when what lies in an index, or the hash of its model, changes its form
 RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
@@ -62,6 +63,7 @@ class IndexedVideo:
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
+    bytes: tuple[int, ...] = ()  # that each window takes of the file of units
 
     def same_file(self, other: IndexedVideo) -> bool:
         """Whatever its name and date: files are moved, copied and restored."""
@@ -145,14 +147,21 @@ class Index:
         """Units of some windows of a video.
 
         Raises:
-            ValueError: the file was cut off.
+            ValueError: the file was cut off or altered.
         """
-        path, size = folder / UNITS, video.units[0] * video.units[1]
-        num = (len(video.times_s) if stop is None else stop) - start
-        found = np.fromfile(path, np.float16, num * size, offset=2 * start * size)
-        if len(found) != num * size:
-            raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
-        return found.reshape(num, *video.units).astype(np.float32)
+        stop = len(video.times_s) if stop is None else stop
+        path, sizes = folder / UNITS, video.bytes[start:stop]
+        with path.open("rb") as file:
+            file.seek(sum(video.bytes[:start]))
+            found = [file.read(size) for size in sizes]
+        try:
+            values = b"".join(_inflated(one, 2 * video.units[0] * video.units[1]) for one in found)
+            units = np.frombuffer(values, np.float16).reshape(len(sizes), *video.units)
+        except (zlib.error, ValueError) as error:
+            raise ValueError(
+                f"{path} is not as its {RECORD} says; remove {folder} and index again"
+            ) from error
+        return units.astype(np.float32)
 
     # ---- writing
 
@@ -311,7 +320,7 @@ def encoder(matcher: Matcher) -> Encode:
 def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode: Encode) -> IndexedVideo:
     """Units and pictures of every window, past what cannot be decoded, up to where a file breaks off."""
     holes = Holes()
-    times: list[tuple[float, float]] = []
+    times, sizes = list[tuple[float, float]](), list[int]()
     shape, units_shape, fault = (0, 0), (0, 0), ""
     with (folder / UNITS).open("wb") as out:
         found = windows(file, cut, holes=holes)
@@ -326,7 +335,7 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
             small = window.small
             units = encode(small)
             shape, units_shape = small.shape[1:3], units.shape
-            out.write(units.astype(np.float16).tobytes())
+            sizes.append(out.write(_deflated(units.astype(np.float16).tobytes())))
             _write_picture(window, folder / picture_name(len(times)))
             times.append((round(window.start_s, 3), round(window.stop_s, 3)))
         out.flush()
@@ -335,7 +344,18 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
     if breaks and not fault:
         fault = f"breaks off at {breaks[-1][0]:.2f} s of {breaks[-1][1]:.2f} s"
     gaps = tuple(str(Holes([hole])) for hole in holes.found if hole[2] != BREAKS_OFF)
-    return replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape, times_s=tuple(times))
+    done = replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape)
+    return replace(done, times_s=tuple(times), bytes=tuple(sizes))
+
+
+def _deflated(values: bytes) -> bytes:
+    """Made smaller where that halves it: units that are mostly zeros shrink to a twentieth, others hardly."""
+    small = zlib.compress(values, 1)
+    return small if 2 * len(small) <= len(values) else values
+
+
+def _inflated(kept: bytes, size: int) -> bytes:
+    return kept if len(kept) == size else zlib.decompress(kept)
 
 
 def picture_name(window: int) -> str:
@@ -358,7 +378,7 @@ def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
-        frame_size, units, gaps = (tuple(found.pop(key)) for key in ("frame_size", "units", "gaps"))
-        return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units, gaps=gaps)
+        others = {key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps", "bytes")}
+        return IndexedVideo(**found, times_s=times, **others)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error
