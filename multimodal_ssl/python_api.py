@@ -117,11 +117,12 @@ class Finder:
         return cut_of(self.trained.matching, rate_hz)
 
 
-def load(model: str = "fine", *, device: str = "auto") -> Finder:
+def load(model: str | None = None, *, device: str = "auto") -> Finder:
     """A model that indexes and searches.
 
     Args:
-        model: the name of published weights, or a run's weights.safetensors.
+        model: the name of published weights, or a run's weights.safetensors; None: `films`, or `fine` where its
+            packages cannot be had.
         device: auto, cpu or cuda.
 
     Raises:

@@ -18,7 +18,9 @@ Data = Annotated[
         help="Folder of videos with .vtt, .srt or .json beside them; a .csv of path, caption, start, end; .tar shards.",
     ),
 ]
-Model = Annotated[str, typer.Option(help="A name, or a file such as OUT/model.safetensors.")]
+Model = Annotated[
+    str | None, typer.Option(help="films, fine, or a file such as OUT/model.safetensors; default films.")
+]
 Rate = Annotated[
     float | None,
     typer.Option(min=0.01, max=1000, help="Frames looked at per second, as `index` takes it."),
@@ -68,7 +70,7 @@ def train(
 
 def evaluate(
     data: Data,
-    model: Model = "fine",
+    model: Model = None,
     rate: Rate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = "auto",
@@ -78,7 +80,7 @@ def evaluate(
     \b
     python -m multimodal_ssl evaluate films --model mine/model.safetensors
     python -m multimodal_ssl evaluate clips.csv --model fine --json
-    python -m multimodal_ssl evaluate shards --model fine
+    python -m multimodal_ssl evaluate real-films
     """
     with plain_errors(too_large="a clip is"):
         from common.runtime import find_device
@@ -92,7 +94,7 @@ def evaluate(
         )
         if notice:
             typer.echo(f"note: {notice}", err=True)
-        named = {"data": str(data), "model": model}
+        named = {"data": str(data), "model": trained.name}
         typer.echo(
             json.dumps(named | scores.record(), indent=1, ensure_ascii=False) if as_json else scores.table()
         )
@@ -101,7 +103,7 @@ def evaluate(
 def embed(
     data: Data,
     out: Annotated[Path, typer.Option(help="The .npz to write.")],
-    model: Model = "fine",
+    model: Model = None,
     rate: Rate = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it is there.")] = False,
     device: Device = "auto",

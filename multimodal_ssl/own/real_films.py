@@ -1,8 +1,8 @@
 """Real films that come inside packages, with questions: how well a search finds in them what a person asks for.
 
 23 stretches of 18 recordings, without a cut in them, chosen by eye: a wave, streets, towers, people before a camera, a
-cat, a clock, things held in hands, the globe. 39 questions were written from looking at them, before any model saw them,
-and are in `real_films.json` as they were written. They are for scoring alone.
+cat, a clock, things held in hands, the globe. 39 questions were written from looking at them, before any model saw
+them, and are in `real_films.json` as they were written. They are for scoring alone.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from common.own_training import CARD, mirrors
 from common.progress import say
 from common.runtime import find_device
 from common.settings import encode, override
+from multimodal_ssl.model import networks
 from multimodal_ssl.own import recipe as recipes
 from multimodal_ssl.own.card import card
 from multimodal_ssl.own.clips import OwnClips, summary
@@ -47,6 +48,10 @@ class Wanted:
         check_folder(self.out)
         look(self.data)  # before any work
         held = recipes.started(self.model)
+        if held.matching.network == networks.FILMS:  # nothing of it learns from clips
+            raise ValueError(
+                f"{self.model} is made of names and learns nothing from clips; start with fine or small"
+            )
         words = recipes.vocabulary_of(self.model)
         source = OwnClips(
             cut_of(held.matching, self.rate_hz), words.sha256, folder=str(self.data),

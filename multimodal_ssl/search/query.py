@@ -46,6 +46,13 @@ class Question:
     pooled: Compare = mean_and_max_pooled
 
     @property
+    def pooled_is(self) -> str:
+        """What `pooled` compares, for people."""
+        if not self.words:
+            return "means of places"
+        return "means of both sides" if self.pooled is mean_pooled else "mean of places, maximum of phrases"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences that a person should know beside the answer."""
         said = {
