@@ -76,6 +76,11 @@ class ClassNamesEncoder(TextEncoder):
     """
 
     averaged = True
+    names: Tensor
+    center: Tensor
+    _class: Tensor
+    _name: Tensor
+    _share: Tensor
 
     def __init__(self, vectors: Float[Tensor, "row channel"], *, decay: float, sharpness: float):
         super().__init__()
