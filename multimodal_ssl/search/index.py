@@ -154,13 +154,13 @@ class Index:
         with path.open("rb") as file:
             file.seek(sum(video.bytes[:start]))
             found = [file.read(size) for size in sizes]
+        if [*map(len, found)] != [*sizes]:
+            raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
         try:
             values = b"".join(_inflated(one, 2 * video.units[0] * video.units[1]) for one in found)
             units = np.frombuffer(values, np.float16).reshape(len(sizes), *video.units)
         except (zlib.error, ValueError) as error:
-            raise ValueError(
-                f"{path} is not as its {RECORD} says; remove {folder} and index again"
-            ) from error
+            raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
         return units.astype(np.float32)
 
     # ---- writing

@@ -101,7 +101,7 @@ class ClassNamesEncoder(TextEncoder):
     def forward(self, ids: Ids) -> Units:
         longest = max(1, int((ids != 0).sum(dim=1).max()))
         once, back = ids[:, :longest].unique(return_inverse=True)
-        vectors = self.words(once)
+        vectors = self.words(once[None])[0]
         return Units(self.nearness(vectors)[back], vectors.any(dim=1)[back])
 
     def nearness(self, vectors: Float[Tensor, "word channel"]) -> Float[Tensor, "word class"]:

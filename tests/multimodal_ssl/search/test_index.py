@@ -388,3 +388,11 @@ def test_units_that_are_mostly_zeros_are_kept_small_and_come_back_as_they_were(t
         read += list(whole)
     kept = [units.astype(np.float16).astype(np.float32) for units in shown]
     assert {units.tobytes() for units in read} == {units.tobytes() for units in kept}
+
+
+def test_units_that_were_altered_are_refused(tmp_path, films):
+    made, _ = update(tmp_path / "index", films, lambda frames: np.zeros((12, 500), np.float32))
+    video, folder = next(made.videos())
+    (folder / "units.f16").write_bytes(b"\1" * (folder / "units.f16").stat().st_size)
+    with pytest.raises(ValueError, match=r"units\.f16 is damaged .* index again"):
+        made.units(video, folder)
