@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from multimodal_ssl.model.vocabulary import Glove50, GloveOfContent, Word2vec300, WordVectors
 
@@ -251,8 +251,6 @@ class NamesOfClasses(TextNet):
 class Heads(ABC):
     """From each encoder's channels to the spaces where units are compared."""
 
-    unit_norm: bool
-
     @property
     @abstractmethod
     def text_space(self) -> int:
@@ -320,7 +318,6 @@ class AsTheyAre(Heads):
     """
 
     width: int
-    unit_norm: ClassVar[bool] = False
 
     @property
     def text_space(self) -> int:

@@ -378,7 +378,9 @@ def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
-        others = {key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps", "bytes")}
+        others: dict[str, Any] = {
+            key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps", "bytes")
+        }
         return IndexedVideo(**found, times_s=times, **others)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error
