@@ -40,7 +40,7 @@ from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.search.vectors import BITS, packed, size_of, unpacked
 from multimodal_ssl.search.windows import Cut, Window, windows
 
-VERSION = 5  # raise when what lies in an index, or the hash of its model, changes its form
+VERSION = 4  # raise when what lies in an index, or the hash of its model, changes its form
 RECORD, SETTINGS = "video.json", "index.json"
 UNITS = {8: "units.i8", 16: "units.f16"}  # by bits
 MOST_SHOWN = 4  # frames of a window in its picture
@@ -66,7 +66,9 @@ class IndexedVideo:
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
-    bytes: tuple[int, ...] = ()  # that each window takes of the file of units
+    bytes: tuple[
+        int, ...
+    ] = ()  # that each window takes of the file of units; none where no window is deflated
 
     def same_file(self, other: IndexedVideo) -> bool:
         """Whatever its name and date: files are moved, copied and restored."""
@@ -159,15 +161,17 @@ class Index:
             ValueError: the file was cut off or altered.
         """
         stop = len(video.times_s) if stop is None else stop
-        path, sizes = folder / UNITS[self.bits], video.bytes[start:stop]
+        path, whole = folder / UNITS[self.bits], size_of(video.units, self.bits)
+        taken = video.bytes or (whole,) * len(video.times_s)
+        sizes = taken[start:stop]
         with path.open("rb") as file:
-            file.seek(sum(video.bytes[:start]))
+            file.seek(sum(taken[:start]))
             found = [file.read(size) for size in sizes]
         if [*map(len, found)] != [*sizes]:
             raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
         try:
-            whole = b"".join(_inflated(one, size_of(video.units, self.bits)) for one in found)
-            return unpacked(whole, len(sizes), video.units, self.bits)
+            values = b"".join(_inflated(one, whole) for one in found)
+            return unpacked(values, len(sizes), video.units, self.bits)
         except (zlib.error, ValueError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
 
@@ -354,7 +358,8 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, en
         fault = f"breaks off at {breaks[-1][0]:.2f} s of {breaks[-1][1]:.2f} s"
     gaps = tuple(str(Holes([hole])) for hole in holes.found if hole[2] != BREAKS_OFF)
     done = replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape)
-    return replace(done, times_s=tuple(times), bytes=tuple(sizes))
+    full = size_of(units_shape, index.bits)
+    return replace(done, times_s=tuple(times), bytes=tuple(sizes) if {*sizes} - {full} else ())
 
 
 def _deflated(kept: bytes, units: Float32[ndarray, "position channel"]) -> bytes:
@@ -387,9 +392,8 @@ def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
-        others: dict[str, Any] = {
-            key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps", "bytes")
-        }
+        others: dict[str, Any] = {key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps")}
+        others["bytes"] = tuple(found.pop("bytes", ()))
         return IndexedVideo(**found, times_s=times, **others)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error
