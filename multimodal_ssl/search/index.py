@@ -66,9 +66,7 @@ class IndexedVideo:
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
-    bytes: tuple[
-        int, ...
-    ] = ()  # that each window takes of the file of units; none where no window is deflated
+    taken: tuple[int, ...] = ()  # bytes of each window in the file of units; none: all are whole
 
     def same_file(self, other: IndexedVideo) -> bool:
         """Whatever its name and date: files are moved, copied and restored."""
@@ -162,7 +160,7 @@ class Index:
         """
         stop = len(video.times_s) if stop is None else stop
         path, whole = folder / UNITS[self.bits], size_of(video.units, self.bits)
-        taken = video.bytes or (whole,) * len(video.times_s)
+        taken = video.taken or (whole,) * len(video.times_s)
         sizes = taken[start:stop]
         with path.open("rb") as file:
             file.seek(sum(taken[:start]))
@@ -359,7 +357,7 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, en
     gaps = tuple(str(Holes([hole])) for hole in holes.found if hole[2] != BREAKS_OFF)
     done = replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape)
     full = size_of(units_shape, index.bits)
-    return replace(done, times_s=tuple(times), bytes=tuple(sizes) if {*sizes} - {full} else ())
+    return replace(done, times_s=tuple(times), taken=tuple(sizes) if {*sizes} - {full} else ())
 
 
 def _deflated(kept: bytes, units: Float32[ndarray, "position channel"]) -> bytes:
@@ -393,7 +391,7 @@ def _read_record(path: Path) -> IndexedVideo:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
         others: dict[str, Any] = {key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps")}
-        others["bytes"] = tuple(found.pop("bytes", ()))
+        others["taken"] = tuple(found.pop("taken", ()))
         return IndexedVideo(**found, times_s=times, **others)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error

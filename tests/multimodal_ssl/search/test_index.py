@@ -383,7 +383,7 @@ def test_units_that_are_mostly_zeros_are_kept_small_and_come_back_as_they_were(t
     read = []
     for video, folder in made.videos():
         assert (
-            (folder / index.UNITS[16]).stat().st_size == sum(video.bytes) < len(video.times_s) * made_up.size
+            (folder / index.UNITS[16]).stat().st_size == sum(video.taken) < len(video.times_s) * made_up.size
         )
         whole = made.units(video, folder)
         np.testing.assert_array_equal(made.units(video, folder, 1, 3), whole[1:3])
