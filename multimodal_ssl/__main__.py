@@ -268,8 +268,9 @@ def _report(
 
 
 def _table(report: dict[str, Any], named: bool) -> str:
+    heading = "as trained" if report["score_is"].endswith("as trained") else "own score"
     lines = [_shown(f"{report.get('text') or report['like']}:")] if named else []
-    lines += [f"{'own':>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
+    lines += [f"{heading:>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
     for hit in report["found"]:
         scores = f"{hit['score']:>10.3f}  {hit['pooled']:>7.3f}"
         times = "  ".join(f"{clock(hit[key]):>10}" for key in ("start_s", "stop_s"))
