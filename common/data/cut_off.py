@@ -11,7 +11,7 @@ TS_PACKETS = (
     (192, 4),
     (204, 0),
 )  # bytes of an MPEG-TS packet, and where in it the first sync byte is
-TS_SYNC = 0x47
+TS_SYNC, TS_AT_LEAST = 0x47, 8  # a packet's first byte, and in how many packets running it is looked for
 EBML, SEGMENT = (
     b"\x1a\x45\xdf\xa3",
     b"\x18\x53\x80\x67",
@@ -21,6 +21,7 @@ OGG, OGG_KIND, OGG_IS_LAST = (
     5,
     4,
 )  # a page's first bytes, the place of its kind, and the bit of the last one
+OGG_SEGMENTS = 26  # the place of the number of segments, whose lengths of a byte each follow (RFC 3533, 6)
 LONGEST_OGG_PAGE = 65_307
 MP3_LEAST_FRAME = 96  # bytes
 PACK, END_OF_PACKS = b"\0\0\1\xba", 0xB9  # of an MPEG program stream
@@ -30,6 +31,11 @@ ASF, ASF_PROPERTIES = (
     bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"),
 )
 ASF_HEADER_BYTES = 1 << 14
+ASF_SIZE, ASF_FLAGS, ASF_BROADCAST = (
+    40,
+    88,
+    1,
+)  # places in the properties, and the bit of sizes that mean nothing
 BOXES = (b"moov", b"mdat", b"moof")  # of ISO base media files (mp4, mov): what must be whole
 
 
@@ -41,10 +47,11 @@ def missing_end(path: Path) -> str:
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
-        begin = file.read(2 * max(packet for packet, _ in TS_PACKETS))
+        begin = file.read(TS_AT_LEAST * max(packet for packet, _ in TS_PACKETS))
         file.seek(0)
         for packet, first in TS_PACKETS:
-            if len(begin) > first + packet and begin[first] == begin[first + packet] == TS_SYNC:
+            starts = begin[first : TS_AT_LEAST * packet : packet]
+            if len(starts) > 1 and set(starts) == {TS_SYNC}:
                 rest = size % packet
                 return f"ends inside a packet, {rest} of {packet} bytes of which are there" if rest else ""
         if begin.startswith(OGG):
@@ -89,7 +96,8 @@ def _mp3_end(file: BinaryIO) -> int:
     file.seek(at)
     frame = file.read(MP3_LEAST_FRAME)
     place = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if len(frame) < 2 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0 or place < 0:
+    is_frame = len(frame) == MP3_LEAST_FRAME and frame[0] == 0xFF and frame[1] & 0xE0 == 0xE0
+    if not is_frame or not 0 <= place < MP3_LEAST_FRAME - 16:
         return 0
     flags, fields = frame[place + 7], frame[place + 8 : place + 16]
     if not flags & 2:  # bytes are told, behind the number of frames if that is told too
@@ -99,11 +107,17 @@ def _mp3_end(file: BinaryIO) -> int:
 
 
 def _ogg_fault(file: BinaryIO, size: int) -> str:
-    """Of Ogg, whose every stream ends with a page that says so."""
+    """Of Ogg, whose every stream ends with a page that says so; what follows the last page is not looked at."""
     file.seek(max(0, size - LONGEST_OGG_PAGE))
     rest = file.read()
-    whole = rest[rest.rfind(OGG) + OGG_KIND] & OGG_IS_LAST
-    return "" if whole else "its last page is not marked as the end"
+    at = rest.rfind(OGG)
+    if at < 0:
+        return ""
+    page = rest[at:]
+    head = OGG_SEGMENTS + 1 + page[OGG_SEGMENTS] if len(page) > OGG_SEGMENTS else len(page) + 1
+    if len(page) < head + sum(page[OGG_SEGMENTS + 1 : head]):
+        return "ends inside a page"
+    return "" if page[OGG_KIND] & OGG_IS_LAST else "its last page is not marked as the end"
 
 
 def _pack_fault(file: BinaryIO, size: int) -> str:
@@ -115,7 +129,12 @@ def _pack_fault(file: BinaryIO, size: int) -> str:
     while 0 <= at < len(rest):
         if rest[at : at + 3] != PACK[:3] or at + 4 > len(rest):
             # Zeros may fill up the end, and what is no packet at all is for the decoder to say.
-            return "" if rest[at : at + 3] != PACK[: len(rest[at : at + 3])] else "ends inside a packet"
+            filled = not rest[at:].strip(b"\0")
+            return (
+                ""
+                if filled or rest[at : at + 3] != PACK[: len(rest[at : at + 3])]
+                else "ends inside a packet"
+            )
         if rest[at + 3] == END_OF_PACKS:
             return ""
         if rest[at + 3] == PACK[3]:
@@ -132,8 +151,9 @@ def _asf_end(file: BinaryIO, size: int) -> int:
     file.seek(0)
     header = file.read(ASF_HEADER_BYTES)
     at = header.find(ASF_PROPERTIES)
-    told = header[at + 40 : at + 48]
-    return int.from_bytes(told, "little") if at >= 0 and len(told) == 8 else 0
+    if at < 0 or len(header) <= at + ASF_FLAGS or header[at + ASF_FLAGS] & ASF_BROADCAST:
+        return 0
+    return int.from_bytes(header[at + ASF_SIZE : at + ASF_SIZE + 8], "little")
 
 
 def _matroska_end(file: BinaryIO, size: int) -> int:

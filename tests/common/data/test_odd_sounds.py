@@ -203,7 +203,9 @@ def test_what_is_cut_off_is_used_and_named(tmp_path, name, codec):
     assert missing_sound(path) == ""
     whole = path.read_bytes()
     path.write_bytes(whole[: round(0.6 * len(whole))])
-    assert re.match(r"promises \d+ bytes, has \d+|its last page is not marked", missing_sound(path))
+    assert re.match(
+        r"promises \d+ bytes, has \d+|its last page is not marked|ends inside a page", missing_sound(path)
+    )
     assert len(read_audio(path)) / RATE_HZ == pytest.approx(
         0.6 * 8.0, abs=1.0
     )  # a page of Ogg lasts a second

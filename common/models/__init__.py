@@ -1,0 +1,1 @@
+"""Pre-trained networks of others that more than one paper looks through."""
