@@ -77,7 +77,7 @@ class Claim:
         by_design: holds by construction; shown as "by design, verified".
         consistent_with: rests on our reading of the paper.
         repeats: its groups are repeats within one run, which share what that run met: seeds alone are evidence.
-        twin: the same in another measure.
+        twins: the same in other measures.
         not_testable: scale -> why it cannot be judged there.
         conditions: of the paper's claims: scale -> what it is run on there, where that is far from the paper's own.
         outcomes: of a headline: word of the verdict -> a plain sentence of what came out and under which conditions,
@@ -99,7 +99,7 @@ class Claim:
     by_design: bool = False
     consistent_with: bool = False
     repeats: bool = False
-    twin: Twin | None = None
+    twins: tuple[Twin, ...] = ()
     not_testable: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[Word, str] = field(default_factory=dict)
@@ -181,7 +181,9 @@ def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: 
     # A division by zero is a margin that is not finite, and the verdict says so.
     with np.errstate(divide="ignore", invalid="ignore"):
         ruled = claim.kind.rule(evidence, known)
-        return ruled if claim.twin is None else claim.twin.beside(ruled, evidence)
+        for twin in claim.twins:
+            ruled = twin.beside(ruled, evidence)
+        return ruled
 
 
 def _not_run(arms: Mapping[str, Mapping[int, Run]]) -> str:

@@ -1,0 +1,126 @@
+"""How many seeds a claim needs: from the spread of published seeds and test groups, before further ones are run.
+
+The published margin is taken for the true one and its components of variance for the true ones. Of n seeds on the same
+test groups, what differs by seed shrinks as 1/n and what differs by test group stays; where each seed has groups of
+its own (folds) both shrink, until the folds are used up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtrit
+
+from common.claims import Claim
+from common.kinds import MIN_SEEDS, Equivalent, Superior
+from common.results import Run
+from common.variance import TwoWay, seeds_alone
+from common.verdicts import LEVEL, Verdict
+
+CHANCE = 0.8  # that a ruling comes about, not corrected for many claims
+MOST = 100  # seeds; beyond that nobody runs them
+FOLDS = 5  # of photographs; further seeds would be tested on the same again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Power:
+    """What a claim's spread says of further seeds.
+
+    Args:
+        distance: of the margin from the nearest bound, in the claim's unit; not below 0.
+        seed_spread: standard deviation between seeds.
+        group_spread: what is left of the margin's standard deviation with as many seeds as one likes.
+        needed: seeds for a ruling with a chance of 80 %, 3 or more; None where no number up to 100 is enough.
+        nested: every seed has test groups of its own, and there are five times as many at most.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    distance: float
+    seed_spread: float
+    group_spread: float
+    needed: int | None
+    nested: bool
+
+    @property
+    def beyond_seeds(self) -> bool:
+        """Whether test groups alone, or the folds there are, leave it open."""
+        return self.needed is None and (self.nested or self.group_spread * _LEAST >= self.distance)
+
+
+_LEAST = float(stdtrit(1e6, 1 - LEVEL / 2) + stdtrit(1e6, CHANCE))
+
+
+def powers(claims: Sequence[Claim], verdicts: Sequence[Verdict], runs: Sequence[Run]) -> list[Power]:
+    """Of every claim that was ruled on by an interval over seeds and test groups, in their order."""
+    judged = zip(claims, verdicts, strict=True)
+    return [_power(claim, verdict, runs) for claim, verdict in judged if _has_spread(claim, verdict)]
+
+
+def _has_spread(claim: Claim, verdict: Verdict) -> bool:
+    return isinstance(claim.kind, Superior) and math.isfinite(verdict.df)
+
+
+def _power(claim: Claim, verdict: Verdict, runs: Sequence[Run]) -> Power:
+    kind = claim.kind
+    assert isinstance(kind, Superior)
+    distance = min(abs(verdict.point - bound) for bound in kind.region)
+    one_sided = isinstance(kind, Equivalent) and abs(verdict.point) < kind.bound
+    level = LEVEL if one_sided else LEVEL / 2
+    nested = not claim.repeats and _of_its_own(claim, runs)
+    asked = range(MIN_SEEDS, (FOLDS if nested else MOST) + 1)
+    return Power(
+        claim=claim,
+        verdict=verdict,
+        distance=distance,
+        seed_spread=math.sqrt(verdict.between_seed_variance),
+        group_spread=math.sqrt(_groups_alone(verdict, nested)),
+        needed=next((n for n in asked if _rules(with_seeds(verdict, n, nested), distance, level)), None),
+        nested=nested,
+    )
+
+
+def _of_its_own(claim: Claim, runs: Iterable[Run]) -> bool:
+    """Whether no two seeds were tested on a group in common."""
+    groups: dict[int, set[str]] = {}
+    for run in runs:
+        if run.result.recipe in claim.reads:
+            found = {item.group for item in run.items if not claim.parts or item.part in claim.parts}
+            groups.setdefault(run.result.seed, set()).update(found)
+    return len(set().union(*groups.values())) == sum(map(len, groups.values()))
+
+
+def _groups_alone(verdict: Verdict, nested: bool) -> float:
+    """Variance of the margin that further seeds leave."""
+    if nested or math.isnan(verdict.group_variance):
+        return 0.0
+    return verdict.group_variance - verdict.shared_variance
+
+
+def with_seeds(verdict: Verdict, seeds: int, nested: bool) -> TwoWay:
+    """The mean squares of a verdict as another number of seeds is expected to have them."""
+    times = verdict.num_seeds / seeds
+    between = verdict.between_seed_variance / seeds
+    if math.isnan(verdict.group_variance):  # repeats within runs
+        return TwoWay(**vars(seeds_alone([0.0] * seeds)) | {"seeds": between})
+    groups, both = verdict.group_variance, verdict.shared_variance
+    if nested:
+        of_groups = round(verdict.num_groups / times)
+        df_groups = of_groups - seeds
+        return TwoWay(
+            seeds=between, groups=groups * times, both=both * times,
+            df_seeds=seeds - 1, df_groups=df_groups, df_both=df_groups,
+        )  # fmt: skip
+    df_groups = verdict.num_groups - 1
+    return TwoWay(
+        seeds=between, groups=groups - both + both * times, both=both * times,
+        df_seeds=seeds - 1, df_groups=df_groups, df_both=df_groups * (seeds - 1),
+    )  # fmt: skip
+
+
+def _rules(spread: TwoWay, distance: float, level: float) -> bool:
+    """Whether the interval leaves the bound out with the chance that is asked."""
+    reach = float(stdtrit(spread.df, 1 - level) + stdtrit(spread.df, CHANCE))
+    return distance > reach * math.sqrt(spread.variance)
