@@ -178,6 +178,7 @@ def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: 
         return replace(verdict, reason=f"no item of {', '.join(claim.parts)} was scored")
     evidence = Evidence(claim.id, claim.margin, items, repeats=claim.repeats)
     known = replace(verdict, reason=gaps, num_seeds=len(common), num_groups=evidence.num_groups)
+    known = replace(known, num_cells=evidence.cells)
     # A division by zero is a margin that is not finite, and the verdict says so.
     with np.errstate(divide="ignore", invalid="ignore"):
         ruled = claim.kind.rule(evidence, known)

@@ -8,19 +8,19 @@ its own (folds) both shrink, until the folds are used up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from common.claims import Claim
 from common.kinds import MIN_SEEDS, Equivalent, Superior
-from common.results import Run
 from common.variance import TwoWay, seeds_alone
 from common.verdicts import LEVEL, Verdict
 
 CHANCE = 0.8  # that a ruling comes about, not corrected for many claims
 MOST = 100  # seeds; beyond that nobody runs them
+LEAST = float(ndtri(1 - LEVEL / 2) + ndtri(CHANCE))  # standard deviations to the bar, for a ruling
+DROPPED = "dropped on 2026-11-27: no number of seeds that can be run decides it on these test items (docs/evidence.md)"
 FOLDS = 5  # of photographs; further seeds would be tested on the same again
 
 
@@ -46,30 +46,19 @@ class Power:
 
     @property
     def beyond_seeds(self) -> bool:
-        """Whether test groups alone, or the folds there are, leave it open."""
-        return self.needed is None and (self.nested or self.group_spread * _LEAST >= self.distance)
+        """Whether even as many seeds as one likes leave it open, because test groups are too few."""
+        return self.needed is None and not self.nested and self.group_spread * LEAST >= self.distance
 
 
-_LEAST = float(stdtrit(1e6, 1 - LEVEL / 2) + stdtrit(1e6, CHANCE))
-
-
-def powers(claims: Sequence[Claim], verdicts: Sequence[Verdict], runs: Sequence[Run]) -> list[Power]:
-    """Of every claim that was ruled on by an interval over seeds and test groups, in their order."""
-    judged = zip(claims, verdicts, strict=True)
-    return [_power(claim, verdict, runs) for claim, verdict in judged if _has_spread(claim, verdict)]
-
-
-def _has_spread(claim: Claim, verdict: Verdict) -> bool:
-    return isinstance(claim.kind, Superior) and math.isfinite(verdict.df)
-
-
-def _power(claim: Claim, verdict: Verdict, runs: Sequence[Run]) -> Power:
+def power(claim: Claim, verdict: Verdict) -> Power | None:
+    """Of a claim that is judged by an interval over seeds and test groups; None of every other."""
     kind = claim.kind
-    assert isinstance(kind, Superior)
+    if not (isinstance(kind, Superior) and math.isfinite(verdict.df)):
+        return None
     distance = min(abs(verdict.point - bound) for bound in kind.region)
     one_sided = isinstance(kind, Equivalent) and abs(verdict.point) < kind.bound
     level = LEVEL if one_sided else LEVEL / 2
-    nested = not claim.repeats and _of_its_own(claim, runs)
+    nested = not claim.repeats and verdict.num_cells == verdict.num_groups
     asked = range(MIN_SEEDS, (FOLDS if nested else MOST) + 1)
     return Power(
         claim=claim,
@@ -80,16 +69,6 @@ def _power(claim: Claim, verdict: Verdict, runs: Sequence[Run]) -> Power:
         needed=next((n for n in asked if _rules(with_seeds(verdict, n, nested), distance, level)), None),
         nested=nested,
     )
-
-
-def _of_its_own(claim: Claim, runs: Iterable[Run]) -> bool:
-    """Whether no two seeds were tested on a group in common."""
-    groups: dict[int, set[str]] = {}
-    for run in runs:
-        if run.result.recipe in claim.reads:
-            found = {item.group for item in run.items if not claim.parts or item.part in claim.parts}
-            groups.setdefault(run.result.seed, set()).update(found)
-    return len(set().union(*groups.values())) == sum(map(len, groups.values()))
 
 
 def _groups_alone(verdict: Verdict, nested: bool) -> float:

@@ -15,6 +15,7 @@ from common.bootstrap import Arms
 from common.claims import Claim
 from common.kinds import Superior
 from common.measures import Measure
+from common.power import DROPPED
 from common.sample import Drawn
 from common.verdicts import Word
 from video_sr.measures import (
@@ -89,6 +90,7 @@ def bar(arm: str, measure: Measure, height: float, sign: float = 1.0) -> Callabl
     return lambda arms: arms[arm].group_mean(sign * (arms[arm][measure.name] - height))
 
 
+NO_SEEDS = {"mini": DROPPED}
 WITHOUT_NETWORK = ("LEAST_SQUARES", "BICUBIC")  # what needs none
 LEARNED = "beats what needs no network, bicubic and the best linear filter of 5x5 pixels,"
 _question = partial(
@@ -202,6 +204,7 @@ CLAIMS = (
         reads=("EVESRNET", "COPIES"),
         margin=gain("EVESRNET", "COPIES", PSNR),
         unit=PSNR.unit,
+        not_testable=NOT_AT_SMOKE | NO_SEEDS,
     ),
     _question(
         id="several-frames-tested",
@@ -217,7 +220,7 @@ CLAIMS = (
         reads=("EVESRNET", "COPIES"),
         margin=gain("EVESRNET", "COPIES", PSNR),
         parts=(CLIPS.name,),
-        not_testable=NOT_AT_SMOKE | NOT_AT_PAPER,
+        not_testable=NOT_AT_SMOKE | NO_SEEDS | NOT_AT_PAPER,
         unit=PSNR.unit,
     ),
     _question(

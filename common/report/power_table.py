@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from common.digits import number, signed
 from common.power import CHANCE, FOLDS, MOST, Power
 from common.report.tables import Cell, Table
+from common.verdicts import RULINGS
 
-COLUMNS = ("claim", "scale", "verdict", "margin", "to the bar", "spread of seeds", "spread that seeds leave", "seeds")
+COLUMNS = (
+    "claim",
+    "scale",
+    "verdict",
+    "margin",
+    "to the bar",
+    "spread of seeds",
+    "spread that seeds leave",
+    "seeds",
+)
 CAPTION = (
     f"Seeds: for a ruling with a chance of {100 * CHANCE:.0f} %, if margin and spreads are the true ones, before any "
     f"correction for many claims; three are the least. Spread that seeds leave: standard deviation of the margin over "
     f"test groups with as many seeds as one likes. None: test groups are too few. Folds: {FOLDS} seeds use up the "
-    "photographs."
+    "photographs. Decided: ruled on, with a chance below that."
 )
 
 
@@ -37,6 +47,8 @@ def power_table(found: Sequence[tuple[str, Power]]) -> Table:
 def _seeds(one: Power) -> str:
     if one.needed is not None:
         return str(one.needed)
+    if one.verdict.word in RULINGS:
+        return "decided"
     if one.nested:
         return f"more than {FOLDS} folds"
     return "none" if one.beyond_seeds else f"more than {MOST}"

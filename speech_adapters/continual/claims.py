@@ -17,6 +17,7 @@ from common.bootstrap import Arms
 from common.claims import Claim, Twin
 from common.kinds import Equivalent, Exact, MoreThan, Superior
 from common.measures import Measure, Part
+from common.power import DROPPED
 from common.sample import Drawn, Sample, ratio
 from common.verdicts import Word
 from speech_adapters.continual.data import CORPORA, FOLDERS, TRANSCRIBED
@@ -278,6 +279,7 @@ def _of_language(code: str) -> list[Claim]:
             **in_nats("SOURCE", full),
             unit="nats a character",
             parts=ENGLISH_LETTERS,
+            not_testable=NOT_AT_SMOKE | ({"mini": DROPPED} if low == "es" else {}),
         ),
         _paper(
             id=f"useful-{low}",
@@ -298,6 +300,7 @@ def _of_language(code: str) -> list[Claim]:
             kind=Equivalent(BOUND_NATS, SET_ON),
             **in_nats(adapters, full),
             unit="nats a character",
+            not_testable=NOT_AT_SMOKE | {"mini": DROPPED},
             parts=letters,
         ),
     ]

@@ -76,7 +76,10 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
     "sooner": two("ADAPTERS_EN", "FULL_EN"),
     "pre-training": two("FULL_EN", "RANDOM_EN"),
     "adapters-over-nothing": two("ADAPTERS_EN", "RANDOM_EN"),
-    "adapters-over-head": two("ADAPTERS_EN", "HEAD_EN"),
+    "adapters-as-head": (
+        [{"ADAPTERS_EN": level, "HEAD_EN": 1.0} for level in (0.95, 1.05)],
+        [{"ADAPTERS_EN": level, "HEAD_EN": 1.0} for level in (0.8, 1.2)],
+    ),
     "english-errors": two("FULL_EN", "ADAPTERS_EN"),
     "french-errors": two("ADAPTERS_FR", "FULL_FR"),
     **dict.fromkeys(
@@ -129,7 +132,7 @@ def test_margins_are_in_nats_a_character(claim, levels, margin):
 
 
 def test_beside_a_claim_in_nats_stands_the_same_in_character_and_in_word_errors():
-    claim = BY_ID["adapters-over-head"]
+    claim = BY_ID["adapters-as-head"]
     levels = {"ADAPTERS_EN": 1.0, "HEAD_EN": 1.2}
     told = [
         twin.margin({arm: Sample.of(said(level, "p")) for arm, level in levels.items()})
