@@ -22,6 +22,7 @@ import numpy as np
 from common.bootstrap import Evidence, Margin
 from common.kinds import Kind, Superior
 from common.results import Item, Run
+from common.sample import NotScored
 from common.verdicts import Verdict, Word, benjamini_hochberg, holm
 
 
@@ -43,11 +44,15 @@ class Twin:
     kind: Kind = field(default_factory=Superior)
 
     def beside(self, verdict: Verdict, evidence: Evidence) -> Verdict:
-        """The verdict with the twin's numbers; they disagree when points differ in sign and an interval holds no 0."""
+        """The verdict with the twin's numbers, where it was scored; they disagree when points differ in sign and an
+        interval holds no 0."""
         if not verdict.per_seed:
             return verdict
         bare = Verdict(claim=verdict.claim, scale=verdict.scale, word="not run", num_seeds=verdict.num_seeds)
-        other = self.kind.rule(evidence.asked(self.margin), bare)
+        try:
+            other = self.kind.rule(evidence.asked(self.margin), bare)
+        except NotScored:
+            return verdict
         told = f"in {self.words} {self.kind.told(other, self.unit)}"
         if verdict.point * other.point < 0 and any(_apart_from_0(one) for one in (verdict, other)):
             told = f"the two measures disagree: {told}"
@@ -181,7 +186,10 @@ def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: 
     known = replace(known, num_cells=evidence.cells)
     # A division by zero is a margin that is not finite, and the verdict says so.
     with np.errstate(divide="ignore", invalid="ignore"):
-        ruled = claim.kind.rule(evidence, known)
+        try:
+            ruled = claim.kind.rule(evidence, known)
+        except NotScored as error:
+            return replace(verdict, reason=f"{error.args[0]} is not scored in these runs; run them again")
         for twin in claim.twins:
             ruled = twin.beside(ruled, evidence)
         return ruled
