@@ -234,7 +234,9 @@ def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) ->
         paper.recipe(arm, scale).prepare()
     if search.start is None:
         every = itertools.product(chosen, itertools.product(*search.settings.values()))
-        found = _run_tried([_to_try(paper, scale, *one, search) for one in every], search, lanes)
+        found = _run_tried(
+            [_to_try(paper, scale, arm, values, search) for arm, values in every], search, lanes
+        )
     else:
         found = _climbed(paper, scale, chosen, search, lanes)
     rows = [*_committed(paper, scale, set(search.arms) - set(chosen)), *found]
@@ -254,7 +256,9 @@ def _climbed(
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {arm: {} for arm in arms}
     wanted = [(arm, one) for arm in arms for one in (search.start, *search.beside(search.start))]
     while wanted:
-        rows = _run_tried([_to_try(paper, scale, *one, search) for one in wanted], search, lanes)
+        rows = _run_tried(
+            [_to_try(paper, scale, arm, values, search) for arm, values in wanted], search, lanes
+        )
         for (arm, combination), row in zip(wanted, rows, strict=True):
             found[arm][combination] = row
         best = {arm: min(tried, key=lambda one: tried[one]["dev"]) for arm, tried in found.items()}

@@ -18,6 +18,7 @@ from common.variance import TwoWay, seeds_alone
 from common.verdicts import LEVEL, Verdict
 
 CHANCE = 0.8  # that a ruling comes about, not corrected for many claims
+ROUNDING = 1e-9  # of a variance
 MOST = 100  # seeds; beyond that nobody runs them
 LEAST = float(ndtri(1 - LEVEL / 2) + ndtri(CHANCE))  # standard deviations to the bar, for a ruling
 DROPPED = "dropped on 2026-11-27: no number of seeds that can be run decides it on these test items (docs/evidence.md)"
@@ -75,7 +76,8 @@ def _groups_alone(verdict: Verdict, nested: bool) -> float:
     """Variance of the margin that further seeds leave."""
     if nested or math.isnan(verdict.group_variance):
         return 0.0
-    return verdict.group_variance - verdict.shared_variance
+    left = verdict.group_variance - verdict.shared_variance
+    return 0.0 if left <= ROUNDING * verdict.group_variance else left
 
 
 def with_seeds(verdict: Verdict, seeds: int, nested: bool) -> TwoWay:
