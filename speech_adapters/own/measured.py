@@ -1,0 +1,82 @@
+"""What was measured of the published sets, as tables of their cards and of the speech page: `python -m
+speech_adapters.own.measured` renews the page.
+
+    results/whisper/LANGUAGE.json        our set beside Whisper itself, by `python -m benchmarks.whisper_itself`
+    results/whisper_parity.json          both encoders beside double precision, by the same module
+    results/label_minutes/NAME.json      scores by minutes of labels, by `python -m speech_adapters.own.label_minutes`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from common.files import write_atomically
+from common.report.tables import Cell, Table, markdown, replace_generated
+
+RESULTS = Path(__file__).with_name("results")
+WHISPER, LABEL_MINUTES = RESULTS / "whisper", RESULTS / "label_minutes"
+PARITY = "whisper_parity"
+PAGE, PLACE = Path(__file__).parents[1] / "README.md", "measured"
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """Results of a folder by their names."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def shown(rate: Mapping[str, Any]) -> str:
+    """An error rate in percent, with its interval where there is one."""
+    bounds = "" if rate["low"] is None else f" ({rate['low']:.1f} to {rate['high']:.1f})"
+    return f"{rate['percent']:.1f}{bounds}"
+
+
+def beside_whisper(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Our sets and Whisper itself on the same recordings, by language."""
+    columns = ("part", "recordings", "WER %, ours", "Whisper's", "CER %, ours", "Whisper's",
+               "computing a s of sound, ours", "Whisper's")  # fmt: skip
+    rows = []
+    for result in found.values():
+        for name, part in result["parts"].items():
+            both = [part[whose] for whose in ("ours", "whisper")]
+            cells = [shown(one[key]) for key in ("wer", "cer") for one in both]
+            cells += [f"{one['compute_s'] / part['sound_s']:.2f} s" for one in both]
+            rows.append([Cell(name), *(Cell(text, "number") for text in (str(part["recordings"]), *cells))])
+    return Table("Beside Whisper itself", columns, rows)
+
+
+def by_minutes(found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Error rates of sets that learned from nested parts of one speech, least first."""
+    results: Sequence[Mapping[str, Any]] = sorted(found.values(), key=lambda one: float(one["minutes"]))
+    parts = list(results[0]["scores"]) if results else []
+    columns = ("minutes of labels", "recordings", *(f"CER %, {part}" for part in parts))
+    rows = [
+        [
+            Cell(f"{one['minutes']:.1f}", "number"),
+            Cell(str(one["recordings"]), "number"),
+            *(Cell(shown(one["scores"][part]["cer"]), "number") for part in parts),
+        ]
+        for one in results
+    ]
+    return Table("Minutes of labels", columns, rows)
+
+
+def generated() -> str:
+    """Both tables, as the speech page holds them."""
+    return "\n\n".join(
+        markdown(table) for table in (beside_whisper(read(WHISPER)), by_minutes(read(LABEL_MINUTES)))
+    )
+
+
+def main() -> None:
+    """Renews the tables of speech_adapters/README.md."""
+    text = replace_generated(PAGE.read_text(encoding="utf-8"), PLACE, generated())
+    write_atomically(PAGE, text.encode())
+
+
+if __name__ == "__main__":
+    typer.run(main)
