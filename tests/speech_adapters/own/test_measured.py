@@ -1,4 +1,4 @@
-"""Tables on the published sets follow from committed results, which are of the committed sets; the law of the encoder."""
+"""Tables on published sets follow from results, which are of the committed sets; the law of the encoder."""
 
 from hashlib import sha256
 
