@@ -109,7 +109,10 @@ def score(
     sr: Annotated[Path, typer.Option(help="What a method made: a video, a folder of frames, or of such.")],
     hr: Annotated[Path, typer.Option(help="The truth, laid out alike.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, frame by frame.")] = False,
-    plot: Annotated[Path | None, typer.Option(help="Draw PSNR over frames into this .png.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw scores over frames into this .png.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with scores and pictures to slide over one another.")
+    ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,25 +122,38 @@ def score(
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Also LPIPS; its file lies in WEIGHTS_ROOT.")
     ] = False,
+    ffmpeg: Annotated[
+        bool, typer.Option("--ffmpeg", help="Also XPSNR, VIF and VMAF, by FFmpeg; fetches 68 MB, once.")
+    ] = False,
+    warped: Annotated[
+        bool, typer.Option("--warped", help="Also how steady it is along motion; a second a frame.")
+    ] = False,
 ) -> None:
     """Scores sequences against the truth by the challenge's protocol, and names every convention.
 
     \b
     python -m video_sr score --sr large.mp4 --hr truth.mp4 --peer span-twice
-    python -m video_sr score --sr results/ --hr truth/ --plot psnr.png
+    python -m video_sr score --sr results/ --hr truth/ --plot psnr.png --html scores.html
     python -m video_sr score --sr results/ --hr truth/ --json > scores.json
     """
     with plain_errors(too_large="frames are"):
-        from video_sr import peers, score_kit
+        from common.files import write_atomically
+        from video_sr import by_ffmpeg, further, peers, score_kit, score_shown
+        from video_sr.measures import LPIPS
         from video_sr.models.by_name import load
 
-        if plot and (plot.suffix.lower() != ".png" or not plot.parent.is_dir()):
-            raise ValueError(f"{plot}: the plot must be a .png in a folder that is there")
+        for path, what, suffix in ((plot, "plot", ".png"), (html, "page", ".html")):
+            if path and (path.suffix.lower() != suffix or not path.parent.is_dir()):
+                raise ValueError(f"{path}: the {what} must be a {suffix} in a folder that is there")
         for side in (sr, hr):
             if not side.exists():
                 raise ValueError(f"{side}: no such file or folder")
         pairs = score_kit.find_pairs(sr, hr)
-        network = score_kit.load_lpips() if lpips else None
+        asked = further.Further(
+            distances={LPIPS.name: further.load_lpips()} if lpips else {},
+            ffmpeg=by_ffmpeg.program() if ffmpeg else None,
+            warped=warped,
+        )
         beside = {name: load(name) for name in peer or []}  # a wrong name is told before any work
         for name, one in beside.items():
             if told := getattr(one, "told", ""):
@@ -145,18 +161,21 @@ def score(
         counts = [pair.hr.num_frames for pair in pairs]
         total = None if None in counts else sum(count or 0 for count in counts)
         with progress("scoring", total, "frame") as bar:
-            scored = [score_kit.score(pair, network, bar.advance) for pair in pairs]
+            scored = [score_kit.score(pair, asked, bar.advance) for pair in pairs]
         rows = []
         for name, one in beside.items():
             with progress(f"scoring {name}", total, "frame") as bar:
-                rows.append(peers.score_peer(name, one, pairs, bar.advance))
+                rows.append(peers.score_peer(name, one, pairs, asked, bar.advance))
         report = score_kit.report(scored) | ({"peers": peers.report(rows)} if rows else {})
         typer.echo(json.dumps(report, indent=1) if as_json else score_kit.table(scored))
         if rows and not as_json:
             typer.echo("\n" + peers.table(scored, rows))
         if plot:
-            score_kit.plot(scored).savefig(plot, dpi=150)
+            score_shown.plot(scored).savefig(plot, dpi=150)
             typer.echo(f"{plot}: drawn", err=True)
+        if html:
+            write_atomically(html, score_shown.page(scored).encode())
+            typer.echo(f"{html}: written", err=True)
 
 
 @app.command()

@@ -53,6 +53,34 @@ LPIPS = Measure(
     heading="LPIPS",
     words="lower is better; AlexNet, version 0.1",
 )
+# Of the luma that PSNR-Y reads, by a pinned FFmpeg; XPSNR is told a rate of 25 Hz, whatever the clip's.
+XPSNR = Measure(
+    name="xpsnr[y,crop0,u8,25hz,ffmpeg9]",
+    unit="dB",
+    heading="XPSNR",
+    words="dB, higher is better; errors weighted by how well they would be seen",
+)
+VIF = Measure(
+    name="vif[y,crop0,u8,scale3,ffmpeg9]",
+    unit="VIF",
+    heading="VIF",
+    words="0 to about 1, higher is better; information kept at the coarsest of four scales",
+)
+VMAF = Measure(
+    name="vmaf[v0.6.1,y,u8,ffmpeg9]",
+    unit="VMAF",
+    heading="VMAF",
+    words="0 to 100; off its scale from x8 on, where most is cut to 0: it decides nothing",
+)
+WARPED = Measure(
+    name="warped[rgb,u8,ilk7/4]",
+    unit="8-bit levels",
+    heading="warped",
+    words="8-bit levels, lower is steadier, as blur is too; change along the truth's flow, where it can be followed",
+)
+WARPED_TRUTH = Measure(
+    name="warped-truth[rgb,u8,ilk7/4]", unit="8-bit levels", heading="of HR", words="the truth's own warped"
+)
 
 
 def of_copies(measure: Measure) -> Measure:

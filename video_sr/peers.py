@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import tee
 from typing import Any
@@ -12,9 +12,10 @@ from torch import nn
 
 from common import runtime
 from common.results import jsonable
+from video_sr.further import Frame, Further
 from video_sr.models.by_name import num_weights
-from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
-from video_sr.score_kit import MEASURES, Pair, Scored, cells, columns, overall
+from video_sr.protocol import crop_to_multiple, degrade, super_resolve_centre, windows
+from video_sr.score_kit import FIDELITY, MEASURES, Pair, Scored, cells, columns, overall, score
 
 
 @dataclass(frozen=True)
@@ -29,39 +30,40 @@ class Peer:
 
 
 def score_peer(
-    name: str, network: nn.Module, pairs: Sequence[Pair], advance: Callable[[], object] = lambda: None
+    name: str,
+    network: nn.Module,
+    pairs: Sequence[Pair],
+    further: Further = FIDELITY,
+    advance: Callable[[], object] = lambda: None,
 ) -> Peer:
     """Degrades each truth, enlarges it again and scores that; streams.
 
     Args:
         network: one of `video_sr.models`, in evaluation mode.
+        further: measures beside the protocol's.
         advance: called after each frame.
 
     Raises:
         ValueError: every frame of a sequence is flat.
     """
-    scored, spent_s, num_frames = [], 0.0, 0
+    scored, spent = [], list[float]()
     runtime.forget_peak_memory()
     for pair in pairs:
-        sequence = SequenceScore()
-        # Two readings of one stream: the window runs ahead of the frame in its middle.
-        ahead, truths = tee(crop_to_multiple(frame) for frame in pair.hr.frames())
-        lows = (degrade(frame) for frame in ahead)
-        for window, truth in zip(windows(lows, int(network.num_frames)), truths, strict=True):  # type: ignore[arg-type]
-            started = time.perf_counter()
-            made = super_resolve_centre(network, window)
-            spent_s += time.perf_counter() - started
-            num_frames += 1
-            sequence.add(made, truth)
-            advance()
-        try:
-            means = sequence.means()
-        except ValueError as error:
-            raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
-        scored.append(Scored(pair, sequence.frames, sequence.flat_frames, means))
-    return Peer(
-        name, num_weights(network), spent_s / num_frames, runtime.peak_memory_bytes(), overall(scored)
-    )
+        scored.append(score(pair, further, advance, frames=_made(network, pair, spent)))
+    seconds = sum(spent) / len(spent)
+    return Peer(name, num_weights(network), seconds, runtime.peak_memory_bytes(), overall(scored))
+
+
+def _made(network: nn.Module, pair: Pair, spent: list[float]) -> Iterator[tuple[Frame, Frame]]:
+    """What the network makes of each truth, degraded, and the truth; notes the seconds that it took."""
+    # Two readings of one stream: the window runs ahead of the frame in its middle.
+    ahead, truths = tee(crop_to_multiple(frame) for frame in pair.hr.frames())
+    lows = (degrade(frame) for frame in ahead)
+    for window, truth in zip(windows(lows, int(network.num_frames)), truths, strict=True):  # type: ignore[arg-type]
+        started = time.perf_counter()
+        made = super_resolve_centre(network, window)
+        spent.append(time.perf_counter() - started)
+        yield made, truth
 
 
 def table(scored: Sequence[Scored], peers: Sequence[Peer]) -> str:

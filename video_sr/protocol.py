@@ -97,6 +97,10 @@ def super_resolve(
         yield super_resolve_centre(network, window)
 
 
+class AllFlat(ValueError):
+    """No frame of a clip could be scored."""
+
+
 @dataclass
 class SequenceScore:
     """Scores of one clip, frame by frame as it streams; flat frames are counted and left out."""
@@ -127,17 +131,19 @@ class SequenceScore:
         self._last = (sr, hr)
         self.frames.append(scores)
 
+    def is_scored(self, index: int) -> bool:
+        """Whether a frame that was added was not flat."""
+        return PSNR.name in self.frames[index]
+
     def means(self) -> dict[str, float]:
         """Mean over frames of each measure that was taken at all; infinite ones, of identical frames, only where there
         are no others.
 
         Raises:
-            ValueError: no frame could be scored.
+            AllFlat: no frame could be scored.
         """
         if len(self.frames) == self.flat_frames:
-            raise ValueError(
-                f"none of {len(self.frames)} frames could be scored, {self.flat_frames} are flat"
-            )
+            raise AllFlat(f"none of {len(self.frames)} frames could be scored, {self.flat_frames} are flat")
         columns = {m.name: [s[m.name] for s in self.frames if m.name in s] for m in MEASURES}
         return {name: finite_mean(column) for name, column in columns.items() if column}
 

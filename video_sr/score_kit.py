@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import math
-import os
+import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from jaxtyping import UInt8
 from numpy import ndarray
-from torch import Tensor
 
 from common.data.media import VIDEO_SUFFIXES
-from common.data.resize import from_8bit
-from common.metrics.image_quality import ALEXNET_FILE, Lpips
 from common.results import jsonable
 from video_sr.challenge import FACTOR
-from video_sr.measures import LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
+from video_sr.further import FURTHER, Frame, Further
+from video_sr.measures import LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL, VIF
 from video_sr.protocol import (
     FLATTEST_LEVELS,
     SMALLEST_STRUCTURE_PX,
-    SequenceScore,
+    AllFlat,
     crop_to_multiple,
     finite_mean,
 )
 from video_sr.upscale import Footage, pictures_in, visible
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-MEASURES = {measure.name: measure for measure in (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, TEMPORAL, LPIPS)}
-FINE_UNITS = (SSIM.unit, LPIPS.unit)  # shown with four decimals instead of two
+FIDELITY = Further()
+MEASURES = {measure.name: measure for measure in (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, TEMPORAL, *FURTHER)}
+FINE_UNITS = (SSIM.unit, LPIPS.unit, VIF.unit)  # shown with four decimals instead of two
 MOST_NAMED = 8  # files or frames in a sentence
-Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
+SUDDEN = 2.0  # times the median change, from which a step between two frames is named
+FEWEST_CHANGES = 4  # that have a median
 AVERAGING = "a sequence's score is the mean over its frames; the mean counts every sequence alike"
 BORDERS = (
     f"8-bit RGB, no border left out (crop0); the last rows and columns go, down to multiples of {FACTOR}"
@@ -202,46 +198,28 @@ def _sequences(folder: Path) -> dict[str, Path]:
     return found
 
 
-def score(pair: Pair, lpips: Distance | None = None, advance: Callable[[], object] = lambda: None) -> Scored:
+def score(
+    pair: Pair,
+    further: Further = FIDELITY,
+    advance: Callable[[], object] = lambda: None,
+    frames: Iterable[tuple[Frame, Frame]] | None = None,
+) -> Scored:
     """Streams both clips once.
+
+    Args:
+        further: measures beside the protocol's.
+        advance: called after each frame.
+        frames: of another SR beside the pair's truth; by default the pair's own.
 
     Raises:
         ValueError: the clips differ in length, or every frame is flat.
     """
-    sequence = SequenceScore()
-    for sr, hr in pair.frames():
-        sequence.add(sr, hr)
-        if lpips and PSNR.name in sequence.frames[-1]:  # flat frames have none
-            sequence.frames[-1][LPIPS.name] = _lpips(lpips, sr, hr)
-        advance()
+    read = pair.frames() if frames is None else frames
     try:
-        means = sequence.means()
-    except ValueError as error:
+        sequence, means = further.score(read, advance)
+    except AllFlat as error:
         raise ValueError(f"{pair.name}: {error}; leave the sequence out") from error
-    if lpips:
-        name = LPIPS.name
-        means[name] = finite_mean(frame[name] for frame in sequence.frames if name in frame)
     return Scored(pair, sequence.frames, sequence.flat_frames, means)
-
-
-def _lpips(
-    lpips: Distance, sr: UInt8[ndarray, "height width 3"], hr: UInt8[ndarray, "height width 3"]
-) -> float:
-    a, b = (from_8bit(torch.tensor(frame)).movedim(-1, 0)[None] for frame in (sr, hr))
-    with torch.inference_mode():
-        return float(lpips(a, b))
-
-
-def load_lpips() -> Lpips:
-    """The learned distance, from the file in the folder that WEIGHTS_ROOT names.
-
-    Raises:
-        ValueError: WEIGHTS_ROOT is not set.
-        FileNotFoundError: the file is not there.
-    """
-    if not (root := os.environ.get("WEIGHTS_ROOT")):
-        raise ValueError(f"--lpips needs WEIGHTS_ROOT, the folder that holds {ALEXNET_FILE}; it is not set")
-    return Lpips(Path(root) / ALEXNET_FILE)
 
 
 def overall(scored: Sequence[Scored]) -> dict[str, float]:
@@ -306,7 +284,21 @@ def _counts(scored: Sequence[Scored]) -> list[str]:
             lines.append(
                 f"{s.pair.name} has no {STRUCTURE.name}, which needs {SMALLEST_STRUCTURE_PX} pixels a side"
             )
+        if sudden := _sudden(s):
+            lines.append(sudden)
     return [*lines, *(line for s in scored for line in s.pair.beside)]
+
+
+def _sudden(scored: Scored) -> str:
+    """The step between two frames that stands out most, as one does at the edge of a batch; or nothing."""
+    changes = [frame.get(TEMPORAL.name, 0.0) for frame in scored.frames[1:]]
+    if len(changes) < FEWEST_CHANGES or max(changes) < SUDDEN * (usual := statistics.median(changes)):
+        return ""
+    at = changes.index(max(changes))
+    return (
+        f"{scored.pair.name} changes most, against the truth, from frame {at} to {at + 1}: "
+        f"by {changes[at]:.1f} levels, where its median is {usual:.1f}"
+    )
 
 
 def report(scored: Sequence[Scored]) -> dict[str, Any]:
@@ -326,41 +318,6 @@ def report(scored: Sequence[Scored]) -> dict[str, Any]:
         {"means": overall(scored), "conventions": notes(scored), "sequences": sequences}
     )
     return content
-
-
-def plot(scored: Sequence[Scored]) -> Figure:
-    """PSNR over the frames of every sequence; the one with the worst frame stands out."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    curves = {s.pair.name: [frame.get(PSNR.name, math.nan) for frame in s.frames] for s in scored}
-    finite = [(v, name, i) for name, curve in curves.items() for i, v in enumerate(curve) if math.isfinite(v)]
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="frame", ylabel=f"{PSNR.name} ({PSNR.unit})")
-    if not finite:
-        axes.set_title("Every frame is identical to the truth")
-        return figure
-    worst_db, worst, frame = min(finite)
-    mean_db = finite_mean(value for value, _, _ in finite)
-    for name, curve in curves.items():
-        shown = [value if math.isfinite(value) else math.nan for value in curve]
-        look = {"color": "#0072B2", "zorder": 3} if name == worst else {"color": "#B8B8B8"}
-        axes.plot(shown, marker="." if len(shown) < 60 else "", linewidth=1.2, **look)
-    axes.plot([frame], [worst_db], "v", color="#D55E00", zorder=4)
-    axes.annotate(
-        f"{worst}, frame {frame}", (frame, worst_db), (6, -10), textcoords="offset points", fontsize=9
-    )
-    axes.set_title(
-        f"Worst is frame {frame} of {worst} with {worst_db:.1f} dB; "
-        f"the mean of {len(finite)} frames is {mean_db:.1f} dB",
-        fontsize=10,
-    )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(y=0.15)
-    return figure
 
 
 def _size(width_height: tuple[int, int]) -> str:

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from common.data.video import read_frames
 from common.data.video_writer import VideoWriter
 from common.metrics.image_quality import LPIPS, PSNR, SSIM, TEMPORAL, psnr, ssim
-from video_sr import score_kit
+from video_sr import score_kit, score_shown
 from video_sr.__main__ import app
+from video_sr.further import Further
 
 
 def noise(*shape, seed=0):
@@ -125,7 +126,7 @@ def test_flat_frames_are_left_out_and_counted(tmp_path):
 def test_the_plot_names_the_worst_frame(sides, tmp_path):
     (sides[0] / "a" / "9.png").unlink()
     Image.fromarray(noise(64, 80, seed=3)).save(sides[0] / "a" / "9.png")
-    figure = score_kit.plot([score_kit.score(pair) for pair in score_kit.find_pairs(*sides)])
+    figure = score_shown.plot([score_kit.score(pair) for pair in score_kit.find_pairs(*sides)])
     (axes,) = figure.axes
     assert axes.get_title().startswith("Worst is frame 1 of a with ")
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("frame", f"{PSNR} (dB)")
@@ -136,7 +137,7 @@ def test_the_plot_names_the_worst_frame(sides, tmp_path):
 
 def test_the_plot_of_identical_clips_says_so(tmp_path):
     sr, hr = (write_folder(tmp_path / side, noise(2, 64, 80)) for side in ("sr", "hr"))
-    figure = score_kit.plot([score_kit.score(pair) for pair in score_kit.find_pairs(sr, hr)])
+    figure = score_shown.plot([score_kit.score(pair) for pair in score_kit.find_pairs(sr, hr)])
     assert figure.axes[0].get_title() == "Every frame is identical to the truth"
 
 
@@ -151,7 +152,7 @@ def test_the_learned_distance_is_averaged_over_frames_that_are_not_flat(tmp_path
         seen.append(a)
         return a.new_tensor([0.5 * len(seen)])
 
-    assert score_kit.score(pair, distance).means[LPIPS] == 0.75
+    assert score_kit.score(pair, Further({LPIPS: distance})).means[LPIPS] == 0.75
 
 
 def test_every_container_is_a_sequence_and_what_is_not_read_is_named(sides):
