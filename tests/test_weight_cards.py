@@ -43,7 +43,9 @@ TOLD = [  # file, results of its run, recipe, part of the test, measure
 
 
 def cards(weights: Path) -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / weights).parent.glob("*.md")))
+    return "\n".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / weights).parent.glob("*.md"))
+    )
 
 
 def score(folder: Path, recipe: str, part: str, measure: str) -> str:

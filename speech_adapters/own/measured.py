@@ -67,9 +67,8 @@ def by_minutes(found: Mapping[str, Mapping[str, Any]]) -> Table:
 
 def generated() -> str:
     """Both tables, as the speech page holds them."""
-    return "\n\n".join(
-        markdown(table) for table in (beside_whisper(read(WHISPER)), by_minutes(read(LABEL_MINUTES)))
-    )
+    tables = beside_whisper(read(WHISPER)), by_minutes(read(LABEL_MINUTES))
+    return "\n\n".join(markdown(table) for table in tables if table.rows)
 
 
 def main() -> None:
