@@ -369,7 +369,7 @@ def tune(
 def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
     """Copy your finished runs of a clean commit into the published results, weights and tables."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import openings, results, scoring
+        from common import kept, openings, results, scoring
         from common.report import build
 
         found = papers.find(paper)
@@ -377,7 +377,8 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
         current = build.current_names(found, scale)
         written = results.publish(found.own_results(scale), found.published(scale), current)
         openings.record(found.folder, map(results.read_run, written))
-        for path in [*written, *scoring.publish_weights(found, scale)]:
+        pictures = kept.publish(found, scale, current)
+        for path in [*written, *pictures, *scoring.publish_weights(found, scale)]:
             typer.echo(str(path))
         for path in build.renew_tables(list(papers.papers().values())):
             typer.echo(f"renewed {path}")

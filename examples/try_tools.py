@@ -30,7 +30,7 @@ from common.papers import Paper
 from common.progress import say
 from common.report.build import headlines
 from common.report.figures import to_svg
-from common.report.page import Panel, Picture, Section, Sound, render
+from common.report.page import Panel, Picture, Section, Sound, TimedWord, render
 from common.report.tables import Cell, Table
 from multimodal_ssl.search import explain, query
 from speech_adapters.data.source import Utterance
@@ -84,10 +84,12 @@ def transcribed(prompts: Sequence[Utterance], out: Path) -> Section:
     for i, prompt in enumerate(prompts):
         wav = out / f"prompt{i}.wav"
         soundfile.write(wav, prompt.waveform(), 16_000)
-        written = model.transcribe(wav).text
+        heard = model.transcribe(wav)
+        written = heard.text
         say(f"said:    {prompt.text}\nwritten: {written}")
         rows.append([Cell(prompt.text), Cell(written)])
-        sounds.append(Sound(prompt.text, wav.read_bytes()))
+        words = [TimedWord(word.text, word.start_s, word.stop_s) for word in heard.words]
+        sounds.append(Sound(f"said: {prompt.text}", wav.read_bytes(), words=words))
     told = "English adapters over a small frozen encoder, on prompts that no training saw, by a voice that it knows."
     tables = [Table("Said and written", ("said", "written"), rows)]
     return Section(slug="speech", title="Sound to text", summary=told, tables=tables,
@@ -111,7 +113,7 @@ def enlarged(recorded: list[UInt8[ndarray, "height width 3"]], name: str) -> Sec
     table = Table("Against the truth", ("by", "PSNR (dB)", "seconds a frame"), rows)
     told = f"{len(truth)} frames of {name}, a recording that no network of ours was trained on, x16 along each axis."
     return Section(slug="video", title="A film enlarged", summary=told, tables=[table],
-                   panels=[Panel("Its first frame", pictures)])  # fmt: skip
+                   panels=[Panel("Its first frame", pictures, compared=True)])  # fmt: skip
 
 
 def found(films: Path, out: Path) -> Section:

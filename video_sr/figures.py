@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.kept import evenly
 from common.measures import Part
 from common.report.figures import group_gains, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
@@ -35,7 +36,7 @@ SHOWN = {
     "SPAN_TWICE": "SPAN x4, twice",
     "SPAN_X16": "SPAN x16, five frames",
 }
-MOST_PANELS = 12
+MOST_SEEDS, MOST_PICTURES = 3, 4  # on the page
 
 
 def _of_part(runs: Sequence[Run], part: Part) -> list[Run]:
@@ -100,18 +101,17 @@ def _signed(value: float) -> str:
 
 
 def panels(folder: Path) -> Iterator[Panel]:
-    """Input, bicubic, networks and truth side by side, from the pictures that scoring kept."""
-    shown = 0
-    for bicubic in sorted((folder / BASELINE).glob("seed*/pictures-test")):
-        for truth in sorted(bicubic.glob("*.truth.jpg"))[::3]:
+    """Input, bicubic, networks and truth side by side, from the pictures that scoring kept; a few of each seed."""
+    for bicubic in sorted((folder / BASELINE).glob("seed*/pictures-test"))[:MOST_SEEDS]:
+        for truth in evenly(sorted(bicubic.glob("*.truth.jpg")), MOST_PICTURES):
             stem, seed = truth.name.removesuffix(".truth.jpg"), bicubic.parent.name
             strip = [("input", bicubic / f"{stem}.low.jpg")]
             strip += [(w, folder / r / seed / bicubic.name / f"{stem}.output.jpg") for r, w in SHOWN.items()]
             strip.append(("truth", truth))
             there = [Picture(caption, path.read_bytes()) for caption, path in strip if path.exists()]
-            if shown < MOST_PANELS and len(there) > 3:
-                shown += 1
-                yield Panel(f"{stem.replace('--', ', ')} ({seed.replace('seed', 'seed ')})", there)
+            if len(there) > 3:
+                title = f"{stem.replace('--', ', ')} ({seed.replace('seed', 'seed ')})"
+                yield Panel(title, there, compared=True)
 
 
 def details(runs: Sequence[Run]) -> list[Table]:

@@ -1,5 +1,7 @@
 """How many words or letters a transcript gets wrong, as counts that add; jiwer defines them.
 
+Without jiwer they are counted by `edit_distance`: as many errors, so that every rate is the same.
+
 The rate of a corpus divides the errors of all its utterances by the length of all its references, once; an average
 of the utterances' rates is another number, pulled up by short utterances. Texts are compared as they come, so
 both sides must have gone through one normaliser, whose name belongs beside the number.
@@ -11,9 +13,14 @@ is no rate.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
+
+from common.metrics.edit_distance import Edit, edits, letters, words
 
 if TYPE_CHECKING:
     from jiwer import CharacterOutput, WordOutput
@@ -73,8 +80,9 @@ def word_errors(reference: str, hypothesis: str) -> ErrorCount:
 
     Words are what spaces separate. Of several alignments with equally few edits, jiwer's is counted.
     """
-    import jiwer
-
+    jiwer = _jiwer()
+    if jiwer is None:
+        return _count(edits(words(reference), words(hypothesis)))
     return _counted(jiwer.process_words(reference, hypothesis))
 
 
@@ -83,15 +91,17 @@ def char_errors(reference: str, hypothesis: str) -> ErrorCount:
 
     A space between words counts as a letter; spaces around the text do not.
     """
-    import jiwer
-
+    jiwer = _jiwer()
+    if jiwer is None:
+        return _count(edits(letters(reference), letters(hypothesis)))
     return _counted(jiwer.process_characters(reference, hypothesis))
 
 
 def align(reference: str, hypothesis: str) -> list[AlignedWord]:
     """The alignment behind `word_errors`, for a report: its rows hold as many of each operation as were counted."""
-    import jiwer
-
+    jiwer = _jiwer()
+    if jiwer is None:
+        return [AlignedWord(*edit) for edit in edits(words(reference), words(hypothesis))]
     output = jiwer.process_words(reference, hypothesis)
     (spoken,), (heard,), (chunks,) = output.references, output.hypotheses, output.alignments
     rows = []
@@ -105,3 +115,17 @@ def align(reference: str, hypothesis: str) -> list[AlignedWord]:
 
 def _counted(output: WordOutput | CharacterOutput) -> ErrorCount:
     return ErrorCount(output.hits, output.substitutions, output.deletions, output.insertions)
+
+
+def _jiwer() -> ModuleType | None:
+    try:
+        import jiwer
+    except ImportError:
+        return None
+    found: ModuleType = jiwer
+    return found
+
+
+def _count(aligned: Iterable[Edit]) -> ErrorCount:
+    found = Counter(edit.operation for edit in aligned)
+    return ErrorCount(*(found[name] for name in ("equal", "substitute", "delete", "insert")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from common.claims import judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
 from common.progress import tracked
+from common.report import run_page
 from common.report.anchor_table import anchor_tables
 from common.report.cards import card
 from common.report.figures import margin_figure, to_svg, training_figure
@@ -122,14 +124,18 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
 
 
 def write_page(papers: Sequence[Paper]) -> Path:
-    """One HTML file with a section for every paper."""
+    """One HTML file with a section for every paper, and beside it a page for every run with its files."""
+    path = runs_root() / "report" / "index.html"
+    shutil.rmtree(path.parent / "runs", ignore_errors=True)  # pages of runs that are gone
     sections, cards = [], []
     for paper in tracked(papers, "drawing", len(papers), "paper"):
         rows = rows_of(paper, with_yours=True)
-        sections.append(_section(paper, rows))
+        pages = [
+            table for scale in JUDGED_SCALES for table in run_page.write_every(path.parent, paper, scale)
+        ]
+        sections.append(_section(paper, rows, pages))
         cards.append(card(paper.slug, paper.title, _headline(rows)))
     page = render(TITLE, sections, cards=cards, intro=INTRO)
-    path = runs_root() / "report" / "index.html"
     write_atomically(path, page.encode())
     return path
 
@@ -153,7 +159,7 @@ def _shown(paper: Paper) -> list[_Shown]:
     return found
 
 
-def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
+def _section(paper: Paper, rows: Sequence[ClaimRow], pages: Sequence[Table] = ()) -> Section:
     verdicts = [verdict for row in rows if (verdict := (row.yours or row.published))]
     report, shown = paper.report, _shown(paper)
     figures: list[Picture] = []
@@ -171,7 +177,7 @@ def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
         where = f" (at {one.scale})" * (len(shown) > 1)
         figures += [replace(picture, caption=picture.caption + where) for picture in drawn]
         details += [replace(table, title=table.title + where) for table in tables]
-        found = report.panels(paper.own(one.scale)) if one.own else ()
+        found = report.panels(paper.own(one.scale) if one.own else paper.published(one.scale))
         panels += [replace(panel, title=panel.title + where) for panel in found]
     return Section(
         slug=paper.slug,
@@ -180,7 +186,7 @@ def _section(paper: Paper, rows: Sequence[ClaimRow]) -> Section:
         tables=[*verdict_tables(rows), *_others(paper, rows), *_openings(paper)],
         figures=figures,
         panels=panels,
-        details=details,
+        details=[*pages, *details],
         notes=departures([run for one in shown for run in one.runs]),
     )
 

@@ -1,19 +1,22 @@
-"""One HTML file that shows verdicts, figures, pictures and provenance; it needs no network and no script."""
+"""One HTML file that shows verdicts, figures, pictures and provenance; it needs no network.
+
+Its only script lays pictures over one another and lets words be heard; without it they stand side by side.
+"""
 
 import base64
+import hashlib
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from common.report.cards import Card
 from common.report.tables import Cell, Table, number
 from common.results import Result, Run
 
-TEMPLATE = Path(__file__).with_name("page.html.j2")
+FOLDER = Path(__file__).parent  # of the templates
 SIGNATURES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -45,12 +48,26 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class TimedWord:
+    """A word and where in its sound it lies, in seconds."""
+
+    text: str
+    start_s: float
+    stop_s: float
+
+
+@dataclass(frozen=True)
 class Sound:
-    """WAV or Ogg bytes, with a player; the caption is also what a screen reader says."""
+    """WAV or Ogg bytes, with a player; the caption is also what a screen reader says.
+
+    Args:
+        words: that were heard in it; each can be played from where it begins.
+    """
 
     caption: str
     content: bytes
     mime: str = "audio/wav"
+    words: Sequence[TimedWord] = ()
 
     @property
     def data_uri(self) -> str:
@@ -65,12 +82,17 @@ class Sound:
 @dataclass(frozen=True)
 class Panel:
     """Pictures side by side, e.g. what goes in, what each method makes of it, and the truth; or sounds with tables
-    of what was made of them."""
+    of what was made of them.
+
+    Args:
+        compared: the pictures show one view, and any two of them can be laid over one another, with a line to move.
+    """
 
     title: str
     pictures: Sequence[Picture] = ()
     sounds: Sequence[Sound] = ()
     tables: Sequence[Table] = ()
+    compared: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +120,35 @@ class Section:
 def render(
     title: str, paper_sections: Sequence[Section], *, cards: Sequence[Card] = (), intro: str = ""
 ) -> str:
-    """The whole page, cards first; every string is escaped."""
+    """The whole page, cards first."""
+    panels = [panel for section in paper_sections for panel in section.panels]
+    moving = any(panel.compared or any(sound.words for sound in panel.sounds) for panel in panels)
+    script = (FOLDER / "page.js.j2").read_text(encoding="utf-8") if moving else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return from_template(
+        "page.html.j2",
+        title=title,
+        sections=paper_sections,
+        cards=cards,
+        intro=intro,
+        script=script,
+        script_source=f"; script-src 'sha256-{digest}'" if moving else "",
+    )
+
+
+def from_template(name: str, **values: object) -> str:
+    """A page of the report; every string in it is escaped."""
     import jinja2
 
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["tone"] = _tone
-    page: Any = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    text: str = page.render(title=title, sections=paper_sections, cards=cards, intro=intro)
+    text: str = environment.get_template(name).render(**values)
     return text
 
 
@@ -131,7 +173,7 @@ def per_group_table(runs: Sequence[Run], measure: str, unit: str) -> Table:
 
 
 def provenance_table(runs: Sequence[Run]) -> Table:
-    """Where each run came from, and what it cost; one row per run."""
+    """Where each run came from; one row per run."""
     columns = (
         "run",
         "scale",

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from common.kept import FOLDER
 from common.report.page import Panel, Picture
 from multimodal_ssl.arms import Condition
 from multimodal_ssl.evaluation.pictures import ATTENTION, CLIP, STRIP
 
-FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 MOST_PANELS = 4  # and as many with strips
 
 
@@ -29,7 +29,10 @@ def panels(folder: Path, conditions: Mapping[str, Condition]) -> Iterator[Panel]
             kept.setdefault(stem, {}).setdefault(recipe, path.parent)
     for stem, of_recipe in sorted(kept.items())[:MOST_PANELS]:
         recipes = sorted(of_recipe, key=lambda recipe: conditions[recipe].order)
-        clip = of_recipe[recipes[0]] / f"{stem}{CLIP}"
+        clips = [path for recipe in recipes if (path := of_recipe[recipe] / f"{stem}{CLIP}").exists()]
+        if not clips:
+            continue
+        clip = clips[0]  # every arm's is the same
         pictures = [Picture("the clip; the box is the truth", clip.read_bytes())]
         for recipe in recipes:
             attended = of_recipe[recipe] / f"{stem}{ATTENTION}"

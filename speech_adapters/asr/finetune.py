@@ -164,18 +164,21 @@ class FineTune(CTCTraining):
         from speech_adapters.asr.measures import DEV_CER, DEV_NATS
         from speech_adapters.ctc.measures import BEAM_WORD_ERRORS, CHARACTERS, CTC_NATS
         from speech_adapters.ctc.scoring import feasible, score_utterance
+        from speech_adapters.data.text import Vocabulary
 
         texts = [utterance.text for utterance in self.utterances("train")]
         search = evaluation.beam_search(texts, self.language, self.search)
+        vocabulary, frame_s = Vocabulary.of(self.language), self.encoder_architecture().frame_s
         for source in (self.source, *(self.other_voices if split == "test" else ())):
             scored = feasible(source, split, self.encoder_architecture())[0]
             for number, one in enumerate(scored):
                 id_ = f"{one.source}/{one.id}"
-                if number % KEPT_EVERY == 0 and number < KEPT_EVERY * MOST_KEPT:
-                    kept_sounds.save_audio(pictures, id_, one.waveform())
                 with torch.inference_mode():
                     log_probs = self.log_probs(model, one)
                     found, by_beam = score_utterance(log_probs, one), search(log_probs)
+                if number % KEPT_EVERY == 0 and number < KEPT_EVERY * MOST_KEPT:
+                    kept_sounds.save_audio(pictures, id_, one.waveform())
+                    kept_sounds.save_words(pictures, id_, log_probs, vocabulary, frame_s)
                 scores = found.scores | {BEAM_WORD_ERRORS.name: word_errors(one.text, by_beam).errors}
                 scores[LOSS] = scores[CTC_NATS.name] / scores[CHARACTERS.name]
                 told = {"reference": one.text, "greedy": found.hypothesis, "beam": by_beam}

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from common import results
+from common.kept import FOLDER
 from common.metrics.error_rate import AlignedWord, align
-from common.report.page import Panel, Sound
+from common.report.page import Panel, Sound, TimedWord
 from common.report.tables import Cell, Table
 from common.results import Item, Run
+from common.settings import decode
 from speech_adapters.asr.evidence import is_recogniser, language_words, own_utterances, variant
-from speech_adapters.asr.kept_sounds import file_stem
+from speech_adapters.asr.finetune import FineTune
+from speech_adapters.asr.former import former_settings
+from speech_adapters.asr.kept_sounds import as_wav, file_stem, read_words
 
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
+PREPARED_SOUNDS = 2  # a language, of published runs
 MOST_UTTERANCES = 12  # a language in the table of hypotheses
 LEGEND = "Each recipe's first seed. [reference→hypothesis] marks an error, – stands for no word."
 COLUMNS = ("recipe", "greedy", "with n-gram")
-FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
+Heard = tuple[bytes, Sequence[TimedWord]]  # a WAV file and what was heard in it
 
 
 # ---- hypotheses
@@ -92,42 +98,79 @@ def _hypotheses(recipe: str, item: Item) -> list[Cell]:
 
 
 def players(folder: Path) -> Iterator[Panel]:
-    """Test utterances that own runs kept, each beside the hypotheses of every arm that was scored on it.
+    """Test utterances, each beside the hypotheses of every arm that was scored on it.
+
+    Sounds are those that own runs kept; of published runs they come from the prepared data, where those are here.
 
     Args:
-        folder: of a scale: runs lie in it as RECIPE/seedN, their results in `results`.
+        folder: of a scale: runs lie in it as RECIPE/seedN, their results in `results`; or of published results.
     """
-    runs = _own(folder)
+    runs = _own(folder) or _readable(folder)
     first = _first_seeds(runs)
-    sounds: dict[str, dict[str, Path]] = defaultdict(dict)  # language -> stem -> file
-    for run in runs:
-        for path in sorted((folder / run.result.recipe).glob(f"seed*/{FOLDER}/*.wav")):
-            sounds[variant(run).language].setdefault(path.stem, path)
-    for language, paths in sorted(sounds.items()):
+    sounds = _kept(folder, runs) or _prepared(first)
+    for language, by_stem in sorted(sounds.items()):
         spoken = [run for run in first if variant(run).language == language]
-        for stem, path in list(paths.items())[: max(1, MOST_SOUNDS // len(sounds))]:
+        for stem, (content, words) in list(by_stem.items())[: max(1, MOST_SOUNDS // len(sounds))]:
             found = {
                 run.result.recipe: item for run in spoken for item in run.items if file_stem(item.id) == stem
             }
             transcripts = {recipe: item for recipe, item in found.items() if "reference" in item.texts}
             if transcripts:
-                yield _player(path, language, transcripts)
+                yield _player(content, words, language, transcripts)
+
+
+def _kept(folder: Path, runs: Sequence[Run]) -> dict[str, dict[str, Heard]]:
+    """{language: {stem: sound}} of what scoring runs kept."""
+    paths: dict[str, dict[str, Path]] = defaultdict(dict)
+    for run in runs:
+        for path in sorted((folder / run.result.recipe).glob(f"seed*/{FOLDER}/*.wav")):
+            paths[variant(run).language].setdefault(path.stem, path)
+    return {
+        language: {stem: (path.read_bytes(), read_words(path)) for stem, path in by_stem.items()}
+        for language, by_stem in paths.items()
+    }
+
+
+def _prepared(runs: Sequence[Run]) -> dict[str, dict[str, Heard]]:
+    """The same of the runs' own test utterances, a few spread over their lengths, where their data are prepared."""
+    sounds: dict[str, dict[str, Heard]] = {}
+    for run in runs:
+        language, source = variant(run).language, decode(FineTune, run.result.settings).source
+        if language in sounds:
+            continue
+        try:
+            there = {f"{one.source}/{one.id}": one for one in source.utterances("test")}
+        except (ValueError, OSError):  # not prepared here; looking at a page fetches nothing
+            continue
+        items = [item for item in _transcribed(run).values() if item.id in there]
+        chosen = _spread(items)[-PREPARED_SOUNDS:]
+        sounds[language] = {file_stem(id): (as_wav(there[id].waveform()), ()) for id in chosen}
+    return sounds
 
 
 def _own(folder: Path) -> list[Run]:
-    """Test runs of recognisers whose settings are spelled as today's."""
-    return [
-        run
-        for run in results.readable(folder / "results")
-        if run.result.split == "test"
-        and run.result.settings_layout == results.SETTINGS_LAYOUT
-        and is_recogniser(run)
-    ]
+    return _readable(folder / "results")
 
 
-def _player(path: Path, language: str, transcripts: Mapping[str, Item]) -> Panel:
+def _readable(folder: Path) -> list[Run]:
+    """Test runs of recognisers, their settings spelled as today's."""
+    found = []
+    for run in results.readable(folder):
+        result = run.result
+        if result.settings_layout < results.SETTINGS_LAYOUT:
+            today = former_settings(result.settings)
+            result = replace(result, settings=today, settings_layout=results.SETTINGS_LAYOUT)
+        spelled = replace(run, result=result)
+        if result.split == "test" and is_recogniser(spelled):
+            found.append(spelled)
+    return found
+
+
+def _player(
+    content: bytes, words: Sequence[TimedWord], language: str, transcripts: Mapping[str, Item]
+) -> Panel:
     item = next(iter(transcripts.values()))
     rows = [_hypotheses(recipe, item) for recipe, item in transcripts.items()]
-    sound = Sound(f"reference: {item.texts['reference']}", path.read_bytes())
+    sound = Sound(f"reference: {item.texts['reference']}", content, words=words)
     title = f"{item.id}, {language_words(language)}"
     return Panel(title, sounds=[sound], tables=[Table(title, COLUMNS, rows, LEGEND)])

@@ -115,3 +115,43 @@ CONTRAST = """
 def test_every_text_stands_out_from_its_ground(visit, scheme):
     """WCAG 2.2, 1.4.3: at least 4.5 to 1."""
     assert visit(1280, 900, scheme).evaluate(CONTRAST) == []
+
+
+# ---- pictures over one another, words that are heard, pages of runs
+
+
+PIXEL = """
+() => [...document.querySelectorAll(".wipe img + img")].map(image => getComputedStyle(image).clipPath)
+"""
+
+
+def test_pictures_lie_over_one_another_with_a_line_that_the_keyboard_moves(visit):
+    page = visit(1280, 900)
+    panel = page.locator(".compare").first
+    assert page.locator(".compare").count() >= 3
+    slider = panel.get_by_role("slider")
+    before = page.evaluate(PIXEL)[0]
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    assert slider.input_value() == "60"
+    assert page.evaluate(PIXEL)[0] != before
+    left = panel.get_by_role("combobox").first
+    left.select_option(label="truth")
+    truth = page.locator('.panel img[alt$=": truth"]').first
+    assert panel.locator(".wipe img").nth(1).get_attribute("src") == truth.get_attribute("src")
+
+
+def test_every_run_has_a_page_that_can_be_read_and_whose_files_are_there(visit, report):
+    links = {a for a in visit(1280, 900).evaluate("[...document.links].map(a => a.href)") if "/runs/" in a}
+    assert len(links) > 50
+    page = visit(390, 844)
+    for link in sorted(links)[::20]:
+        page.goto(link)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        files = page.evaluate("[...document.querySelectorAll('a[download]')].map(a => a.href)")
+        assert len(files) == 2
+        assert all(Path(file.removeprefix("file://")).is_file() for file in files)
+        page.get_by_role("link").first.click()
+        assert page.url.partition("#")[0] == Path(report).as_uri()
+    assert page.told == []

@@ -1,5 +1,7 @@
 """Laws of the page: it holds every claim, stands alone, and shows hostile text as text."""
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 
@@ -9,7 +11,7 @@ from common.claims import Claim
 from common.kinds import Superior
 from common.report import page, tables
 from common.report.cards import Card, IntervalBar
-from common.report.page import Panel, Picture, Section, Sound
+from common.report.page import Panel, Picture, Section, Sound, TimedWord
 from common.report.tables import Cell, Table
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -112,3 +114,23 @@ def test_only_what_is_drawn_may_be_inverted_on_a_dark_page(content, drawn):
     assert Picture("p", content).drawn == drawn
     text = page.render("t", [replace(section(), figures=[Picture("p", content)], panels=[])])
     assert ('<img class="drawn" src=' in text) == drawn
+
+
+def test_only_the_pages_own_script_may_run_and_only_where_it_serves():
+    words = [TimedWord(HOSTILE, 0.5, 1.25)]
+    for panel in (
+        Panel(HOSTILE, [Picture(HOSTILE, PNG)] * 2, compared=True),
+        Panel(HOSTILE, sounds=[Sound(HOSTILE, WAV, words=words)]),
+    ):
+        text = page.render(HOSTILE, [replace(section(HOSTILE), panels=[panel])])
+        (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}'" in text
+        assert text.count("<script") == 1
+    assert 'data-start="0.5" data-stop="1.25"' in text
+    assert "script-src" not in page.render("t", [section()])
+
+
+def test_no_script_makes_markup_of_text():
+    script = (page.FOLDER / "page.js.j2").read_text()
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document.write|eval|https?:", script)

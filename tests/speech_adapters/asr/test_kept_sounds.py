@@ -4,7 +4,8 @@ import wave
 
 import numpy as np
 
-from speech_adapters.asr.kept_sounds import save_audio
+from speech_adapters.asr.kept_sounds import read_words, save_audio, save_words
+from speech_adapters.data.text import Vocabulary
 
 
 def test_a_saved_utterance_is_the_waveform_bit_for_bit(tmp_path):
@@ -20,3 +21,18 @@ def test_a_long_utterance_is_cut_at_16_seconds(tmp_path):
     path = save_audio(tmp_path, "long", np.zeros(20 * 16_000, np.int16))
     with wave.open(str(path)) as file:
         assert file.getnframes() == 16 * 16_000
+
+
+def test_words_are_kept_with_their_times(tmp_path):
+    import torch
+
+    vocabulary = Vocabulary.of("en")
+    path = [0, *vocabulary.encode("a"), 0, *vocabulary.encode("b c")]
+    log_probs = torch.full((len(path), len(vocabulary.symbols)), -20.0)
+    log_probs[range(len(path)), path] = 0.0
+    sound = save_audio(tmp_path, "x/1", np.zeros(160, np.int16))
+    assert read_words(sound) == ()
+    save_words(tmp_path, "x/1", log_probs.log_softmax(1), vocabulary, 0.5)
+    assert [word.text for word in read_words(sound)] == ["ab", "c"]
+    first, second = read_words(sound)
+    assert 0.0 <= first.start_s < first.stop_s <= second.start_s < second.stop_s <= 0.5 * len(path)

@@ -1,8 +1,12 @@
 """Laws of hypotheses beside their references: errors are shown where they are."""
 
+import numpy as np
 import pytest
 
-from speech_adapters.asr.panels import marked
+from common import results
+from speech_adapters.asr import paper as asr_paper
+from speech_adapters.asr.panels import MOST_SOUNDS, marked, players
+from speech_adapters.data.packages.asterisk import Asterisk
 
 
 @pytest.mark.parametrize(
@@ -18,3 +22,28 @@ from speech_adapters.asr.panels import marked
 )
 def test_errors_are_marked_where_they_are(reference, hypothesis, shown):
     assert marked(reference, hypothesis) == shown
+
+
+class Prompt:
+    """A prepared test utterance."""
+
+    def __init__(self, source, id):
+        self.source, self.id = source, id
+
+    def waveform(self):
+        return np.arange(160, dtype=np.int16)
+
+
+def test_published_runs_can_be_heard_where_their_data_are_prepared_and_nowhere_else(monkeypatch):
+    published = asr_paper.PAPER.published("mini")
+    monkeypatch.setattr(Asterisk, "utterances", lambda *_: (_ for _ in ()).throw(ValueError("not prepared")))
+    assert list(players(published)) == []
+    items = results.find(published, "ADAPTERS_EN", 0).items
+    there = [Prompt(*item.id.split("/", 1)) for item in items if item.part == "asterisk-en"]
+    monkeypatch.setattr(Asterisk, "utterances", lambda *_: there)
+    panels = list(players(published))
+    assert 0 < len(panels) <= MOST_SOUNDS
+    for panel in panels:
+        (sound,), (table,) = panel.sounds, panel.tables
+        assert sound.content.startswith(b"RIFF")
+        assert {row[0].text for row in table.rows} >= {"ADAPTERS_EN", "FULL_EN"}

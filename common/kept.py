@@ -1,0 +1,78 @@
+"""Pictures that scoring kept of a published run, committed beside its result, so that the report can show them.
+
+They lie as in a run's own folder: `results/SCALE/RECIPE/seedN/pictures-test/`. Sounds are not committed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from common import results
+from common.papers import Paper
+from common.results import Run
+
+FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
+ENDINGS = (".jpg", ".png")
+MOST_ITEMS = 3  # whose pictures are committed
+MOST_BYTES = 2_000_000  # of a paper and scale
+
+Kept = TypeVar("Kept")
+
+
+def evenly(found: Sequence[Kept], most: int) -> list[Kept]:
+    """At most so many, spread over all."""
+    count = min(most, len(found))
+    return [found[(2 * place + 1) * len(found) // (2 * count)] for place in range(count)]
+
+
+def publish(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
+    """Copies pictures of a few items of your runs of seed 0 beside the published results; equal ones once.
+
+    Raises:
+        ValueError: a run whose raw scores are not the published ones, or too much to commit.
+    """
+    chosen: dict[Path, Path] = {}
+    seen: set[tuple[str, bytes]] = set()
+    for recipe in sorted(recipes):
+        source = paper.run_folder(scale, recipe, 0) / FOLDER
+        files = sorted(path for path in source.glob("*") if path.suffix in ENDINGS)
+        if not files:
+            continue
+        _check(paper, scale, recipe)
+        wanted = evenly(sorted({_stem(path) for path in files}), MOST_ITEMS)
+        for path in files:
+            held = (path.name, path.read_bytes())
+            if _stem(path) in wanted and held not in seen:
+                seen.add(held)
+                chosen[paper.published(scale) / recipe / "seed0" / FOLDER / path.name] = path
+    size = sum(path.stat().st_size for path in chosen.values())
+    if size > MOST_BYTES:
+        raise ValueError(f"{paper.slug}: pictures must fit {MOST_BYTES:,} bytes at {scale}, got {size:,}")
+    for target, path in chosen.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    return list(chosen)
+
+
+def _stem(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _check(paper: Paper, scale: str, recipe: str) -> None:
+    own, published = (
+        results.find(folder, recipe, 0) for folder in (paper.own_results(scale), paper.published(scale))
+    )
+    if own is None or published is None or _untimed(own, own) != _untimed(published, own):
+        raise ValueError(f"{recipe}: pictures are of a run whose raw scores are not the published ones")
+
+
+def _untimed(run: Run, timed: Run) -> dict[str, dict[str, float | int]]:
+    """Raw scores by item, without those that a clock decides."""
+    clocked = {item.id: item.timed for item in timed.items}
+    return {
+        item.id: {key: value for key, value in item.scores.items() if key not in clocked.get(item.id, ())}
+        for item in run.items
+    }

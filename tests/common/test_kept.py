@@ -1,0 +1,69 @@
+"""Laws of pictures beside published results: of the very run that is published, few, small, and each once."""
+
+import shutil
+
+import pytest
+
+from common import kept, papers, results
+
+PAPER = papers.find("extreme-vsr")
+
+
+@pytest.fixture
+def paper(tmp_path, monkeypatch):
+    """With two published recipes and own runs of the same scores that kept pictures of nine items."""
+    from dataclasses import replace
+
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "own"))
+    paper = replace(PAPER, folder=tmp_path / "paper")
+    for recipe in ("BICUBIC", "WIDE"):
+        for folder in (paper.published("mini"), paper.own_results("mini")):
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in PAPER.published("mini").glob(f"{recipe}.seed0.*"):
+                shutil.copy(path, folder)
+        pictures = paper.run_folder("mini", recipe, 0) / kept.FOLDER
+        pictures.mkdir(parents=True)
+        for item in range(9):
+            (pictures / f"item{item}.truth.jpg").write_bytes(b"the same")
+            (pictures / f"item{item}.output.jpg").write_bytes(recipe.encode())
+            (pictures / f"item{item}.wav").write_bytes(b"no picture")
+    return paper
+
+
+def test_a_few_spread_items_are_kept_and_equal_pictures_once(paper):
+    written = kept.publish(paper, "mini", ["WIDE", "BICUBIC"])
+    names = {path.relative_to(paper.published("mini")).as_posix() for path in written}
+    assert names == {
+        f"{recipe}/seed0/pictures-test/item{item}.{ending}.jpg"
+        for item in (1, 4, 7)
+        for recipe, ending in (("BICUBIC", "truth"), ("BICUBIC", "output"), ("WIDE", "output"))
+    }
+
+
+def test_pictures_of_another_run_are_refused(paper):
+    run = results.find(paper.own_results("mini"), "WIDE", 0)
+    results.write(paper.own_results("mini"), run.result, run.items[1:])
+    with pytest.raises(ValueError, match="WIDE: pictures are of a run whose raw scores are not"):
+        kept.publish(paper, "mini", ["WIDE"])
+
+
+def test_more_than_may_be_committed_is_refused(paper, monkeypatch):
+    monkeypatch.setattr(kept, "MOST_BYTES", 10)
+    with pytest.raises(ValueError, match="pictures must fit 10 bytes at mini, got 57"):
+        kept.publish(paper, "mini", ["WIDE", "BICUBIC"])
+
+
+@pytest.mark.parametrize(("found", "most", "chosen"), [([], 3, []), ([1], 3, [1]), (range(9), 3, [1, 4, 7])])
+def test_evenly_spread(found, most, chosen):
+    assert kept.evenly(found, most) == chosen
+
+
+def test_committed_pictures_are_of_published_runs_and_small():
+    for paper in papers.papers().values():
+        for scale in paper.scales:
+            found = list(paper.published(scale).glob(f"*/seed*/{kept.FOLDER}/*"))
+            assert sum(path.stat().st_size for path in found) <= kept.MOST_BYTES
+            for path in found:
+                recipe, seed = path.parts[-4], int(path.parts[-3].removeprefix("seed"))
+                assert results.find(paper.published(scale), recipe, seed) is not None, path
+                assert path.suffix in kept.ENDINGS
