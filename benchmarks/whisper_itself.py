@@ -44,7 +44,7 @@ from speech_adapters.own.evaluation import Scores, item
 
 WINDOW, SILENCE = 480_000, 80_000  # samples: theirs hears 30 s
 STRETCHES, PROMPTS = 4, 20
-MOST_RECORDINGS = 24  # of one part, drawn by their ids: Whisper pads each to 30 s
+MOST_RECORDINGS = 40  # of one part, drawn by their ids: Whisper pads each to 30 s
 THEIRS = """
 import json, sys, time
 import ctranslate2, numpy as np

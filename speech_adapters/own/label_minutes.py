@@ -25,7 +25,7 @@ from speech_adapters.inference import recogniser as recognising
 from speech_adapters.own import evaluation, finetuning, measured, published, training
 from speech_adapters.own.evaluation import Scores
 
-LANGUAGE, VOICE, STEPS = "en", "asterisk-en", 150
+LANGUAGE, VOICE, STEPS = "en", "asterisk-en", 100
 AMOUNTS: Mapping[str, float] = {
     "3.5min": 3.5,
     "7min": 7,
