@@ -61,6 +61,22 @@ def beside_whisper(found: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table("Error rates and computing", columns, rows, CAPTION)
 
 
+def against_whisper(result: Mapping[str, Any]) -> str:
+    """A set and Whisper itself on the same recordings, in two sentences."""
+    told, times = list[str](), list[int]()
+    for name, part in result["parts"].items():
+        ours, theirs = part["ours"], part["whisper"]
+        told.append(
+            f"{theirs['cer']['percent']:.0f} % where this has {ours['cer']['percent']:.0f} % ({name})"
+        )
+        times.append(round(theirs["compute_s"] / ours["compute_s"]))
+    span = " to ".join(map(str, sorted({min(times), max(times)})))
+    return (
+        f"Whisper itself, on up to 40 recordings of each test part: character errors {', '.join(told)}. "
+        f"It takes {span} times as much computing."
+    )
+
+
 def by_minutes(found: Mapping[str, Mapping[str, Any]]) -> Table:
     """Error rates of sets that learned from nested parts of one speech, least first."""
     results: Sequence[Mapping[str, Any]] = sorted(found.values(), key=lambda one: float(one["minutes"]))

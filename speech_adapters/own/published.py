@@ -32,7 +32,7 @@ from speech_adapters.data.sources import AMAZON_QUEEN, ASTERISK, DRASCULA, FESTV
 from speech_adapters.data.text import NORMALISER
 from speech_adapters.inference import recogniser as recognising
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
-from speech_adapters.own import evaluation, finetuning
+from speech_adapters.own import evaluation, finetuning, measured
 from speech_adapters.own.evaluation import Scores
 from speech_adapters.own.measured import shown
 
@@ -189,6 +189,8 @@ def page(made: AdapterSet) -> str:
     )
     heard, language = LANGUAGES[made.language], made.language
     former = f"; {heard.former} had opened them before it" if heard.former else ""
+    result = measured.read(measured.WHISPER).get(language)
+    beside = f"{measured.against_whisper(result)} " if result else ""
     return f"""# {language}, on {made.origin["model"]}
 
 Adapters over Whisper's encoder, which is supervised and multilingual: {made.origin["quality"]}.{plain}
@@ -200,7 +202,7 @@ alone; every test part was opened once, after the set was made{former}. `{langua
 |---|---|---|---|
 {chr(10).join(rows)}
 
-The likeliest path, without a language model. [Beside Whisper itself](../../README.md#beside-whisper-itself).
+The likeliest path, without a language model. {beside}[All languages](../../README.md#beside-whisper-itself).
 
 Limits: one or a few voices, recorded well, reading; rooms, telephones, children, dialects and talk were never tried.
 What it writes of a voice that it has not heard has to be read over by somebody.
