@@ -17,11 +17,9 @@ from multimodal_ssl.search import likeness, query, weights
 from multimodal_ssl.search.index import Encode, Index, Outcome, encoder, video_files
 from multimodal_ssl.search.query import Hit
 from multimodal_ssl.search.weights import Trained
-from multimodal_ssl.search.windows import Cut, windows
+from multimodal_ssl.search.windows import Cut, cut_of, windows
 
 __all__ = ["Finder", "Hit", "Index", "load"]
-
-RATE_HZ = 4.0  # frames looked at per second, unless told otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +32,12 @@ class Finder:
     # ---- folders of videos
 
     def index(
-        self, videos: str | Path, out: str | Path, *, rate_hz: float = RATE_HZ, prune: bool = False
+        self, videos: str | Path, out: str | Path, *, rate_hz: float | None = None, prune: bool = False
     ) -> tuple[Index, list[Outcome]]:
         """Makes a folder of videos searchable, or brings its index up to date; with what became of each file.
 
         Args:
+            rate_hz: frames looked at per second; None: as the model is made for.
             prune: remove what was made of videos that are gone.
 
         Raises:
@@ -48,12 +47,19 @@ class Finder:
         index = self.begin(Path(videos), Path(out), rate_hz)
         return index, list(self.update(index, files, prune=prune))
 
-    def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ, *, moved: bool = False) -> Index:
-        """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`."""
+    def begin(
+        self, videos: Path, out: Path, rate_hz: float | None = None, *, moved: bool = False, bits: int = 16
+    ) -> Index:
+        """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`.
+
+        Args:
+            bits: of a number of a vector, 16 or 8; one that is there keeps its own.
+        """
         model = self.trained.name
         if Path(model).is_file():  # from wherever a search is started
             model = str(Path(model).resolve())
-        wanted = Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz))
+        cut = self._cut(rate_hz)
+        wanted = Index(out, videos.resolve(), model, self.trained.sha256, cut, bits=bits)
         return Index.begin(wanted, moved=moved)
 
     def update(self, index: Index, files: dict[str, Path], *, prune: bool = False) -> Iterator[Outcome]:
@@ -96,7 +102,7 @@ class Finder:
         return question.phrases, vectors
 
     def embed_video(
-        self, path: str | Path, *, rate_hz: float = RATE_HZ
+        self, path: str | Path, *, rate_hz: float | None = None
     ) -> Float32[ndarray, "window place channel"]:
         """Vectors of overlapping windows of a video, in the order of time; a place is a cell of the picture.
 
@@ -114,16 +120,16 @@ class Finder:
     def _encode(self) -> Encode:
         return encoder(self.trained.matcher().to(self.device))
 
-    def _cut(self, rate_hz: float) -> Cut:
-        matching = self.trained.matching
-        return Cut(num_frames=matching.num_frames, size_px=matching.size_px, rate_hz=rate_hz)
+    def _cut(self, rate_hz: float | None) -> Cut:
+        return cut_of(self.trained.matching, rate_hz)
 
 
-def load(model: str = "fine", *, device: str = "auto") -> Finder:
+def load(model: str | None = None, *, device: str = "auto") -> Finder:
     """A model that indexes and searches.
 
     Args:
-        model: the name of published weights, or a run's weights.safetensors.
+        model: the name of published weights, or a run's weights.safetensors; None: `films`, or `fine` where its
+            packages cannot be had.
         device: auto, cpu or cuda.
 
     Raises:

@@ -2,7 +2,8 @@
 
 INDEX/index.json                  what made it: folder of videos, model and its hash, how files are cut
      /videos/NAME-HASH/video.json path, size and date of a video, times of its windows, what was wrong with it
-                      /units.f16  window x position x channel, 16-bit floats
+                      /units.f16  window x position x channel, see `vectors`; `units.i8` in 8 bits; what is mostly
+                                  zeros deflated
                       /000012.jpg some frames of window 12, side by side: what is shown of a result
 
 A video's folder takes its name when it is whole, so that an index can be stopped, killed and gone on with, and be
@@ -17,6 +18,7 @@ import os
 import re
 import shutil
 import stat
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -35,16 +37,18 @@ from common.files import new_folder, only_writer, sweep, write_atomically
 from common.strict_json import parsed
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.search.vectors import BITS, packed, size_of, unpacked
 from multimodal_ssl.search.windows import Cut, Window, windows
 
 VERSION = 4  # raise when what lies in an index, or the hash of its model, changes its form
-RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
+RECORD, SETTINGS = "video.json", "index.json"
+UNITS = {8: "units.i8", 16: "units.f16"}  # by bits
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
 SAID_DIGITS = 12  # of a hash in a sentence
 WHOLE_BYTES, PARTS, PART_BYTES = 4_000_000, 16, 1 << 16  # of a file, what its fingerprint reads
 # What lies beside videos: captions, notes, posters, an index.
-BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", *PICTURE_SUFFIXES)
+BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", ".i8", *PICTURE_SUFFIXES)
 BREAKS_OFF = "the file breaks off"
 Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "position channel"]]
 
@@ -62,6 +66,7 @@ class IndexedVideo:
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
+    taken: tuple[int, ...] = ()  # bytes of each window in the file of units; none: all are whole
 
     def same_file(self, other: IndexedVideo) -> bool:
         """Whatever its name and date: files are moved, copied and restored."""
@@ -86,7 +91,12 @@ class Index:
     model: str  # as it was asked for
     model_sha256: str
     cut: Cut
+    bits: int = field(default=16, kw_only=True)  # of a number of a vector, one of `vectors.BITS`
     version: int = field(default=VERSION, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.bits not in BITS:
+            raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
 
     # ---- reading
 
@@ -105,7 +115,8 @@ class Index:
         try:
             found = parsed(path.read_bytes())
             cut, version = Cut(**found["cut"]), found["version"]
-            index = cls(folder, Path(found["videos"]), found["model"], found["model_sha256"], cut)
+            bits = found.get("bits", 16)  # as all were when none said it
+            index = cls(folder, Path(found["videos"]), found["model"], found["model_sha256"], cut, bits=bits)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
         if version != VERSION:
@@ -145,14 +156,22 @@ class Index:
         """Units of some windows of a video.
 
         Raises:
-            ValueError: the file was cut off.
+            ValueError: the file was cut off or altered.
         """
-        path, size = folder / UNITS, video.units[0] * video.units[1]
-        num = (len(video.times_s) if stop is None else stop) - start
-        found = np.fromfile(path, np.float16, num * size, offset=2 * start * size)
-        if len(found) != num * size:
+        stop = len(video.times_s) if stop is None else stop
+        path, whole = folder / UNITS[self.bits], size_of(video.units, self.bits)
+        taken = video.taken or (whole,) * len(video.times_s)
+        sizes = taken[start:stop]
+        with path.open("rb") as file:
+            file.seek(sum(taken[:start]))
+            found = [file.read(size) for size in sizes]
+        if [*map(len, found)] != [*sizes]:
             raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
-        return found.reshape(num, *video.units).astype(np.float32)
+        try:
+            values = b"".join(_inflated(one, whole) for one in found)
+            return unpacked(values, len(sizes), video.units, self.bits)
+        except (zlib.error, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
 
     # ---- writing
 
@@ -190,6 +209,7 @@ class Index:
 
     def _json(self) -> bytes:
         kept = {"version": self.version, "videos": str(self.videos_folder), "model": self.model}
+        kept |= {"bits": self.bits}
         kept |= {"model_sha256": self.model_sha256, "cut": asdict(self.cut)}
         return (json.dumps(kept, indent=1) + "\n").encode()
 
@@ -233,7 +253,7 @@ class Index:
             return Outcome("failed" if before.fault else "kept", before)
         target = self._folder_of(path)
         with new_folder(target) as partial:
-            done = now if now.fault else _write_windows(now, file, partial, self.cut, encode)
+            done = now if now.fault else _write_windows(now, file, partial, self, encode)
             write_atomically(partial / RECORD, json.dumps(asdict(done)).encode())
             shutil.rmtree(target, ignore_errors=True)
         return Outcome("failed" if done.fault else "indexed", done)
@@ -308,13 +328,13 @@ def encoder(matcher: Matcher) -> Encode:
     return encode
 
 
-def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode: Encode) -> IndexedVideo:
+def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, encode: Encode) -> IndexedVideo:
     """Units and pictures of every window, past what cannot be decoded, up to where a file breaks off."""
     holes = Holes()
-    times: list[tuple[float, float]] = []
+    times, sizes = list[tuple[float, float]](), list[int]()
     shape, units_shape, fault = (0, 0), (0, 0), ""
-    with (folder / UNITS).open("wb") as out:
-        found = windows(file, cut, holes=holes)
+    with (folder / UNITS[index.bits]).open("wb") as out:
+        found = windows(file, index.cut, holes=holes)
         while True:
             try:
                 window = next(found, None)
@@ -326,7 +346,7 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
             small = window.small
             units = encode(small)
             shape, units_shape = small.shape[1:3], units.shape
-            out.write(units.astype(np.float16).tobytes())
+            sizes.append(out.write(_deflated(packed(units, index.bits), units)))
             _write_picture(window, folder / picture_name(len(times)))
             times.append((round(window.start_s, 3), round(window.stop_s, 3)))
         out.flush()
@@ -335,7 +355,19 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
     if breaks and not fault:
         fault = f"breaks off at {breaks[-1][0]:.2f} s of {breaks[-1][1]:.2f} s"
     gaps = tuple(str(Holes([hole])) for hole in holes.found if hole[2] != BREAKS_OFF)
-    return replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape, times_s=tuple(times))
+    done = replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape)
+    full = size_of(units_shape, index.bits)
+    return replace(done, times_s=tuple(times), taken=tuple(sizes) if {*sizes} - {full} else ())
+
+
+def _deflated(kept: bytes, units: Float32[ndarray, "position channel"]) -> bytes:
+    """Of units that are mostly zeros; others would hardly shrink."""
+    small = zlib.compress(kept, 1) if 2 * np.count_nonzero(units) < units.size else kept
+    return min(kept, small, key=len)  # of equal length the first, so that length tells which it is
+
+
+def _inflated(kept: bytes, size: int) -> bytes:
+    return kept if len(kept) == size else zlib.decompress(kept)
 
 
 def picture_name(window: int) -> str:
@@ -358,7 +390,8 @@ def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
-        frame_size, units, gaps = (tuple(found.pop(key)) for key in ("frame_size", "units", "gaps"))
-        return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units, gaps=gaps)
+        others: dict[str, Any] = {key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps")}
+        others["taken"] = tuple(found.pop("taken", ()))
+        return IndexedVideo(**found, times_s=times, **others)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error
