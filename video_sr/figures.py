@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BASELINE = "BICUBIC"
 CURVE = ("CRITIC_NONE", "CRITIC_LIGHT", "CRITIC_HEAVY")  # by the weight of a critic
-COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE")  # with several seeds
+COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE", "LEAST_SQUARES")  # with several seeds
 BESIDE = (
     *(
         "DKSAN",

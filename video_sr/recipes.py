@@ -23,6 +23,7 @@ from video_sr.networks import (
     DKSANSizes,
     EDVRAttentionSizes,
     EVESRNetSizes,
+    LeastSquaresSizes,
     MGBP3DSizes,
     MultiDistillationSizes,
     Network,
@@ -39,6 +40,8 @@ BICUBIC = Upscaling(steps=0, network=BicubicSizes(), corpus=Vid3oC())
 # What people can use instead, trained by others for x4.
 SPAN_TWICE = replace(BICUBIC, network=SPANSizes())
 SPAN_SMOKE = SPANSizes(channels=8, blocks=1, pretrained=False)
+# What a linear filter of five by five pixels makes of them, fitted on the training pictures of each seed.
+LEAST_SQUARES = replace(BICUBIC, network=LeastSquaresSizes())
 EVESRNET = Upscaling(
     network=EVESRNetSizes(), corpus=Vid3oC(), steps=300_000, batch_size=32, peak_lr=4e-4,
     schedule=Cosine(warmup_steps=2000), ema_decay=0.999, clip_norm=1.0, bf16=True, patch=32, workers=8,
@@ -182,6 +185,9 @@ SCALES: Mapping[str, Scale] = {
     "smoke": Scale(
         recipes={
             "BICUBIC": replace(BICUBIC, corpus=Textures()),
+            "LEAST_SQUARES": replace(
+                LEAST_SQUARES, corpus=Textures(), patch=8, network=LeastSquaresSizes(examples=8)
+            ),
             "SPAN_TWICE": replace(SPAN_TWICE, corpus=Textures(), network=SPAN_SMOKE),
             "EVESRNET": EVESRNET_SMOKE,
             "COPIES": replace(EVESRNET_SMOKE, copies=True),
@@ -201,6 +207,7 @@ SCALES: Mapping[str, Scale] = {
     "mini": Scale(
         recipes={
             "BICUBIC": replace(BICUBIC, corpus=EVESRNET_MINI.corpus, cost_s=20.0),
+            "LEAST_SQUARES": replace(LEAST_SQUARES, corpus=EVESRNET_MINI.corpus, cost_s=50.0),
             "SPAN_TWICE": replace(SPAN_TWICE, corpus=EVESRNET_MINI.corpus, cost_s=60.0),
             "EVESRNET": EVESRNET_MINI,
             "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
@@ -220,6 +227,7 @@ SCALES: Mapping[str, Scale] = {
     "gpu": Scale(
         recipes={
             "BICUBIC": replace(BICUBIC, corpus=EVESRNET_GPU.corpus),
+            "LEAST_SQUARES": replace(LEAST_SQUARES, corpus=EVESRNET_GPU.corpus),
             "SPAN_TWICE": replace(SPAN_TWICE, corpus=EVESRNET_GPU.corpus),
             "EVESRNET": EVESRNET_GPU,
             "COPIES": replace(EVESRNET_GPU, copies=True),
@@ -232,6 +240,7 @@ SCALES: Mapping[str, Scale] = {
     "paper": Scale(
         recipes={
             "BICUBIC": BICUBIC,
+            "LEAST_SQUARES": LEAST_SQUARES,
             "SPAN_TWICE": SPAN_TWICE,
             "EVESRNET": EVESRNET,
             "COPIES": COPIES,

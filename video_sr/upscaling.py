@@ -150,6 +150,10 @@ class Upscaling(Recipe):
         from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
 
         num_frames, distances = self.network.num_frames, self._distances()
+        if count := self.network.fitted_on:
+            sizes = {"num_frames": num_frames, "patch": self.patch}
+            drawn = draws(self.corpus.num_items(seed), count, seed, 0)
+            self.network.fit(model, (self.corpus.example(seed, draw, **sizes) for draw in drawn))
         for sequence in self.corpus.scored(split, seed):
             score, still_score = SequenceScore(distances), SequenceScore()
             # Two readings of one stream: the window runs ahead of the frame in its middle.
@@ -162,6 +166,7 @@ class Upscaling(Recipe):
                 still = np.stack([low] * num_frames)
                 output = super_resolve_centre(model, still if self.copies else window)
                 score.add(output, truth, low)
+                score.add_beside(self.network.control(truth))
                 if num_frames > 1 and not self.copies:
                     still_score.add(super_resolve_centre(model, still), truth)
                 if index == sequence.scored.start:
