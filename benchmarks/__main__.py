@@ -1,62 +1,23 @@
-"""Runs every benchmark of this folder and renews the table in its README: `python -m benchmarks`."""
+"""Runs the benchmarks, the most telling parts first, and renews the tables in their README: `python -m benchmarks`."""
 
-import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.harness import RESULTS, Ratio, in_words
+from benchmarks.plan import BENCHMARKS, PROFILES, Planned, planned
+from benchmarks.quiet import MOST_LOAD
+from benchmarks.tables import generated
 from common.command import TOOL_SETTINGS, plain_errors
 from common.errors import CommandError
 from common.files import write_atomically
-from common.report.tables import Cell, Table, markdown, replace_generated
+from common.report.tables import replace_generated
 
 app = typer.Typer(**TOOL_SETTINGS | {"no_args_is_help": False})
 HERE = Path(__file__).parent
-BENCHMARKS = (
-    "resize",
-    "image_quality",
-    "upscaling",
-    "speech_steps",
-    "pretraining_steps",
-    "transcription",
-    "pair_similarity",
-    "clip_search",
-)
-
-
-def table(name: str) -> Table:
-    """The committed result of one benchmark."""
-    found = json.loads((RESULTS / f"{name}.json").read_text())
-    rows = []
-    units = {race["unit"] for race in found["races"] if "unit" in race}
-    for race in found["races"]:
-        first = race["timings"][0]["name"]
-        ratios = ["", *(in_words(Ratio(**ratio), first) for ratio in race["ratios"])]
-        for timing, ratio in zip(race["timings"], ratios, strict=True):
-            numbers = [f"{1e3 * timing[key]:.1f}" for key in ("min_s", "median_s")]
-            numbers += [f"{race['work'] / timing['median_s']:.2f}"] if units else []
-            cells = [Cell(number, "number") for number in (*numbers, ratio)]
-            rows.append([Cell(race["job"]), Cell(timing["name"]), *cells])
-    peaks = "; ".join(f"{peak['job']}: {peak['peak_bytes'] / 1e6:.0f} MB" for peak in found["peaks"])
-    commit, date = found["commit"][:12], found["date"][:10]
-    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
-    where = f"{found['hardware']['gpu'] or found['hardware']['cpu']}, {threads}, commit {commit}, {date}"
-    caption = f"{where}, load average {found['load_average'][0]}." + (
-        f" Peak memory: {peaks}." if peaks else ""
-    )
-    pace = tuple(f"{unit} a second" for unit in sorted(units))
-    columns = ("job", "contender", "min (ms)", "median (ms)", *pace, "first is faster by (quartiles)")
-    return Table(name, columns, rows, caption)
-
-
-def generated() -> str:
-    """All tables, as the README holds them."""
-    names = [each for name in BENCHMARKS for each in (name, f"{name}_gpu")]
-    return "\n\n".join(markdown(table(name)) for name in names if (RESULTS / f"{name}.json").exists())
 
 
 @app.command()
@@ -64,24 +25,75 @@ def run(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Some of them; default all.")
     ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            help=f"Wait before each round until others take less than {MOST_LOAD:g} of each core.",
+        ),
+    ] = False,
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin no part that would end later than this; default no limit.")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(help="Pinned cores, 1 or 2; default as each benchmark is published.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Timed rounds; default 15.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where results go; default benchmarks/results, and the README.")
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Write where time goes, operator by operator, instead of times.")
+    ] = False,
 ) -> None:
-    """Runs benchmarks, each in a process of its own, and renews the table in this folder's README.
+    """Runs benchmarks part by part, each in a process of its own, and renews the tables in this folder's README.
+
+    What was finished is kept when it is stopped, and not measured again at the same commit.
 
     \b
     python -m benchmarks
-    python -m benchmarks resize image_quality
+    python -m benchmarks --quiet --minutes 18
+    python -m benchmarks speech_steps transcription --cores 1
     """
-    with plain_errors(stopped="results of benchmarks that were finished are kept"):
+    with plain_errors(stopped="parts that were finished are kept"):
         if unknown := sorted(set(names or ()) - set(BENCHMARKS)):
             raise ValueError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-        chosen = names or BENCHMARKS
-        for number, name in enumerate(chosen, 1):  # a bar would take time from what is timed
-            typer.echo(f"{name}, {number} of {len(chosen)}")
-            done = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False)
-            if done.returncode:
-                raise CommandError(f"benchmark {name} ended with exit code {done.returncode}; see above")
-        readme = HERE / "README.md"
-        write_atomically(readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode())
+        chosen = PROFILES if profile else planned(names)
+        words = _words(quiet, cores, repeats, folder)
+        left_out = _run(chosen, words, minutes)
+        if folder is None:
+            readme = HERE / "README.md"
+            write_atomically(
+                readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode()
+            )
+        if left_out:
+            typer.echo(f"no time was left for: {', '.join(left_out)}; the same command goes on with them")
+
+
+def _words(quiet: bool, cores: int | None, repeats: int | None, folder: Path | None) -> list[str]:
+    found = ["--quiet"] if quiet else []
+    for option, value in (("--threads", cores), ("--repeats", repeats), ("--folder", folder)):
+        found += [option, str(value)] if value is not None else []
+    return found
+
+
+def _run(chosen: tuple[Planned, ...], words: list[str], minutes: float | None) -> list[str]:
+    """Names of the parts that there was no time for."""
+    began, left_out = time.monotonic(), []
+    typer.echo(
+        f"{len(chosen)} parts, about {sum(each.minutes for each in chosen):.0f} min on two quiet cores"
+    )
+    for number, each in enumerate(chosen, 1):
+        gone = (time.monotonic() - began) / 60
+        if minutes is not None and gone + each.minutes > minutes:
+            left_out.append(str(each))
+            continue
+        typer.echo(f"{each}, {number} of {len(chosen)}, about {each.minutes:g} min, after {gone:.1f} min")
+        line = [sys.executable, "-m", f"benchmarks.{each.benchmark}", "--parts", each.part, *words]
+        done = subprocess.run(line, check=False)  # a bar would take time from what is timed
+        if done.returncode:
+            raise CommandError(f"benchmark {each} ended with exit code {done.returncode}; see above")
+    return left_out
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """Times indexing and searching of videos, and loading of clips to train on: `python -m benchmarks.clip_search`.
 
-Search is over 10,000 windows in 100 videos: 98 positions of 128 channels each, in 16 bits. First a whole search, units
-read from the index; then fine scores of units held in memory as 32-bit floats; then of one vector a window, which
-bounds both from below. Indexing is of a film of 1280x720, then its parts: decoding alone, encoding alone. Clips to
-train on are a batch of the recipe, composed ones mapped from disk, and as many cut from video files.
+Search is over 10,000 windows in 100 videos: 98 positions of 128 channels each. First whole searches, units read from an
+index in 8 bits and in 16; then fine scores of units held in memory as 32-bit floats; then of one vector a window, which
+bounds all from below. Indexing is of a film of 1280x720, then its parts: decoding alone, encoding alone. Clips to train
+on are a batch of the recipe, composed ones mapped from disk, and as many cut from video files.
 """
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from fractions import Fraction
 from functools import partial
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
+from benchmarks.harness import Peak, Race, Rounds, peak_memory, race
+from benchmarks.records import Parts, options, publish
 from common.data.video_writer import VideoWriter
 from common.recipe import Shard
 from multimodal_ssl.contrast import Contrast
@@ -30,7 +31,8 @@ from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.recipes import SCALES
 from multimodal_ssl.search.index import RECORD, UNITS, Index, IndexedVideo, encoder, video_files
-from multimodal_ssl.search.query import AT_ONCE, Question, search
+from multimodal_ssl.search.query import AT_ONCE, Hit, Question, search
+from multimodal_ssl.search.vectors import packed
 from multimodal_ssl.search.windows import Cut, windows
 
 POSITIONS, WIDTH, NUM_WORDS, TOP = 98, MINI.heads.text_space, 5, 10
@@ -51,9 +53,9 @@ def question(model: Matcher) -> Question:
 # ---- search
 
 
-def made_up_index(folder: Path, num_videos: int, num_windows: int) -> Index:
+def made_up_index(folder: Path, num_videos: int, num_windows: int, bits: int = 16) -> Index:
     """Units of noise, as an index keeps them."""
-    index = Index.begin(Index(folder, folder, "noise", "0" * 64, CUT))
+    index = Index.begin(Index(folder, folder, "noise", "0" * 64, CUT, bits=bits))
     generator = np.random.default_rng(0)
     times = tuple((i / 2, i / 2 + 1) for i in range(num_windows))
     for number in range(num_videos):
@@ -61,7 +63,7 @@ def made_up_index(folder: Path, num_videos: int, num_windows: int) -> Index:
         own.mkdir(parents=True)
         units = generator.standard_normal((num_windows, POSITIONS, WIDTH), np.float32)
         units /= np.linalg.norm(units, axis=2, keepdims=True)
-        (own / UNITS).write_bytes(units.astype(np.float16).tobytes())
+        (own / UNITS[bits]).write_bytes(b"".join(packed(each, bits) for each in units))
         video = IndexedVideo(
             path=f"{number}.mp4", size_bytes=1, modified_ns=1, units=(POSITIONS, WIDTH), times_s=times
         )
@@ -69,9 +71,10 @@ def made_up_index(folder: Path, num_videos: int, num_windows: int) -> Index:
     return index
 
 
-def search_race(folder: Path, num_videos: int, num_windows: int, repeats: int, threads: int) -> Race:
+def search_race(folder: Path, num_videos: int, num_windows: int, rounds: Rounds) -> Race:
     """The same best window is found by all that compare positions."""
-    model, index = matcher(), made_up_index(folder, num_videos, num_windows)
+    model = matcher()
+    near, index = (made_up_index(folder / f"{bits}", num_videos, num_windows, bits) for bits in (8, 16))
     asked = question(model)
     vectors = torch.from_numpy(np.concatenate([index.units(*each) for each in index.videos()]))
     held = Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))
@@ -83,17 +86,25 @@ def search_race(folder: Path, num_videos: int, num_windows: int, repeats: int, t
             parts = [way(units[at : at + AT_ONCE], asked.units) for at in range(0, len(units), AT_ONCE)]
             return torch.cat(parts)[:, 0].topk(TOP).values
 
-    def whole() -> torch.Tensor:
-        return torch.tensor([hit.score for hit in search(index, model, asked, TOP)[0]])
+    def whole(of: Index) -> list[Hit]:
+        return search(of, model, asked, TOP)[0]
 
-    torch.testing.assert_close(whole()[0], in_memory(held, True)[0], atol=1e-3, rtol=0)
+    exact, found = whole(index), whole(near)
+    assert abs(exact[0].score - float(in_memory(held, True)[0])) < 1e-3
+    print(f"in 8 bits {_alike(exact, found)} of the {len(exact)} best windows of 16 bits are found")
     contenders: dict[str, Callable[[], object]] = {
-        "ours, fine and pooled, read from disk": whole,
+        "ours, fine and pooled, 8 bits, read from disk": partial(whole, near),
+        "ours, fine and pooled, 16 bits, read from disk": partial(whole, index),
         "ours, fine alone, in memory": partial(in_memory, held, True),
         "one vector a clip, in memory": partial(in_memory, pooled, False),
     }
-    timed = race(f"search {len(held):,} clips", contenders, repeats=repeats, threads=threads)
-    return Race(timed.job, timed.timings, len(held), "clips")
+    return race(f"search {len(held):,} clips", contenders, rounds, work=len(held), unit="clips")
+
+
+def _alike(one: Sequence[Hit], other: Sequence[Hit]) -> int:
+    return len(
+        {(hit.video.path, hit.window) for hit in one} & {(hit.video.path, hit.window) for hit in other}
+    )
 
 
 def searching(folder: Path) -> Callable[[], object]:
@@ -117,7 +128,7 @@ def film(path: Path, seconds: float) -> Path:
     return path
 
 
-def index_race(folder: Path, seconds: float, repeats: int, threads: int) -> Race:
+def index_race(folder: Path, seconds: float, rounds: Rounds) -> Race:
     """A film indexed anew each time, and the two parts of the work."""
     model = matcher()
     encode = encoder(model)
@@ -136,14 +147,13 @@ def index_race(folder: Path, seconds: float, repeats: int, threads: int) -> Race
     }
     height, width = FILM_SIZE
     job = f"index a film of {seconds:g} s, {width}x{height} at {FILM_HZ} Hz"
-    timed = race(job, contenders, repeats=repeats, threads=threads)
-    return Race(timed.job, timed.timings, len(seen), "clips")
+    return race(job, contenders, rounds, work=len(seen), unit="clips")
 
 
 # ---- training clips
 
 
-def loading_race(folder: Path, scale: str, repeats: int, threads: int) -> Race:
+def loading_race(folder: Path, scale: str, rounds: Rounds) -> Race:
     """One batch of a recipe as the trainer asks for it, against as many windows of small video files."""
     recipe = SCALES[scale].recipes["FINE_0"]
     assert isinstance(recipe, Contrast)
@@ -166,35 +176,32 @@ def loading_race(folder: Path, scale: str, repeats: int, threads: int) -> Race:
         "ours, a video file a clip": from_files,
     }
     job = f"load {recipe.batch_size} clips of {frames} frames of {side}x{side}"
-    timed = race(job, contenders, repeats=repeats, threads=threads)
-    return Race(timed.job, timed.timings, recipe.batch_size, "clips")
+    return race(job, contenders, rounds, work=recipe.batch_size, unit="clips")
 
 
-def everything(
-    folder: Path, *, num_videos: int, num_windows: int, film_s: float, scale: str, repeats: int, threads: int
-) -> tuple[list[Race], list[Peak]]:
-    """All races, and the memory of one search."""
-    searched = search_race(folder / "noise", num_videos, num_windows, repeats, threads)
-    races = [
-        searched,
-        index_race(folder, film_s, repeats, threads),
-        loading_race(folder, scale, repeats, threads),
-    ]
-    peak = peak_memory(
-        searched.job,
-        module="benchmarks.clip_search",
-        maker="searching",
-        arguments=(folder / "noise",),
-        threads=threads,
-    )
-    return races, [peak]
+def parts(folder: Path, *, num_videos: int, num_windows: int, film_s: float, scale: str) -> Parts:
+    def memory(rounds: Rounds) -> list[Peak]:
+        made_up_index(folder / "held", num_videos, num_windows)
+        return [
+            peak_memory(
+                f"search {num_videos * num_windows:,} clips",
+                module="benchmarks.clip_search",
+                maker="searching",
+                arguments=(folder / "held",),
+                threads=rounds.threads,
+            )
+        ]
+
+    return {
+        "search": lambda rounds: [search_race(folder / "noise", num_videos, num_windows, rounds)],
+        "index": lambda rounds: [index_race(folder, film_s, rounds)],
+        "loading": lambda rounds: [loading_race(folder, scale, rounds)],
+        "memory": memory,
+    }
 
 
 if __name__ == "__main__":
-    chosen = options("Times indexing, searching and loading of clips.", repeats=7, threads=2)
+    asked = options("Times indexing, searching and loading of clips.", threads=2)
     with tempfile.TemporaryDirectory() as temporary:
-        finished, memory = everything(
-            Path(temporary), num_videos=100, num_windows=100, film_s=20.0, scale="mini",
-            repeats=chosen.repeats, threads=chosen.threads,
-        )  # fmt: skip
-    publish("clip_search", finished, threads=chosen.threads, folder=chosen.folder, peaks=memory)
+        whole = parts(Path(temporary), num_videos=100, num_windows=100, film_s=20.0, scale="mini")
+        publish("clip_search", asked, whole)

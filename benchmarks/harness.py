@@ -1,40 +1,51 @@
 """Fair timings: contenders take turns in one process, and no number leaves without its hardware and date.
 
 Timed one after the other, two equal programs can differ threefold on a machine that others use too. Here
-every round runs every contender once, in an order that rotates, and ratios are formed within rounds.
+every round runs every contender once, in an order that rotates, and ratios are formed within rounds. A round begins
+once others leave the cores alone, where that is asked for.
 """
 
-import argparse
-import datetime
 import importlib
-import json
 import multiprocessing
-import os
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from common.files import write_atomically
-from common.papers import ROOT
-from common.results import provenance
+from benchmarks import quiet
+from benchmarks.quiet import WAIT_LIMIT_S
 from common.runtime import peak_memory_bytes
 
 MIN_REPEATS = 7
-RESULTS = Path(__file__).parent / "results"
+PUBLISHED_REPEATS = 15
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How contenders are timed."""
+
+    repeats: int = PUBLISHED_REPEATS  # rounds that count
+    threads: int = 1  # of torch, BLAS and OpenMP alike
+    warmup: int = 1  # rounds before them
+    quiet: bool = False  # each round waits until others leave the cores alone
+    wait_limit_s: float = WAIT_LIMIT_S
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f"repeats must be 1 or more, got {self.repeats}")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One contender's seconds, round by round."""
+    """One contender's seconds, round by round: on the clock, and of all cores together."""
 
     name: str
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...] = ()
 
     @property
     def min_s(self) -> float:
@@ -44,13 +55,18 @@ class Timing:
     def median_s(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def cpu_median_s(self) -> float | None:
+        """None where only the clock was read."""
+        return statistics.median(self.cpu_seconds) if self.cpu_seconds else None
+
 
 @dataclass(frozen=True)
 class Ratio:
     """How many times faster than `other` the first contender is: median and quartiles over rounds."""
 
     other: str
-    of_medians: float
+    median: float
     low: float  # 25 % of the rounds' ratios lie below
     high: float  # 25 % lie above
 
@@ -63,6 +79,7 @@ class Race:
     timings: tuple[Timing, ...]
     work: float = 0.0  # that one call gets done, in `unit`; 0 where no such number helps
     unit: str = ""
+    loads: tuple[float, ...] = ()  # of each core, by others, before each round
 
     @property
     def ratios(self) -> tuple[Ratio, ...]:
@@ -72,8 +89,8 @@ class Race:
 
 def in_words(ratio: Ratio, first: str) -> str:
     """Ratio and quartiles, and it is said where something of ours is slower than something of others."""
-    slower = ratio.of_medians < 1 and first.startswith("ours") and not ratio.other.startswith("ours")
-    return f"{ratio.of_medians:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" + ", ours is slower" * slower
+    slower = ratio.median < 1 and first.startswith("ours") and not ratio.other.startswith("ours")
+    return f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" + ", ours is slower" * slower
 
 
 def best_other(result: Race) -> str:
@@ -82,7 +99,7 @@ def best_other(result: Race) -> str:
     others = [ratio for ratio in result.ratios if not ratio.other.startswith("ours")]
     if not others or not first.startswith("ours"):
         return ""
-    best = min(others, key=lambda ratio: ratio.of_medians)
+    best = min(others, key=lambda ratio: ratio.median)
     return f"{result.job}: the best peer is {best.other}, {first} is faster by {in_words(best, first)}"
 
 
@@ -98,38 +115,41 @@ class Peak:
 def race(
     job: str,
     contenders: Mapping[str, Callable[[], object]],
+    rounds: Rounds,
     *,
-    repeats: int = 9,
-    warmup: int = 1,
-    threads: int = 1,
+    work: float = 0.0,
+    unit: str = "",
 ) -> Race:
-    """Times every contender `repeats` times, interleaved, after `warmup` untimed rounds.
+    """Times every contender, interleaved, after untimed rounds.
 
     Args:
         contenders: name to call, ours first; equal work at equal precision is the caller's duty.
-        threads: of torch, BLAS and OpenMP alike.
+        work: that one call gets done, in `unit`.
+
+    Raises:
+        CommandError: the machine stays busy where a quiet one was asked for.
     """
-    if repeats < MIN_REPEATS:
-        raise ValueError(
-            f"repeats must be at least {MIN_REPEATS} for quartiles to mean something, got {repeats}"
-        )
     if len(contenders) < 2:
         raise ValueError(f"a race needs 2 contenders, got {len(contenders)}: {', '.join(contenders)}")
     names = list(contenders)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    timed: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    loads: list[float] = []
     previous = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(rounds.threads)
     try:
-        with threadpool_limits(limits=threads):
-            for turn in range(-warmup, repeats):
+        with threadpool_limits(limits=rounds.threads):
+            for turn in range(-rounds.warmup, rounds.repeats):
                 shift = turn % len(names)
+                if turn >= 0:
+                    loads.append(quiet.until_quiet(rounds.wait_limit_s) if rounds.quiet else quiet.load_now())
                 for name in names[shift:] + names[:shift]:
                     elapsed = _time(contenders[name])
                     if turn >= 0:
-                        seconds[name].append(elapsed)
+                        timed[name].append(elapsed)
     finally:
         torch.set_num_threads(previous)
-    return Race(job, tuple(Timing(name, tuple(seconds[name])) for name in names))
+    timings = [Timing(name, *map(tuple, zip(*timed[name], strict=True))) for name in names]
+    return Race(job, tuple(timings), work, unit, tuple(round(load, 3) for load in loads))
 
 
 def peak_memory(job: str, *, module: str, maker: str, arguments: tuple = (), threads: int = 1) -> Peak:
@@ -162,54 +182,13 @@ def _measure(pipe: Connection, module: str, maker: str, arguments: tuple, thread
     pipe.send((before_bytes, peak_memory_bytes()))
 
 
-def publish(
-    name: str, races: Sequence[Race], *, threads: int, folder: Path = RESULTS, peaks: Sequence[Peak] = ()
-) -> Path:
-    """Prints a table and writes folder/NAME.json with every round and where it ran."""
-    _print(races, peaks)
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
-    record = {
-        "benchmark": name,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "load_average": [round(load, 2) for load in os.getloadavg()],  # a busy machine times poorly
-        "threads": threads,
-        **provenance(ROOT, gpu=gpu),
-        "races": [_row(result) for result in races],
-        "peaks": [asdict(peak) for peak in peaks],
-    }
-    path = folder / f"{name}.json"
-    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
-    print(f"written to {path}")
-    return path
-
-
-def name_here(name: str) -> str:
-    """Name of a benchmark's file: that of a GPU stands beside that of a CPU."""
-    return f"{name}_gpu" if torch.cuda.is_available() else name
-
-
-def options(description: str, *, repeats: int = 9, threads: int = 1) -> argparse.Namespace:
-    """The command line every benchmark shares: repeats, threads, folder; the first two have defaults of its own."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
-        "--repeats",
-        type=int,
-        default=repeats,
-        help=f"timed rounds, at least {MIN_REPEATS} (default %(default)s)",
-    )
-    parser.add_argument("--threads", type=int, default=threads, help="CPU threads (default %(default)s)")
-    parser.add_argument(
-        "--folder", type=Path, default=RESULTS, help="where the JSON goes (default %(default)s)"
-    )
-    return parser.parse_args()
-
-
-def _time(call: Callable[[], object]) -> float:
+def _time(call: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the clock, and of all cores together."""
     _wait_for_gpu()
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     call()
     _wait_for_gpu()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def _wait_for_gpu() -> None:
@@ -219,39 +198,7 @@ def _wait_for_gpu() -> None:
 
 def _ratio(ours: Timing, other: Timing) -> Ratio:
     per_round = [theirs / mine for theirs, mine in zip(other.seconds, ours.seconds, strict=True)]
-    low, _, high = statistics.quantiles(per_round, n=4, method="inclusive")
-    return Ratio(other.name, other.median_s / ours.median_s, low, high)
-
-
-def _row(result: Race) -> dict:
-    timings = [asdict(t) | {"min_s": t.min_s, "median_s": t.median_s} for t in result.timings]
-    done = {"work": result.work, "unit": result.unit} if result.work else {}
-    return {
-        "job": result.job,
-        **done,
-        "timings": timings,
-        "ratios": [asdict(ratio) for ratio in result.ratios],
-    }
-
-
-def _print(races: Sequence[Race], peaks: Sequence[Peak]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        "job", "contender", "min ms", "median ms", "work a second", "first is faster by (quartiles)"
-    )
-    for result in races:
-        bands = ["", *(in_words(ratio, result.timings[0].name) for ratio in result.ratios)]
-        for place, (timing, band) in enumerate(zip(result.timings, bands, strict=True)):
-            milliseconds = [f"{1e3 * seconds:.1f}" for seconds in (timing.min_s, timing.median_s)]
-            pace = f"{result.work / timing.median_s:.2f} {result.unit}" if result.work else ""
-            table.add_row("" if place else result.job, timing.name, *milliseconds, pace, band)
-    Console().print(table)
-    memory = Table("job", "peak MB", "of these before the job")
-    for peak in peaks:
-        memory.add_row(peak.job, f"{peak.peak_bytes / 1e6:.0f}", f"{peak.before_bytes / 1e6:.0f}")
-    if peaks:
-        Console().print(memory)
-    for told in filter(None, map(best_other, races)):
-        print(told)
+    if len(per_round) == 1:
+        return Ratio(other.name, *per_round * 3)
+    low, median, high = statistics.quantiles(per_round, n=4, method="inclusive")
+    return Ratio(other.name, median, low, high)

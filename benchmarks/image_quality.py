@@ -5,7 +5,8 @@ from numpy import ndarray
 from skimage.data import astronaut
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from benchmarks.harness import Race, options, publish, race
+from benchmarks.harness import Race, Rounds, race
+from benchmarks.records import options, publish
 from common.metrics.image_quality import psnr, ssim
 
 FRAME = (1072, 1920)
@@ -24,7 +25,7 @@ def scikit_ssim(a: ndarray, b: ndarray) -> float:
     )
 
 
-def races(repeats: int, threads: int) -> list[Race]:
+def races(rounds: Rounds) -> list[Race]:
     a, b = frames()
     assert abs(psnr(a, b) - peak_signal_noise_ratio(a, b)) < 1e-9
     assert abs(ssim(a, b) - scikit_ssim(a, b)) < 1e-6
@@ -36,14 +37,9 @@ def races(repeats: int, threads: int) -> list[Race]:
             lambda: (peak_signal_noise_ratio(a, b), scikit_ssim(a, b)),
         ),
     }
-    return [
-        race(job, {"ours": ours, "scikit-image": theirs}, repeats=repeats, threads=threads)
-        for job, (ours, theirs) in jobs.items()
-    ]
+    return [race(job, {"ours": ours, "scikit-image": theirs}, rounds) for job, (ours, theirs) in jobs.items()]
 
 
 if __name__ == "__main__":
     chosen = options("Times PSNR and SSIM of one 1072x1920 RGB frame against scikit-image.")
-    publish(
-        "image_quality", races(chosen.repeats, chosen.threads), threads=chosen.threads, folder=chosen.folder
-    )
+    publish("image_quality", chosen, {"all": races})

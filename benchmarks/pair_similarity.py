@@ -2,18 +2,20 @@
 
 98 positions a clip (what S3D leaves of 16 frames of 224x224) and 20 words a caption, each a unit; symmetric NCE,
 float32. "Alone" is scores, loss and the way back to the units; "step" adds both encoders and AdamW. The ratio in the
-table is fine / coarse. All products at once and in chunks must give one loss. On a GPU the encoders run in bfloat16,
-and S3D takes the place of the small network.
+table is fine / coarse. All products at once, fused and in chunks must give one loss. On a GPU the encoders run in
+bfloat16, and S3D takes the place of the small network.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish, race
+from benchmarks.harness import Peak, Race, Rounds, peak_memory, race
+from benchmarks.records import Parts, options, publish
 from multimodal_ssl.model.losses import pair_weights, symmetric_nce
 from multimodal_ssl.model.networks import GPU, MINI, Network, Phrases, SharedSpace
 from multimodal_ssl.model.pairs import score_pairs
@@ -65,6 +67,7 @@ def contenders(chunk: int) -> dict[str, Contender]:
     return {
         "coarse, means": Contender(Mean()),
         "fine, all at once": Contender(LogMeanExp(G)),
+        "fine, fused": Contender(LogMeanExp(G, fused=True)),
         f"fine, {at_a_time}": Contender(LogMeanExp(G), chunk),
         f"fine, attention and pair weights, {at_a_time}": Contender(SoftAttention(G), chunk, True),
     }
@@ -110,31 +113,30 @@ def step(contender: Contender, sizes: Sizes, batch: int) -> Callable[[], float]:
     return call
 
 
-def race_of(job: str, calls: dict[str, Callable[[], float]], batch: int, repeats: int, threads: int) -> Race:
+def race_of(job: str, calls: dict[str, Callable[[], float]], batch: int, rounds: Rounds) -> Race:
     """The race, once it is sure that chunks change nothing."""
-    torch.set_num_threads(threads)
-    _, whole, chunked, *_ = (call() for call in calls.values())
-    assert abs(whole - chunked) < 1e-3, f"{job}: {whole} all at once, {chunked} in chunks"
-    timings = race(job, calls, repeats=repeats, threads=threads).timings
-    return Race(job, timings, batch, "clips")
+    torch.set_num_threads(rounds.threads)
+    _, whole, *others, _ = (call() for call in calls.values())
+    for other in others:
+        assert abs(whole - other) < 1e-3, f"{job}: {whole} all at once, {other} fused or in chunks"
+    return race(job, calls, rounds, work=batch, unit="clips")
 
 
-def races(
-    batches: Iterable[int],
-    steps: Iterable[tuple[Sizes, int]],
-    device: str,
-    chunk: int,
-    repeats: int,
-    threads: int,
-) -> list[Race]:
-    """Alone at each batch, then whole steps, each kind at its batch."""
-    who, finished = contenders(chunk), []
+def alone_races(batches: Iterable[int], device: str, chunk: int, rounds: Rounds) -> list[Race]:
+    """Scores of given units, at each batch."""
+    finished = []
     for batch in batches:
-        calls = {name: alone(one, batch, device) for name, one in who.items()}
-        finished.append(race_of(f"alone, batch {batch}", calls, batch, repeats, threads))
+        calls = {name: alone(one, batch, device) for name, one in contenders(chunk).items()}
+        finished.append(race_of(f"alone, batch {batch}", calls, batch, rounds))
+    return finished
+
+
+def step_races(steps: Iterable[tuple[Sizes, int]], chunk: int, rounds: Rounds) -> list[Race]:
+    """Whole steps, each kind at its batch."""
+    finished = []
     for sizes, batch in steps:
-        calls = {name: step(one, sizes, batch) for name, one in who.items()}
-        finished.append(race_of(f"step, {sizes.name}, batch {batch}", calls, batch, repeats, threads))
+        calls = {name: step(one, sizes, batch) for name, one in contenders(chunk).items()}
+        finished.append(race_of(f"step, {sizes.name}, batch {batch}", calls, batch, rounds))
     return finished
 
 
@@ -145,22 +147,27 @@ def peaks(batches: tuple[int, ...], device: str, chunk: int, threads: int, most_
             f"alone, batch {batch}: {name}", module="benchmarks.pair_similarity", maker="alone",
             arguments=(one, batch, device), threads=threads,
         )
-        for name, one in list(contenders(chunk).items())[:3]
+        for name, one in list(contenders(chunk).items())[:4]
         for batch in batches
         if one.chunk or one.similarity == "mean" or batch <= most_at_once
     ]  # fmt: skip
 
 
-if __name__ == "__main__":
-    chosen = options("Times fine scores of all pairs against coarse ones.", repeats=7, threads=2)
-    if torch.cuda.is_available():
-        device, chunk, most_at_once = "cuda", 32, 512
-        batches, steps = [64, 128, 256, 512], [(S3D, 64), (S3D, 256)]
+def parts(device: str) -> Parts:
+    if device == "cuda":
+        chunk, most_at_once = 32, 512
+        batches, steps, larger = [64, 128, 256, 512], [(S3D, 64)], [(S3D, 256)]
     else:
-        device, chunk, most_at_once = "cpu", 8, 256
-        batches, steps = [48, 128], [(AS_MINI, 48), (SMALL, 48), (SMALL, 128)]
-    finished = races(batches, steps, device, chunk, chosen.repeats, chosen.threads)
-    memory = peaks((64, 128, 256, 512), device, chunk, chosen.threads, most_at_once)
-    publish(
-        name_here("pair_similarity"), finished, threads=chosen.threads, folder=chosen.folder, peaks=memory
-    )
+        chunk, most_at_once = 8, 256
+        batches, steps, larger = [48, 128], [(AS_MINI, 48), (SMALL, 48)], [(SMALL, 128)]
+    return {
+        "steps": partial(step_races, steps, chunk),
+        "alone": partial(alone_races, batches, device, chunk),
+        "larger": partial(step_races, larger, chunk),
+        "memory": lambda rounds: peaks((64, 128, 256, 512), device, chunk, rounds.threads, most_at_once),
+    }
+
+
+if __name__ == "__main__":
+    asked = options("Times fine scores of all pairs against coarse ones.", threads=2)
+    publish("pair_similarity", asked, parts("cuda" if torch.cuda.is_available() else "cpu"))

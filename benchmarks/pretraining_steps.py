@@ -10,13 +10,15 @@ our own other steps.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Peak, Race, name_here, options, peak_memory, publish
+from benchmarks.harness import Peak, Race, Rounds, peak_memory
+from benchmarks.records import options, publish
 from benchmarks.speech_peers import Contender, logging_kept, noise, transformers_settings
 from benchmarks.speech_steps import Step, one_race
 from speech_adapters.checkpoints.interop import Names, fairseq, huggingface, rename_out
@@ -215,15 +217,15 @@ def _fairseq(contender: Learner, a: Architecture, given: Work) -> Step:
 # ---- all of it
 
 
-def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:
+def races(sizes: Sizes, rounds: Rounds) -> list[Race]:
     """The contests, losses as equal as the draws let them be."""
     return one_race(
         "self-supervised step", contests(sizes), lambda learner: step(learner, sizes), AGREE,
-        (sizes.utterances, sizes.utterance_s), repeats, threads,
+        (sizes.utterance_s,) * sizes.utterances, rounds,
     )  # fmt: skip
 
 
-def peaks(sizes: Sizes, threads: int) -> list[Peak]:
+def peaks(sizes: Sizes, rounds: Rounds) -> list[Peak]:
     """Most memory of a fresh process that trains two steps."""
     found: dict[Learner, Peak] = {}
     for job, contenders in contests(sizes).items():
@@ -231,16 +233,15 @@ def peaks(sizes: Sizes, threads: int) -> list[Peak]:
             if contender not in found and not contender.missing:
                 found[contender] = peak_memory(
                     f"{job}: {label}", module="benchmarks.pretraining_steps", maker="step",
-                    arguments=(contender, sizes), threads=threads,
+                    arguments=(contender, sizes), threads=rounds.threads,
                 )  # fmt: skip
     return list(found.values())
 
 
 if __name__ == "__main__":
-    asked = options("Times self-supervised steps of wav2vec 2.0 BASE.", repeats=7, threads=2)
     sizes = ON_A_GPU if torch.cuda.is_available() else Sizes()
-    finished = races(sizes, asked.repeats, asked.threads)
     publish(
-        name_here("pretraining_steps"), finished, threads=asked.threads, folder=asked.folder,
-        peaks=peaks(sizes, asked.threads),
-    )  # fmt: skip
+        "pretraining_steps",
+        options("Times self-supervised steps of wav2vec 2.0 BASE.", threads=2),
+        {"steps": partial(races, sizes), "memory": partial(peaks, sizes)},
+    )

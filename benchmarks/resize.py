@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from numpy import ndarray
 
-from benchmarks.harness import Race, options, publish, race
+from benchmarks.harness import Race, Rounds, race
+from benchmarks.records import options, publish
 from common.data.resize import downscale, imresize, upscale
 
 FRAME = (1072, 1920)
@@ -53,7 +54,7 @@ def _mirror(tap: int, length: int) -> int:
     return tap
 
 
-def races(repeats: int, threads: int) -> list[Race]:
+def races(rounds: Rounds) -> list[Race]:
     large = torch.rand(3, *FRAME, generator=torch.Generator().manual_seed(0))
     small = downscale(large, FACTOR)
     jobs = {"down by 16": (large, small, downscale), "up by 16": (small, large, upscale)}
@@ -71,10 +72,10 @@ def races(repeats: int, threads: int) -> list[Race]:
                 i[None], size=s, mode="bicubic", antialias=True
             ),
         }
-        results.append(race(job, contenders, repeats=repeats, threads=threads))
+        results.append(race(job, contenders, rounds))
     return results
 
 
 if __name__ == "__main__":
     chosen = options("Times MATLAB's bicubic resize by 16 of one 1072x1920 RGB frame.")
-    publish("resize", races(chosen.repeats, chosen.threads), threads=chosen.threads, folder=chosen.folder)
+    publish("resize", chosen, {"all": races})

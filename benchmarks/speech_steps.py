@@ -1,20 +1,24 @@
 """Times training steps of wav2vec 2.0 BASE against other libraries: `python -m benchmarks.speech_steps`.
 
-In float32, on equal batches, with equal weights, CTC loss and AdamW step, without dropout and masking. The first round
-is not timed: there every contender's loss must be ours, and as many weights must get a gradient where the same is
-trained. LoRA takes the rank at which it has as many weights as the adapters. Only ours keeps what frozen layers make:
-the others offer no way to start a step in the middle, so there they compute it, without a graph.
+In float32, on equal batches, with equal weights, CTC loss and fused AdamW step, without dropout and masking. The first
+round is not timed: there every contender's loss must be ours, and as many weights must get a gradient where the same is
+trained. Ours multiplies by oneDNN, which changes rounding alone. LoRA takes the rank at which it has as many weights as
+the adapters. Only ours keeps what frozen layers make: the others offer no way to start a step in the middle, so there
+they compute it, without a graph. On ragged batches losses agree less: the others take the statistics of the first group
+norm over padding too.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.harness import Peak, Race, Timing, options, peak_memory, publish, race
+from benchmarks.harness import Peak, Race, Rounds, peak_memory, race
+from benchmarks.records import Part, options, publish
 from benchmarks.speech_peers import (
     UNIT,
     VOCABULARY,
@@ -31,12 +35,15 @@ from benchmarks.speech_peers import (
 )
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc.loss import ctc_loss_per_item
-from speech_adapters.model.adapters import WAVEFORM, frozen_depth
+from speech_adapters.model.adapters import FEATURES, WAVEFORM, frozen_depth
 from speech_adapters.model.arm import Arm, usual_bottleneck
+from speech_adapters.model.onednn import by_onednn
 from speech_adapters.model.wav2vec2 import pad
 
 CHARACTERS_A_SECOND = 12
 AGREE = 1e-3  # relative: losses of equal weights differ by float32's rounding
+RAGGED_AGREE = 0.1  # and by what the others see of padding
+HALF_AGREE = 0.05  # by the rounding of bfloat16
 LR = 1e-5  # so small that the loss stays finite for ever
 
 
@@ -48,7 +55,9 @@ class Step:
 
     def __init__(self, module: nn.Module, loss: Callable[[], Tensor]):
         self.module, self.loss = module, loss
-        self.optimizer = torch.optim.AdamW((w for w in module.parameters() if w.requires_grad), lr=LR)
+        self.optimizer = torch.optim.AdamW(
+            (w for w in module.parameters() if w.requires_grad), lr=LR, fused=True
+        )
         self.first_loss, self.trained = 0.0, 0
 
     def __call__(self) -> None:
@@ -66,91 +75,143 @@ class Step:
         self.optimizer.zero_grad()
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """A batch of noise with made-up texts."""
+
+    waveform: Tensor  # batch sample
+    lengths: Tensor
+    labels: Tensor  # batch label, padded with anything
+    num_labels: Tensor
+
+    @property
+    def ragged(self) -> bool:
+        return len(set(self.lengths.tolist())) > 1
+
+
+def spoken(seconds: Sequence[float]) -> Spoken:
+    """Always the same noise for the same seconds of each utterance."""
+    generator = torch.Generator().manual_seed(0)
+    waveform, lengths = pad([noise(1, each, generator)[0] for each in seconds])
+    num_labels = torch.tensor([int(CHARACTERS_A_SECOND * each) for each in seconds])
+    shape = (len(seconds), int(num_labels.max()))
+    return Spoken(
+        waveform, lengths, torch.randint(1, len(VOCABULARY), shape, generator=generator), num_labels
+    )
+
+
 def step(contender: Contender, sizes: Sizes, weights: StoredModel | None = None) -> Step:
     """A contender's step; without weights everybody has random ones, and kept features are noise."""
-    generator = torch.Generator().manual_seed(0)
-    waveform = noise(sizes.utterances, sizes.utterance_s, generator)
-    num_labels = torch.full((sizes.utterances,), int(CHARACTERS_A_SECOND * sizes.utterance_s))
-    shape = (sizes.utterances, int(num_labels[0]))
-    labels = torch.randint(1, len(VOCABULARY), shape, generator=generator)
+    batch = spoken(sizes.ragged_s if contender.ragged else [sizes.utterance_s] * sizes.utterances)
     if contender.who == "ours":
-        return _our_step(contender, sizes, waveform, labels, num_labels, made_up=weights is None)
+        return _our_step(contender, sizes, batch, made_up=weights is None)
     net = peer(contender, sizes.architecture, weights)
+    own = batch.lengths if batch.ragged else None
 
     def loss() -> Tensor:
-        log_probs = net.logits(waveform, None).log_softmax(2)
-        frames = torch.full_like(num_labels, log_probs.shape[1])
-        return F.ctc_loss(log_probs.transpose(0, 1), labels, frames, num_labels, reduction="sum")
+        log_probs = net.logits(batch.waveform, own).float().log_softmax(2)
+        frames = torch.as_tensor(sizes.architecture.num_frames(batch.lengths))
+        return F.ctc_loss(log_probs.transpose(0, 1), batch.labels, frames, batch.num_labels, reduction="sum")
 
-    return Step(net.module, loss)
+    return Step(net.module, in_half(loss) if contender.half else loss)
 
 
-def _our_step(
-    contender: Contender, sizes: Sizes, waveform: Tensor, labels: Tensor, num_labels: Tensor, made_up: bool
-) -> Step:
-    model = ours(sizes.architecture, contender.arm).train()
-    inputs, depth = waveform, WAVEFORM
-    lengths = torch.full_like(num_labels, waveform.shape[1])
+def _our_step(contender: Contender, sizes: Sizes, batch: Spoken, made_up: bool) -> Step:
+    model = by_onednn(ours(sizes.architecture, contender.arm)).train()
+    inputs, lengths, depth = batch.waveform, batch.lengths, WAVEFORM
     if contender.keeps:
         depth = frozen_depth(model.encoder)
         if made_up:  # the frozen layers never run, as when training finds its features on disk
-            frames = sizes.architecture.num_frames(waveform.shape[1])
-            inputs = torch.randn(len(waveform), frames, sizes.architecture.width)
-            lengths = torch.full_like(num_labels, frames)
+            width = sizes.architecture.conv[-1][0] if depth == FEATURES else sizes.architecture.width
+            lengths = torch.as_tensor(sizes.architecture.num_frames(batch.lengths))
+            inputs = torch.randn(len(lengths), int(lengths.max()), width)
         else:
-            inputs, lengths = pad([model.frozen_activations(row, depth) for row in waveform])
+            rows = zip(batch.waveform, batch.lengths.tolist(), strict=True)
+            inputs, lengths = pad([model.frozen_activations(row[:n], depth) for row, n in rows])
 
     def loss() -> Tensor:
-        log_probs, num_frames = model(inputs, lengths, depth)
-        return ctc_loss_per_item(log_probs, num_frames, labels, num_labels).sum()
+        log_probs, num_frames = model(inputs, lengths, depth, packed=True)
+        return ctc_loss_per_item(log_probs, num_frames, batch.labels, batch.num_labels).sum()
 
-    return Step(model, loss)
+    return Step(model, in_half(loss) if contender.half else loss)
+
+
+def in_half(loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The loss in bfloat16 by autocast, on a CPU."""
+
+    def call() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return loss()
+
+    return call
 
 
 # ---- what competes with what
 
 
-def partial_steps(sizes: Sizes) -> dict[str, Contenders]:
-    """Races between contenders that train little, and one of our own arms."""
+def contests(sizes: Sizes) -> dict[str, dict[str, Contenders]]:
+    """Races by part of the benchmark; the last but one is between arms of our own."""
     layers, bottleneck = sizes.architecture.layers, usual_bottleneck(sizes.architecture)
     half = layers // 2
     every = Arm(kind="adapters", bottleneck=bottleneck)
     # Norms below the adapters are left alone: with them trained nothing there would be frozen.
     top = replace(every, layers=half, norms="adapted")
     lora, top_lora = replace(every, kind="lora"), replace(every, kind="lora", layers=half)
-    kept = Contender("ours", top, keeps=True)
+    kept, frozen = Contender("ours", top, keeps=True), "frozen features kept"
     plug_in, peft = "fairseq with our plug-in", "transformers with peft, LoRA of as many weights"
+    _, *others = full().items()
+    their_adapters = {plug_in: Contender("fairseq", every), peft: Contender("transformers", lora)}
+    ragged = {label: replace(contender, ragged=True) for label, contender in full().items()}
+    halved = {label: replace(contender, half=True) for label, contender in full().items()}
     return {
-        f"adapters in all {layers} layers": {
-            "ours": Contender("ours", every),
-            plug_in: Contender("fairseq", every),
-            peft: Contender("transformers", lora),
+        "ragged": {"ragged batch": {"ours, nothing on padding": ragged.pop("ours"), **ragged}},
+        "full": {
+            "all but the conv extractor": full(),
+            f"all but the conv extractor, {frozen}": {
+                f"ours, {frozen}": Contender("ours", Arm(), keeps=True),
+                **{f"{label}, nothing kept": contender for label, contender in others},
+            },
         },
-        f"LoRA in all {layers} layers": {
-            "ours": Contender("ours", lora),
-            "transformers with peft": Contender("transformers", lora),
+        "adapters": {
+            f"adapters in all {layers} layers": {"ours": Contender("ours", every), **their_adapters},
+            f"adapters in all {layers} layers, {frozen}": {
+                f"ours, {frozen}": Contender("ours", every, keeps=True),
+                **{f"{label}, nothing kept": contender for label, contender in their_adapters.items()},
+            },
         },
-        f"adapters in the top {half} layers": {
-            "ours, frozen features kept": kept,
-            f"{plug_in}, nothing kept": Contender("fairseq", top),
-            f"{peft}, nothing kept": Contender("transformers", top_lora),
+        "top": {
+            f"adapters in the top {half} layers": {
+                f"ours, {frozen}": kept,
+                f"{plug_in}, nothing kept": Contender("fairseq", top),
+                f"{peft}, nothing kept": Contender("transformers", top_lora),
+            },
         },
-        "our own arms": {
-            "ours, full": Contender("ours", Arm()),
-            f"ours, adapters in all {layers}": Contender("ours", every),
-            f"ours, adapters in the top {half}": Contender("ours", top),
-            f"ours, adapters in the top {half}, frozen features kept": kept,
-            "ours, head alone": Contender("ours", Arm(kind="head")),
+        "bf16": {"all but the conv extractor, bfloat16": halved},
+        "lora": {
+            f"LoRA in all {layers} layers": {
+                "ours": Contender("ours", lora),
+                "transformers with peft": Contender("transformers", lora),
+            },
+        },
+        "arms": {
+            "our own arms": {
+                "ours, full": Contender("ours", Arm()),
+                f"ours, adapters in all {layers}": Contender("ours", every),
+                f"ours, adapters in the top {half}": Contender("ours", top),
+                f"ours, adapters in the top {half}, {frozen}": kept,
+                "ours, head alone": Contender("ours", Arm(kind="head")),
+            },
         },
     }
 
 
-def step_races(contests: Mapping[str, Contenders], sizes: Sizes, repeats: int, threads: int) -> list[Race]:
-    """The contests, losses equal but for float32's rounding."""
+def step_races(part: str, sizes: Sizes, rounds: Rounds) -> list[Race]:
+    """The contests of a part, losses equal but for float32's rounding."""
     weights = weights_of(sizes.architecture)
+    agree = {"ragged": RAGGED_AGREE, "bf16": HALF_AGREE}.get(part, AGREE)
     return one_race(
-        "step", contests, lambda contender: step(contender, sizes, weights), AGREE,
-        (sizes.utterances, sizes.utterance_s), repeats, threads,
+        "step", contests(sizes)[part], lambda contender: step(contender, sizes, weights), agree,
+        sizes.ragged_s if part == "ragged" else (sizes.utterance_s,) * sizes.utterances, rounds,
     )  # fmt: skip
 
 
@@ -159,36 +220,42 @@ def one_race(
     contests: Mapping[str, Mapping[str, AnyContender]],
     make: Callable[[AnyContender], Step],
     agree: float,
-    batch: tuple[int, float],
-    repeats: int,
-    threads: int,
+    seconds: Sequence[float],
+    rounds: Rounds,
 ) -> list[Race]:
     """One race of everybody in the contests, each of them read off it: who is in two of them runs once a round.
 
     Args:
         agree: relative; first losses further apart are refused.
-        batch: utterances, and seconds of each.
+        seconds: of each utterance of the batch.
     """
     started = time.perf_counter()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(rounds.threads)
     chosen = {job: found for job, contenders in contests.items() if len(found := present(contenders)) > 1}
     everybody = {c: make(c) for contenders in chosen.values() for c in contenders.values()}
     for one in everybody.values():
         one.first()
     for job, contenders in chosen.items():
         refuse_unequal(job, {label: (c, everybody[c]) for label, c in contenders.items()}, agree)
+    if len(everybody) < 2:
+        return []
     calls = {str(number): one for number, one in enumerate(everybody.values())}
-    timings = race("", calls, repeats=repeats, warmup=0, threads=threads).timings
-    seconds = {contender: timing.seconds for contender, timing in zip(everybody, timings, strict=True)}
+    timed = race("", calls, replace(rounds, warmup=0))
+    by_contender = dict(zip(everybody, timed.timings, strict=True))
     print(f"{', '.join(chosen)}: {time.perf_counter() - started:.0f} s")
-    utterances, utterance_s = batch
     return [
-        Race(f"{kind}, {job}, {utterances} x {utterance_s:g} s", tuple(
-            Timing(f"{label}, {everybody[c].trained / 1e6:.3g} M trained", seconds[c])
+        Race(f"{kind}, {job}, {batch_in_words(seconds)}", tuple(
+            replace(by_contender[c], name=f"{label}, {everybody[c].trained / 1e6:.3g} M trained")
             for label, c in contenders.items()
-        ), utterances * utterance_s, UNIT)
+        ), sum(seconds), UNIT, timed.loads)
         for job, contenders in chosen.items()
     ]  # fmt: skip
+
+
+def batch_in_words(seconds: Sequence[float]) -> str:
+    if len(set(seconds)) == 1:
+        return f"{len(seconds)} x {seconds[0]:g} s"
+    return f"{' + '.join(f'{each:g}' for each in seconds)} s"
 
 
 def refuse_unequal(job: str, steps: Mapping[str, tuple[AnyContender, Step]], agree: float) -> None:
@@ -217,20 +284,14 @@ def peaks(sizes: Sizes, contests: Mapping[str, Contenders], threads: int) -> lis
     return list(found.values())
 
 
-def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:
-    whole = step_races({"all but the conv extractor": full()}, sizes, repeats, threads)
-    return [*whole, *step_races(partial_steps(sizes), sizes, repeats, threads)]
+def memory(sizes: Sizes, rounds: Rounds) -> list[Peak]:
+    """Peaks of who trains everything, and of who trains adapters."""
+    jobs = {job: one for part in ("full", "adapters", "top") for job, one in contests(sizes)[part].items()}
+    return peaks(sizes, jobs, rounds.threads)
 
 
 if __name__ == "__main__":
-    chosen = options("Times training steps of wav2vec 2.0 BASE.", repeats=7, threads=2)
+    asked = options("Times training steps of wav2vec 2.0 BASE.", threads=2)
     sizes = Sizes()
-    finished = races(sizes, chosen.repeats, chosen.threads)
-    contests = {
-        "full": full(),
-        **{job: one for job, one in partial_steps(sizes).items() if "adapters" in job},
-    }
-    publish(
-        "speech_steps", finished, threads=chosen.threads, folder=chosen.folder,
-        peaks=peaks(sizes, contests, chosen.threads),
-    )  # fmt: skip
+    parts: dict[str, Part] = {part: partial(step_races, part, sizes) for part in contests(sizes)}
+    publish("speech_steps", asked, {**parts, "memory": partial(memory, sizes)})

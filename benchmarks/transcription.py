@@ -2,25 +2,30 @@
 
 In float32, in inference mode, with equal weights, to text by the likeliest symbols. On the long utterance everybody's
 log-probabilities must be ours. The padded batch cannot agree: the others take the statistics of the first group norm
-over padding too, ours over each utterance alone, so that it gets the same text as without a batch.
+over padding too, ours over each utterance alone, so that it gets the same text as without
+a batch; and ours computes nothing on padding.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Race, options, publish, race
+from benchmarks.harness import Race, Rounds, race
+from benchmarks.records import options, publish
 from benchmarks.speech_peers import UNIT, VOCABULARY, Net, Sizes, full, noise, ours, peer, present, weights_of
 from speech_adapters.ctc.decoding import greedy
 from speech_adapters.model.arm import Arm
+from speech_adapters.model.onednn import by_onednn
 from speech_adapters.model.wav2vec2 import pad
 
+PARTS = ("ragged", "long")
 
-def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:
-    """One long utterance, and a padded batch of several, to text by the likeliest symbols."""
-    torch.set_num_threads(threads)
+
+def races(part: str, sizes: Sizes, rounds: Rounds) -> list[Race]:
+    """A padded batch of several utterances ("ragged") or one that is long, to text by the likeliest symbols."""
+    torch.set_num_threads(rounds.threads)
     weights = weights_of(sizes.architecture)
     nets = {
         label: _our_net(sizes) if contender.who == "ours" else peer(contender, sizes.architecture, weights)
@@ -28,37 +33,22 @@ def races(sizes: Sizes, repeats: int, threads: int) -> list[Race]:
     }
     for net in nets.values():
         net.module.eval()
+    seconds = sizes.mixed_s if part == "ragged" else (sizes.long_s,)
     generator = torch.Generator().manual_seed(0)
-    long = noise(1, sizes.long_s, generator)
-    mixed, lengths = pad([noise(1, seconds, generator)[0] for seconds in sizes.mixed_s])
-    _refuse_other_logits(nets, long)
-    jobs = {
-        f"{sizes.long_s:g} s": (long, None, sizes.long_s),
-        f"{' + '.join(f'{s:g}' for s in sizes.mixed_s)} s as one batch": (
-            mixed, lengths, sum(sizes.mixed_s),
-        ),
-    }  # fmt: skip
-    return [
-        replace(
-            race(
-                job,
-                {label: _transcriber(net, waveform, own) for label, net in nets.items()},
-                repeats=repeats,
-                threads=threads,
-            ),
-            work=audio_s,
-            unit=UNIT,
-        )
-        for job, (waveform, own, audio_s) in jobs.items()
-    ]
+    waveform, lengths = pad([noise(1, each, generator)[0] for each in seconds])
+    _refuse_other_logits(nets, waveform[:1])
+    own = lengths if len(seconds) > 1 else None
+    job = f"{' + '.join(f'{each:g}' for each in seconds)} s" + " as one batch" * (len(seconds) > 1)
+    contenders = {label: _transcriber(net, waveform, own) for label, net in nets.items()}
+    return [race(job, contenders, rounds, work=sum(seconds), unit=UNIT)]
 
 
 def _our_net(sizes: Sizes) -> Net:
-    model = ours(sizes.architecture, Arm())
+    model = by_onednn(ours(sizes.architecture, Arm()))
 
     def logits(waveform: Tensor, lengths: Tensor | None) -> Tensor:
         own = torch.full((len(waveform),), waveform.shape[1]) if lengths is None else lengths
-        log_probs: Tensor = model(waveform, own)[0]
+        log_probs: Tensor = model(waveform, own, packed=True)[0]
         return log_probs
 
     return Net(model, logits)
@@ -82,6 +72,8 @@ def _refuse_other_logits(nets: Mapping[str, Net], waveform: Tensor) -> None:
 
 
 if __name__ == "__main__":
-    chosen = options("Times transcription by wav2vec 2.0 BASE.", repeats=7, threads=2)
-    finished = races(Sizes(), chosen.repeats, chosen.threads)
-    publish("transcription", finished, threads=chosen.threads, folder=chosen.folder)
+    publish(
+        "transcription",
+        options("Times transcription by wav2vec 2.0 BASE.", threads=2),
+        {part: partial(races, part, Sizes()) for part in PARTS},
+    )

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
-from benchmarks.harness import Peak, Race, options, peak_memory, publish, race
+from benchmarks.harness import Peak, Race, Rounds, peak_memory, race
+from benchmarks.records import options, publish
 from common.papers import find
 from common.recipe import Shard
 from video_sr.corpora import Textures
@@ -75,8 +76,8 @@ def torchvision_form(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bi
     return torchvision_deform_conv2d(x, offset, weight, bias, padding=1, mask=mask)
 
 
-def races(repeats: int, threads: int) -> list[Race]:
-    ran = partial(race, repeats=repeats, threads=threads)
+def races(rounds: Rounds) -> list[Race]:
+    ran = partial(race, rounds=rounds)
     found = [
         ran(
             "deformable convolution, forward and backward",
@@ -104,10 +105,4 @@ if __name__ == "__main__":
     chosen = options(
         "Times the x16 networks: training steps, full-HD frames, memory formats, deformable convolution."
     )
-    publish(
-        "upscaling",
-        races(chosen.repeats, chosen.threads),
-        threads=chosen.threads,
-        folder=chosen.folder,
-        peaks=peaks(),
-    )
+    publish("upscaling", chosen, {"times": races, "memory": lambda rounds: peaks()})

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from common.schedule import COSINE, Schedule
-from common.settings import free, hashed, settings_hash
+from common.settings import free, hashed, later, settings_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from common.results import Item
+
+COMPILE_MODES = ("default", "reduce-overhead")  # the second records CUDA graphs
 
 
 @runtime_checkable
@@ -103,6 +105,8 @@ class Recipe(Experiment, ABC):
     ema_decay: float = 0.0  # of the averaged weights that are scored; 0 scores the last ones
     accumulate: int = 1  # passes that make one global batch
     bf16: bool = False  # mixed precision, only where an accelerator has it
+    fused: bool = later(False)  # AdamW in one pass over each weight; equal but for rounding, faster
+    compile: str = later("")  # one of COMPILE_MODES; empty does not compile
     workers: int = free(0)  # loader processes
     log_every: int = free(10)  # steps
     save_every_s: float = free(60.0)
@@ -118,6 +122,8 @@ class Recipe(Experiment, ABC):
         for key in ("batch_size", "accumulate", "log_every"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key} must be 1 or more, got {getattr(self, key)}")
+        if self.compile and self.compile not in COMPILE_MODES:
+            raise ValueError(f"compile must be one of {', '.join(COMPILE_MODES)}, got {self.compile!r}")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"accumulate must divide batch_size, got {self.accumulate} for {self.batch_size} items"
@@ -165,6 +171,10 @@ class Recipe(Experiment, ABC):
         Shards are averaged by it, so that many train what one would. 1 where all shards of a batch hold as many.
         """
         return 1.0
+
+    def batch_in_words(self) -> str:
+        """What a global batch holds, for people."""
+        return f"{self.batch_size} items"
 
     def not_in_shards(self) -> str:
         """Why no average over shards is the loss of their whole batch; empty where the one by `weight` is."""

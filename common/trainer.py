@@ -68,7 +68,7 @@ def _train(
         raise ValueError(f"{shards} shards of a batch do not train what one process does: {reason}")
     if shards > 1:
         tell(
-            f"a batch of {recipe.batch_size} items as {shards} shards, {fabric.world_size} processes x "
+            f"a batch of {recipe.batch_in_words()} as {shards} shards, {fabric.world_size} processes x "
             f"{recipe.accumulate} passes; the rate stays {recipe.peak_lr:g}"
         )
     standing = resuming.look(folder, identity(recipe, seed, fabric.world_size), resume, tell)
@@ -84,6 +84,7 @@ def _train(
         lr=recipe.peak_lr,
         betas=recipe.betas,
         weight_decay=recipe.weight_decay,
+        fused=recipe.fused or None,
     )
     ema = (
         {name: weight.detach().clone() for name, weight in trained_weights(network)}
@@ -93,6 +94,8 @@ def _train(
     run = TrainingRun(recipe, seed, folder, fabric, network, optimizer, ema)
     first_step = run.begin(standing, resume)
     run.journal.mirrors += mirrors(first_step) if mirrors and fabric.is_global_zero else []
+    if recipe.compile:
+        network.compile(mode=recipe.compile)  # in its place: weights keep their names
     model, optimizer = fabric.setup(network, optimizer)
     run.to_device(optimizer)
     with stops_noted() as caught, _telling_what_is_saved(run), run.journal, _saving_what_is_whole(run):

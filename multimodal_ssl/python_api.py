@@ -48,12 +48,19 @@ class Finder:
         index = self.begin(Path(videos), Path(out), rate_hz)
         return index, list(self.update(index, files, prune=prune))
 
-    def begin(self, videos: Path, out: Path, rate_hz: float = RATE_HZ, *, moved: bool = False) -> Index:
-        """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`."""
+    def begin(
+        self, videos: Path, out: Path, rate_hz: float = RATE_HZ, *, moved: bool = False, bits: int = 16
+    ) -> Index:
+        """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`.
+
+        Args:
+            bits: of a number of a vector, 16 or 8; one that is there keeps its own.
+        """
         model = self.trained.name
         if Path(model).is_file():  # from wherever a search is started
             model = str(Path(model).resolve())
-        wanted = Index(out, videos.resolve(), model, self.trained.sha256, self._cut(rate_hz))
+        cut = self._cut(rate_hz)
+        wanted = Index(out, videos.resolve(), model, self.trained.sha256, cut, bits=bits)
         return Index.begin(wanted, moved=moved)
 
     def update(self, index: Index, files: dict[str, Path], *, prune: bool = False) -> Iterator[Outcome]:

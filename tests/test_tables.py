@@ -20,7 +20,8 @@ def test_published_results_belong_to_recipes_that_still_exist_unchanged():
 
 
 def test_the_benchmark_table_follows_from_its_results():
-    from benchmarks.__main__ import HERE, generated
+    from benchmarks.__main__ import HERE
+    from benchmarks.tables import generated
     from common.report.tables import is_stale
 
     assert not is_stale((HERE / "README.md").read_text(), "benchmarks", generated())

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from common.settings import later
+
 if TYPE_CHECKING:
     from multimodal_ssl.model.similarity import Compare
 
@@ -99,14 +101,20 @@ class AttentionPool(Similarity):
 
 @dataclass(frozen=True)
 class LogMeanExp(Soft):
-    """Each phrase finds its positions by a soft maximum."""
+    """Each phrase finds its positions by a soft maximum.
+
+    Args:
+        fused: in less memory and time, equal but for rounding.
+    """
+
+    fused: bool = later(False)
 
     name = "log-mean-exp"
 
     def build(self, width: int) -> Compare:
         from multimodal_ssl.model.similarity import log_mean_exp
 
-        return partial(log_mean_exp, g=self.g)
+        return partial(log_mean_exp, g=self.g, fused=self.fused)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multimodal_ssl.model.fused import log_sum_of_products
 from multimodal_ssl.model.units import Units
 
 Compare = Callable[[Units, Units], Float[Tensor, "a b"]]
@@ -90,13 +91,19 @@ def maximum(units: Units) -> Float[Tensor, "item width"]:
 # ---- fine: compare, then pool
 
 
-def log_mean_exp(a: Units, b: Units, g: float) -> Float[Tensor, "a b"]:
+def log_mean_exp(a: Units, b: Units, g: float, fused: bool = False) -> Float[Tensor, "a b"]:
     """`mean_l g log mean_k exp(S_kl / g)`: each phrase finds its positions by a soft maximum.
 
     g -> 0 is the maximum over positions, g -> inf their mean. The gradient over positions is the attention
     `softmax_k(S_kl / g)`.
+
+    Args:
+        fused: by `fused.log_sum_of_products`, equal but for rounding, where nothing is cast to fewer bits.
     """
-    soft_sum = _masked(_products(a, b, g), a.valid[:, :, None, None]).logsumexp(dim=1)
+    if fused and not torch.is_autocast_enabled(a.vectors.device.type):
+        soft_sum = log_sum_of_products(a.vectors, b.vectors, a.valid, g)
+    else:
+        soft_sum = _masked(_products(a, b, g), a.valid[:, :, None, None]).logsumexp(dim=1)
     per_phrase = g * (soft_sum - a.num_valid.to(soft_sum.dtype).log()[:, None, None])
     return _only_there(a, b, _mean_over_b(per_phrase, b))
 

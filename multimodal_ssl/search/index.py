@@ -2,7 +2,7 @@
 
 INDEX/index.json                  what made it: folder of videos, model and its hash, how files are cut
      /videos/NAME-HASH/video.json path, size and date of a video, times of its windows, what was wrong with it
-                      /units.f16  window x position x channel, 16-bit floats
+                      /units.f16  window x position x channel, see `vectors`; `units.i8` in 8 bits
                       /000012.jpg some frames of window 12, side by side: what is shown of a result
 
 A video's folder takes its name when it is whole, so that an index can be stopped, killed and gone on with, and be
@@ -35,16 +35,18 @@ from common.files import new_folder, only_writer, sweep, write_atomically
 from common.strict_json import parsed
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
+from multimodal_ssl.search.vectors import BITS, packed, size_of, unpacked
 from multimodal_ssl.search.windows import Cut, Window, windows
 
 VERSION = 4  # raise when what lies in an index, or the hash of its model, changes its form
-RECORD, SETTINGS, UNITS = "video.json", "index.json", "units.f16"
+RECORD, SETTINGS = "video.json", "index.json"
+UNITS = {8: "units.i8", 16: "units.f16"}  # by bits
 MOST_SHOWN = 4  # frames of a window in its picture
 JPEG_QUALITY = 80
 SAID_DIGITS = 12  # of a hash in a sentence
 WHOLE_BYTES, PARTS, PART_BYTES = 4_000_000, 16, 1 << 16  # of a file, what its fingerprint reads
 # What lies beside videos: captions, notes, posters, an index.
-BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", *PICTURE_SUFFIXES)
+BESIDE = (".srt", ".vtt", ".json", ".csv", ".txt", ".md", ".f16", ".i8", *PICTURE_SUFFIXES)
 BREAKS_OFF = "the file breaks off"
 Encode = Callable[[UInt8[ndarray, "time height width 3"]], Float32[ndarray, "position channel"]]
 
@@ -86,7 +88,12 @@ class Index:
     model: str  # as it was asked for
     model_sha256: str
     cut: Cut
+    bits: int = field(default=16, kw_only=True)  # of a number of a vector, one of `vectors.BITS`
     version: int = field(default=VERSION, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.bits not in BITS:
+            raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
 
     # ---- reading
 
@@ -105,7 +112,8 @@ class Index:
         try:
             found = parsed(path.read_bytes())
             cut, version = Cut(**found["cut"]), found["version"]
-            index = cls(folder, Path(found["videos"]), found["model"], found["model_sha256"], cut)
+            bits = found.get("bits", 16)  # as all were when none said it
+            index = cls(folder, Path(found["videos"]), found["model"], found["model_sha256"], cut, bits=bits)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
         if version != VERSION:
@@ -147,12 +155,12 @@ class Index:
         Raises:
             ValueError: the file was cut off.
         """
-        path, size = folder / UNITS, video.units[0] * video.units[1]
+        path, size = folder / UNITS[self.bits], size_of(video.units, self.bits)
         num = (len(video.times_s) if stop is None else stop) - start
-        found = np.fromfile(path, np.float16, num * size, offset=2 * start * size)
+        found = np.fromfile(path, np.uint8, num * size, offset=start * size)
         if len(found) != num * size:
             raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
-        return found.reshape(num, *video.units).astype(np.float32)
+        return unpacked(found, num, video.units, self.bits)
 
     # ---- writing
 
@@ -190,6 +198,7 @@ class Index:
 
     def _json(self) -> bytes:
         kept = {"version": self.version, "videos": str(self.videos_folder), "model": self.model}
+        kept |= {"bits": self.bits}
         kept |= {"model_sha256": self.model_sha256, "cut": asdict(self.cut)}
         return (json.dumps(kept, indent=1) + "\n").encode()
 
@@ -233,7 +242,7 @@ class Index:
             return Outcome("failed" if before.fault else "kept", before)
         target = self._folder_of(path)
         with new_folder(target) as partial:
-            done = now if now.fault else _write_windows(now, file, partial, self.cut, encode)
+            done = now if now.fault else _write_windows(now, file, partial, self, encode)
             write_atomically(partial / RECORD, json.dumps(asdict(done)).encode())
             shutil.rmtree(target, ignore_errors=True)
         return Outcome("failed" if done.fault else "indexed", done)
@@ -308,13 +317,13 @@ def encoder(matcher: Matcher) -> Encode:
     return encode
 
 
-def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode: Encode) -> IndexedVideo:
+def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, encode: Encode) -> IndexedVideo:
     """Units and pictures of every window, past what cannot be decoded, up to where a file breaks off."""
     holes = Holes()
     times: list[tuple[float, float]] = []
     shape, units_shape, fault = (0, 0), (0, 0), ""
-    with (folder / UNITS).open("wb") as out:
-        found = windows(file, cut, holes=holes)
+    with (folder / UNITS[index.bits]).open("wb") as out:
+        found = windows(file, index.cut, holes=holes)
         while True:
             try:
                 window = next(found, None)
@@ -326,7 +335,7 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, cut: Cut, encode
             small = window.small
             units = encode(small)
             shape, units_shape = small.shape[1:3], units.shape
-            out.write(units.astype(np.float16).tobytes())
+            out.write(packed(units, index.bits))
             _write_picture(window, folder / picture_name(len(times)))
             times.append((round(window.start_s, 3), round(window.stop_s, 3)))
         out.flush()

@@ -60,7 +60,7 @@ class FineTune(CTCTraining):
         model = CTCModel(encoder, len(Vocabulary.of(self.language)))
         if self.backbone:
             apply(self.arm, encoder, model.head)
-        return model
+        return self.multiplying(model)
 
     def encoder_architecture(self) -> Architecture:
         if not self.backbone:
@@ -109,8 +109,10 @@ class FineTune(CTCTraining):
         num_frames = batch.lengths
         if depth < 0 or not self.cache_frozen:
             num_frames = self.encoder_architecture().num_frames(batch.lengths)
+        most = int(num_frames.max())
+        num_frames = num_frames.to(batch.inputs.device)  # where masks are drawn
         if self.time_masking.start:
-            masks["time_mask"] = span_mask(num_frames, int(num_frames.max()), self.time_masking)
+            masks["time_mask"] = span_mask(num_frames, most, self.time_masking)
         if self.channel_masking.start:
             width = self.encoder_architecture().width
             full = torch.full_like(num_frames, width)

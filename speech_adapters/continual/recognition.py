@@ -72,7 +72,7 @@ class Recognise(CTCTraining):
         seed_all("recognise", self.head_seed, self.source.name, self.arm.kind)
         model = CTCModel(encoder, len(Vocabulary.of(self.language)))
         apply(self.arm, model.encoder, model.head)
-        return model
+        return self.multiplying(model)
 
     def encoder_architecture(self) -> Architecture:
         return _architecture(self.encoder)

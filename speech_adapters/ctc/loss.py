@@ -42,14 +42,19 @@ def ctc_loss_per_item(
         ValueError: an item has fewer frames than its labels need (the loss would be infinite, its gradient NaN), no
             frame, or a label that is no symbol; or these are no log-probabilities. Names items and numbers.
     """
-    own = torch.arange(labels.shape[1], device=labels.device) < num_labels.to(labels.device)[:, None]
-    _refuse_impossible(log_probs, num_frames.to(labels.device), labels, own)
+    labels, num_labels, num_frames = (
+        labels.cpu(),
+        num_labels.cpu(),
+        num_frames.cpu(),
+    )  # looked at without a GPU
+    own = torch.arange(labels.shape[1]) < num_labels[:, None]
+    _refuse_impossible(log_probs, num_frames, labels, own)
     device = torch.device("cpu") if torch.are_deterministic_algorithms_enabled() else log_probs.device
     return F.ctc_loss(
         log_probs.float().transpose(0, 1).to(device),
         labels.long().masked_fill(~own, 0).to(device),
-        num_frames.long().to(device),
-        num_labels.long().to(device),
+        num_frames.long(),
+        num_labels.long(),
         reduction="none",
     ).to(log_probs.device)
 
@@ -86,7 +91,13 @@ def _refuse_impossible(
 
 
 def refuse_logits(log_probs: Float[Tensor, "*batch symbol"]) -> None:
-    """Logits give a loss and a confidence that look fine and are wrong."""
+    """Logits give a loss and a confidence that look fine and are wrong.
+
+    On a GPU they are noticed a little later, and end the process, since to ask now would be to wait for it.
+    """
+    if log_probs.is_cuda:
+        torch._assert_async((log_probs.detach() <= 1e-3).all() | log_probs.detach().isnan().any())
+        return
     highest = float(log_probs.detach().max()) if log_probs.numel() else 0.0
     if highest > 1e-3:
         raise ValueError(f"log-probabilities must be 0 or less, got {highest:.4g}; apply log_softmax")

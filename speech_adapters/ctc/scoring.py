@@ -63,7 +63,7 @@ def ctc_nats(
     """CTC loss of each utterance, a sum over its characters."""
     lengths = torch.tensor([len(row) for row in texts])
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in texts], batch_first=True)
-    return ctc_loss_per_item(log_probs, num_frames, padded.to(log_probs.device), lengths.to(log_probs.device))
+    return ctc_loss_per_item(log_probs, num_frames, padded, lengths)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.data.packages import data_root
 from common.recipe import Recipe, Shard
+from common.settings import later
 from speech_adapters.data.source import PARTS, Source
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
 from speech_adapters.model.arm import Arm
@@ -35,6 +37,13 @@ class CTCTraining(Recipe):
     arm: Arm = field(default_factory=Arm)
     batch_s: float = 16.0  # seconds in a batch, padding included
     cache_frozen: bool = True  # keep what the frozen layers make; the same numbers either way
+    packed: bool = later(
+        False
+    )  # compute nothing on padding: faster on a CPU; losses differ by float32's rounding
+    cpu_bf16: bool = later(False)  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
+    onednn: bool = later(
+        False
+    )  # linear layers by oneDNN's product, on a CPU; faster where that is not Intel's
 
     # ---- the network
 
@@ -60,6 +69,15 @@ class CTCTraining(Recipe):
     def frozen_depth(self) -> int:
         """How deep nothing is trained and nothing random happens, see `adapters.frozen_depth`."""
         return _frozen_depth(replace(self, steps=0))
+
+    def multiplying(self, model: CTCModel) -> CTCModel:
+        """The model with the products that `onednn` asks for."""
+        if not self.onednn:
+            return model
+        from speech_adapters.model.onednn import by_onednn
+
+        by_onednn(model)
+        return model
 
     # ---- training items
 
@@ -103,6 +121,9 @@ class CTCTraining(Recipe):
 
     # ---- learning
 
+    def batch_in_words(self) -> str:
+        return f"up to {self.batch_s:g} s of speech"
+
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         return self.ctc_losses(model, batch, {})
 
@@ -114,11 +135,15 @@ class CTCTraining(Recipe):
         self, model: nn.Module, batch: Batch, masks: dict[str, Tensor | None]
     ) -> dict[str, Tensor]:
         """CTC over the characters of the batch; masks are those of `CTCModel`."""
+        import torch
+
         from speech_adapters.ctc.scoring import ctc_nats
 
         network: Any = getattr(model, "module", model)
         inputs, lengths, depth = self.inputs(network, batch)
-        log_probs, num_frames = model(inputs, lengths, depth, **masks)
+        halved = self.cpu_bf16 and inputs.device.type == "cpu"
+        with torch.autocast("cpu", torch.bfloat16) if halved else nullcontext():
+            log_probs, num_frames = model(inputs, lengths, depth, packed=self.packed, **masks)
         return {LOSS: ctc_nats(log_probs, num_frames, batch.labels).sum() / sum(map(len, batch.labels))}
 
     def inputs(self, network: CTCModel, batch: Batch) -> tuple[Tensor, Tensor, int]:
@@ -166,7 +191,8 @@ def _frozen_activations(recipe: CTCTraining) -> FrozenActivations:
         recipe.activations_folder(), utterances, recipe.backbone_key(), recipe.frozen_depth(),
         manifest_sha256([recipe.source]),
     )  # fmt: skip
-    kept.fill(_apart(recipe))  # type: ignore[arg-type]
+    # By the usual products: what is kept serves runs with and without `onednn`.
+    kept.fill(_apart(replace(recipe, onednn=False)))  # type: ignore[arg-type]
     return kept
 
 

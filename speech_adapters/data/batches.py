@@ -29,7 +29,8 @@ class Batch:
     labels: tuple[tuple[int, ...], ...] = ()
 
     def to(self, device: Any) -> Batch:
-        return replace(self, inputs=self.inputs.to(device), lengths=self.lengths.to(device))
+        """Inputs alone go there: a host that knows lengths and masks need not wait for a GPU to tell them."""
+        return replace(self, inputs=self.inputs.to(device))
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,6 @@ class MaskedBatch(Batch):
     mask: Bool[Tensor, "batch frame"] = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool))
     seeds: tuple[int, ...] = ()  # of what else is drawn for a crop
     masked_frames_per_shard: float = 0.0  # masked frames of the global batch, divided by its shards
-
-    def to(self, device: Any) -> MaskedBatch:
-        moved = {name: getattr(self, name).to(device) for name in ("inputs", "lengths", "mask")}
-        return replace(self, **moved)
 
 
 @lru_cache(maxsize=4)

@@ -18,7 +18,9 @@ from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc import decoding, ngram
 from speech_adapters.data.text import NO_LETTERS, Vocabulary
 from speech_adapters.model.architecture import Architecture
+from speech_adapters.model.ctc_model import CTCModel
 from speech_adapters.model.encoder import SpeechEncoder
+from speech_adapters.model.onednn import by_onednn
 
 ONE_VOICE_SOURCES = ("asterisk-en", "asterisk-fr")
 ONE_VOICE = "learned from one voice alone ({}): of other voices most letters come out wrong"
@@ -123,7 +125,9 @@ class SingleModel(nn.Module):
         num_samples: Int[Tensor, " batch"],
         names: Sequence[str],
     ) -> list[Float[Tensor, "frame symbol"]]:
-        log_probs, num_frames = self.recogniser(waveform, num_samples)
+        packs = isinstance(self.recogniser, CTCModel) and not waveform.is_cuda
+        packing = {"packed": True} if packs else {}
+        log_probs, num_frames = self.recogniser(waveform, num_samples, **packing)
         return [
             row[:n, self.kept].log_softmax(dim=1)
             for row, n in zip(log_probs, num_frames.tolist(), strict=True)
@@ -152,7 +156,7 @@ def load(model: str, adapters: Mapping[str, Path], device: torch.device) -> Reco
                 f"{model} does not say which letters its {stored.num_symbols} symbols are; "
                 "name them with `convert --symbols`"
             )
-        whole = SingleModel(model_files.build(stored), stored.vocabulary).to(device)
+        whole = SingleModel(by_onednn(model_files.build(stored)), stored.vocabulary).to(device)
         decoder = Decoder(SingleModel.NAME, Path(model).stem, "", whole.vocabulary)
         return Recogniser(whole, stored.architecture, (decoder,), device)
     if not adapters:

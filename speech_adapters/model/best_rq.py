@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
+from speech_adapters.model.contrastive import taken
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 MELS = 40
@@ -85,14 +86,17 @@ class BestRQModel(nn.Module):
         with torch.no_grad():
             found = [self.quantiser(row[:n]) for row, n in zip(waveform, num_samples.tolist(), strict=True)]
         indices = nn.utils.rnn.pad_sequence(found, batch_first=True)
-        valid = torch.arange(x.shape[1], device=x.device) < num_frames[:, None]
+        mask = mask.cpu()  # which frames are taken is known to the host, so that it need not wait for a GPU
+        valid = torch.arange(x.shape[1]) < num_frames[:, None].cpu()
         with torch.autocast(waveform.device.type, enabled=False):
             logits = self.head(x.float()).unflatten(2, self.shape)
-            losses = {"masked": _cross_entropy(logits[mask], indices[mask])}
+            losses = {"masked": _cross_entropy(taken(logits, mask), taken(indices, mask))}
             if self.unmasked_weight:
                 others = valid & ~mask
-                losses["unmasked"] = self.unmasked_weight * _cross_entropy(logits[others], indices[others])
-        accuracy = (logits[mask].argmax(dim=2) == indices[mask]).float().mean()
+                losses["unmasked"] = self.unmasked_weight * _cross_entropy(
+                    taken(logits, others), taken(indices, others)
+                )
+        accuracy = (taken(logits, mask).argmax(dim=2) == taken(indices, mask)).float().mean()
         self.metrics = {"accuracy": accuracy.detach()}
         return losses
 

@@ -44,7 +44,9 @@ class Quantiser(nn.Module):
         logits = self.logits(features).float().unflatten(1, (self.groups, self.codes))
         probabilities = logits.softmax(dim=2).mean(dim=0)
         if self.training:
-            noise = -torch.empty_like(logits).exponential_().log() if noise is None else noise
+            noise = (
+                -torch.empty_like(logits).exponential_().log() if noise is None else noise.to(logits.device)
+            )
             soft = ((logits + noise) / temperature).softmax(dim=2)
             hard = F.one_hot(soft.argmax(dim=2), self.codes).to(soft.dtype)
             chosen = hard - soft.detach() + soft
@@ -100,7 +102,8 @@ def contrastive(
     Raises:
         ValueError: no utterance has two masked frames.
     """
-    scored = (torch.arange(context.shape[1], device=counts.device) < counts[:, None]) & (counts[:, None] > 1)
+    counts = counts.cpu()[:, None]
+    scored = (torch.arange(context.shape[1]) < counts) & (counts > 1)
     if not bool(scored.any()):
         raise ValueError(
             "a contrast needs two masked frames in one utterance; mask more or take longer crops"
@@ -111,8 +114,9 @@ def contrastive(
         / temperature
     )
     same = (indices[:, :, None] == indices[:, None]).all(dim=3)
-    negative = similarity.masked_fill(same, -torch.inf).gather(2, negatives)
-    logits = torch.cat([similarity.diagonal(dim1=1, dim2=2)[:, :, None], negative], dim=2)[scored]
+    negative = similarity.masked_fill(same, -torch.inf).gather(2, negatives.to(same.device))
+    logits = torch.cat([similarity.diagonal(dim1=1, dim2=2)[:, :, None], negative], dim=2)
+    logits = taken(logits, scored)
     accuracy = (logits[:, 0] > logits[:, 1:].amax(dim=1)).float().mean()
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long, device=logits.device)), accuracy
 
@@ -155,17 +159,18 @@ class ContrastiveModel(nn.Module):
                 then that over all frames, however they are spread. None takes this batch's own.
         """
         objective = self.objective
+        mask = mask.cpu()  # which frames are masked is known to the host, so that it need not wait for a GPU
         features, num_frames = self.encoder.extract(waveform, num_samples)
         x = self.encoder.contextualise(self.encoder.embed(features, num_frames, mask), num_frames)
         counts = mask.sum(dim=1)
-        unmasked = self.encoder.feature_norm(features)[mask]
+        unmasked = taken(self.encoder.feature_norm(features), mask)
         noise, uniform = self._draws(counts, seeds) if seeds else (None, None)
         # Outside autocast: sixteen bits cannot tell similar codes apart.
         with torch.autocast(waveform.device.type, enabled=False):
             quantised, indices, probabilities = self.quantiser(
                 unmasked.float(), objective.gumbel(step), noise
             )
-            context = _rows(self.context_projection(x[mask].float()), counts)
+            context = _rows(self.context_projection(taken(x, mask).float()), counts)
             positives = _rows(self.code_projection(quantised), counts)
             if negatives is None:
                 negatives = draw_negatives(counts, objective.num_negatives, uniform)
@@ -200,8 +205,7 @@ class ContrastiveModel(nn.Module):
             generator = torch.Generator().manual_seed(seed)
             uniforms.append(torch.rand(count, self.objective.num_negatives, generator=generator))
             noises.append(-torch.empty(count, *shape).exponential_(generator=generator).log())
-        device = counts.device
-        return torch.cat(noises).to(device), nn.utils.rnn.pad_sequence(uniforms, batch_first=True).to(device)
+        return torch.cat(noises), nn.utils.rnn.pad_sequence(uniforms, batch_first=True)
 
 
 def _mean_over_ranks(mean: Tensor, count: int) -> Tensor:
@@ -220,8 +224,14 @@ def feature_penalty(
     features: Float[Tensor, "batch frame channel"], num_frames: Int[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
     """Mean square of the conv features, padding left out."""
-    own = torch.arange(features.shape[1], device=features.device) < num_frames[:, None]
-    return features[own].square().mean()
+    own = torch.arange(features.shape[1]) < num_frames.cpu()[:, None]
+    return taken(features, own).square().mean()
+
+
+def taken(x: Tensor, chosen: Tensor) -> Tensor:
+    """`x[chosen]`, where the host knows what is chosen and a GPU, which has x, is not waited for."""
+    places = chosen.cpu().flatten().nonzero()[:, 0]
+    return x.flatten(0, 1)[places.to(x.device)]
 
 
 def _rows(flat: Tensor, counts: Tensor) -> Tensor:

@@ -13,11 +13,21 @@ from torch.nn import functional as F
 from speech_adapters.model.architecture import NO_DROPOUT, Architecture, Dropout
 
 
-def valid_frames(num_frames: Int[Tensor, " batch"], length: int) -> Bool[Tensor, "batch frame"] | None:
-    """True at each utterance's own frames; None when nothing is padding, which attention computes faster."""
+def valid_frames(
+    num_frames: Int[Tensor, " batch"], length: int, device: torch.device
+) -> Bool[Tensor, "batch frame"] | None:
+    """True at each utterance's own frames; None when nothing is padding, which attention computes faster.
+
+    Numbers of frames stay on the host, as everywhere in an encoder: a step that asks a GPU for them waits for it.
+    """
     if bool((num_frames == length).all()):
         return None
-    return torch.arange(length, device=num_frames.device) < num_frames[:, None]
+    return torch.arange(length, device=device) < num_frames.to(device)[:, None]
+
+
+# Which frames may be attended to: all, those of a mask, or, where utterances lie end to end in one row, each
+# utterance's own, told by their numbers of frames.
+Keys = Bool[Tensor, "batch 1 1 frame"] | tuple[int, ...] | None
 
 
 class Attention(nn.Module):
@@ -29,14 +39,20 @@ class Attention(nn.Module):
         self.query, self.key, self.value, self.output = (nn.Linear(width, width) for _ in range(4))
 
     def forward(
-        self, x: Float[Tensor, "batch frame width"], keys: Bool[Tensor, "batch 1 1 frame"] | None
+        self, x: Float[Tensor, "batch frame width"], keys: Keys
     ) -> Float[Tensor, "batch frame width"]:
         query, key, value = (
             linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
         dropout = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, dropout_p=dropout)
+        if isinstance(keys, tuple):
+            own = zip(*(each.split(keys, dim=2) for each in (query, key, value)), strict=True)
+            attended = torch.cat(
+                [F.scaled_dot_product_attention(q, k, v, dropout_p=dropout) for q, k, v in own], dim=2
+            )
+        else:
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=keys, dropout_p=dropout)
         return self.output(attended.transpose(1, 2).flatten(2))
 
 
@@ -58,7 +74,7 @@ class TransformerLayer(nn.Module):
         self.after_layer: nn.Module = nn.Identity()
 
     def forward(
-        self, x: Float[Tensor, "batch frame width"], keys: Bool[Tensor, "batch 1 1 frame"] | None = None
+        self, x: Float[Tensor, "batch frame width"], keys: Keys = None
     ) -> Float[Tensor, "batch frame width"]:
         if self.pre_norm:
             x = x + self._attend(self.attention_norm(x), keys)
@@ -66,12 +82,17 @@ class TransformerLayer(nn.Module):
         x = self.attention_norm(x + self._attend(x, keys))
         return self.after_layer(self.feed_forward_norm(x + self._feed_forward(x)))
 
-    def _attend(self, x: Tensor, keys: Tensor | None) -> Tensor:
+    def _attend(self, x: Tensor, keys: Keys) -> Tensor:
         return self.after_attention(self.dropout(self.attention(x, keys)))
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         inner = self.inner_dropout(F.gelu(self.expand(x)))
         return self.after_feed_forward(self.dropout(self.contract(inner)))
+
+
+def _keys(num_frames: Tensor, x: Tensor) -> Keys:
+    own = valid_frames(num_frames, x.shape[1], x.device)
+    return None if own is None else own[:, None, None]
 
 
 class SpeechEncoder(nn.Module, ABC):
@@ -113,20 +134,23 @@ class SpeechEncoder(nn.Module, ABC):
     def contextualise(
         self,
         x: Float[Tensor, "batch frame width"],
-        num_frames: Int[Tensor, " batch"],
+        num_frames: Int[Tensor, " batch"] | tuple[int, ...],
         first: int = 0,
         stop: int | None = None,
     ) -> Float[Tensor, "batch frame width"]:
-        """Through layers `first` to before `stop` (all); after the last one also the final norm of pre-norm nets."""
+        """Through layers `first` to before `stop` (all); after the last one also the final norm of pre-norm nets.
+
+        Args:
+            num_frames: of each row its own; a tuple says where utterances that lie end to end in one row are cut.
+        """
         *_, last = self._layer_outputs(x, num_frames, first, stop)
         return last
 
     def _layer_outputs(
-        self, x: Tensor, num_frames: Tensor, first: int = 0, stop: int | None = None
+        self, x: Tensor, num_frames: Tensor | tuple[int, ...], first: int = 0, stop: int | None = None
     ) -> Iterator[Tensor]:
         """The input, each layer's output, and where a final norm is due its output."""
-        own = valid_frames(num_frames, x.shape[1])
-        keys = None if own is None else own[:, None, None]
+        keys = num_frames if isinstance(num_frames, tuple) else _keys(num_frames, x)
         stop = len(self.layers) if stop is None else stop
         yield x
         for layer in self.layers[first:stop]:

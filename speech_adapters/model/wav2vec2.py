@@ -95,7 +95,8 @@ class FeatureExtractor(nn.Module):
             ValueError: an utterance shorter than one receptive field.
         """
         if num_samples is None:
-            num_samples = torch.full(waveform.shape[:1], waveform.shape[1], device=waveform.device)
+            num_samples = torch.full(waveform.shape[:1], waveform.shape[1])
+        num_samples = num_samples.cpu()  # and the numbers of frames with it, see `valid_frames`
         if int(num_samples.min()) < (fewest := self.architecture.receptive_field):
             raise ValueError(f"an utterance must have {fewest} samples or more, got {int(num_samples.min())}")
         if self.architecture.normalise_input:
@@ -205,10 +206,10 @@ class Wav2Vec2(SpeechEncoder):
     ) -> Float[Tensor, "batch frame width"]:
         x = self.feature_dropout(self.projection(self.feature_norm(features)))
         if time_mask is not None:
-            x = torch.where(time_mask[:, :, None], self.mask_vector.to(x.dtype), x)
+            x = torch.where(time_mask[:, :, None].to(x.device), self.mask_vector.to(x.dtype), x)
         if channel_mask is not None:
             x = x.masked_fill(channel_mask[:, None], 0.0)
-        own = valid_frames(num_frames, x.shape[1])
+        own = valid_frames(num_frames, x.shape[1], x.device)
         if own is not None:
             x = x.masked_fill(~own[:, :, None], 0.0)
         x = x + self.positional(x, own)

@@ -79,7 +79,8 @@ class MelExtractor(nn.Module):
             ValueError: an utterance shorter than the spectrum's window, or longer than there are positions for.
         """
         if num_samples is None:
-            num_samples = torch.full(waveform.shape[:1], waveform.shape[1], device=waveform.device)
+            num_samples = torch.full(waveform.shape[:1], waveform.shape[1])
+        num_samples = num_samples.cpu()  # and the numbers of frames with it, see `valid_frames`
         if int(num_samples.min()) < (fewest := self.architecture.receptive_field):
             raise ValueError(f"an utterance must have {fewest} samples or more, got {int(num_samples.min())}")
         most = self.architecture.most_frames * self.architecture.stride
@@ -107,7 +108,7 @@ class MelExtractor(nn.Module):
         """A log-mel spectrum to features, and how many frames are each utterance's own."""
         x = spectrum
         for conv, (_, _, stride) in zip(self.convs, self.architecture.conv, strict=True):
-            own = valid_frames(num_frames, x.shape[2])
+            own = valid_frames(num_frames, x.shape[2], x.device)
             x = F.gelu(conv(x if own is None else x.masked_fill(~own[:, None], 0.0)))
             num_frames = -(-num_frames // stride)
         return x.transpose(1, 2), num_frames

@@ -71,14 +71,14 @@ class OwnTraining(CTCTraining):
         model = CTCModel(encoder, len(self.vocabulary()))
         if not self.on:
             apply(self.arm, encoder, model.head)
-            return model
+            return self.multiplying(model)
         from speech_adapters.checkpoints.adapter_sets import AdapterSet
 
         AdapterSet.load(Path(self.on)).begin(encoder)
         if self.arm.kind != "adapters":  # else these adapters go on
             apply(self.arm, encoder)
         model.head.requires_grad_(True)
-        return model
+        return self.multiplying(model)
 
     def vocabulary(self) -> Vocabulary:
         return self.source.vocabulary()
@@ -202,7 +202,7 @@ def planned(source: OwnSpeech, backbone: str, kind: str, steps: int | None, seco
         head_only_steps=round(head_only * steps),
         head_lr_ratio=WHISPER_RATES["head"] / peak_lr if whisper else 1.0, dev_every=max(1, steps // 100) * LOG_EVERY,
         log_every=LOG_EVERY,
-        threads=min(MOST_THREADS, os.cpu_count() or 1),
+        threads=min(MOST_THREADS, os.cpu_count() or 1), packed=True, fused=True, onednn=True,
     )  # fmt: skip
 
 

@@ -5,21 +5,49 @@ import subprocess
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
+from benchmarks import plan, transcription
+from benchmarks import speech_steps as steps
+from benchmarks.speech_peers import Sizes
 
 
 def test_an_unknown_benchmark_lists_the_known_ones():
     done = CliRunner().invoke(command.app, ["resize", "sorting"])
     assert done.exit_code == 2
-    assert done.stderr.startswith("error: no benchmark sorting; there are resize, image_quality")
+    assert done.stderr.startswith("error: no benchmark sorting; there are speech_steps, transcription")
 
 
-def test_one_that_fails_is_named_and_ends_the_command(monkeypatch):
-    monkeypatch.setattr(
-        subprocess,
-        "run",
-        lambda line, check: subprocess.CompletedProcess(line, 3 if "upscaling" in line[-1] else 0),
-    )
-    done = CliRunner().invoke(command.app, ["resize", "upscaling", "clip_search"])
+def _run(monkeypatch, tmp_path, *words, fails=""):
+    lines = []
+
+    def ran(line, check):
+        lines.append(line[2:])
+        return subprocess.CompletedProcess(line, 3 if fails and fails in line[2] else 0)
+
+    monkeypatch.setattr(subprocess, "run", ran)
+    return CliRunner().invoke(command.app, [*words, "--folder", str(tmp_path)]), lines
+
+
+def test_one_that_fails_is_named_and_ends_the_command(monkeypatch, tmp_path):
+    done, lines = _run(monkeypatch, tmp_path, "resize", "upscaling", fails="upscaling")
     assert done.exit_code == 2
-    assert done.stdout == "resize, 1 of 3\nupscaling, 2 of 3\n"
-    assert done.stderr == "error: benchmark upscaling ended with exit code 3; see above\n"
+    assert done.stderr == "error: benchmark upscaling times ended with exit code 3; see above\n"
+    assert lines == [["benchmarks.upscaling", "--parts", "times", "--folder", str(tmp_path)]]
+
+
+def test_settings_reach_every_part(monkeypatch, tmp_path):
+    _, lines = _run(monkeypatch, tmp_path, "resize", "--quiet", "--cores", "1", "--repeats", "3")
+    words = ["--quiet", "--threads", "1", "--repeats", "3", "--folder", str(tmp_path)]
+    assert lines == [["benchmarks.resize", "--parts", "all", *words]]
+
+
+def test_what_would_end_too_late_is_not_begun_and_named(monkeypatch, tmp_path):
+    done, lines = _run(monkeypatch, tmp_path, "speech_steps", "--minutes", "2")
+    begun = [line[2] for line in lines]
+    assert begun == [each.part for each in plan.planned(["speech_steps"]) if each.minutes < 2]
+    assert "no time was left for: speech_steps ragged" in done.stdout
+
+
+def test_every_part_is_planned():
+    planned = {str(each) for each in plan.PLAN}
+    assert {f"speech_steps {part}" for part in steps.contests(Sizes())} < planned
+    assert {f"transcription {part}" for part in transcription.PARTS} < planned

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks import pretraining_steps
-from benchmarks.harness import MIN_REPEATS
+from benchmarks.harness import Rounds
 from benchmarks.pretraining_steps import FULL, Learner, Sizes
 from benchmarks.speech_steps import refuse_unequal
 from speech_adapters.model.architecture import BASE_CONV, Architecture
@@ -28,9 +28,7 @@ def _threads_stay():
 
 
 def test_every_step_is_run_by_ours_and_by_others_on_equal_work():
-    races = pretraining_steps.races(
-        TINY, MIN_REPEATS, threads=1
-    )  # refuses unequal losses and trained weights
+    races = pretraining_steps.races(TINY, Rounds(1, warmup=0))  # refuses unequal losses and trained weights
     assert [len(race.timings) for race in races] == [3, 3, 4]
     assert all(race.timings[0].name.startswith("ours") for race in races)
     assert {race.work for race in races} == {2.0}

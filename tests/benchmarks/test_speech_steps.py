@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import speech_steps, transcription
-from benchmarks.harness import MIN_REPEATS, Race, Ratio, Timing, best_other, in_words
+from benchmarks.harness import Race, Ratio, Rounds, Timing, best_other, in_words
 from benchmarks.speech_peers import Contender, Sizes, full, present
 from speech_adapters.model.architecture import BASE_CONV, Architecture
 from speech_adapters.model.arm import Arm
@@ -16,8 +16,9 @@ TINY = Sizes(
         conv=tuple((8, kernel, stride) for _, kernel, stride in BASE_CONV), width=24, layers=4, heads=2, inner=48,
         positional_kernel=16, positional_groups=4,
     ),
-    utterances=2, utterance_s=0.52, long_s=1.0, mixed_s=(0.5, 0.3),
+    utterances=2, utterance_s=0.52, long_s=1.0, mixed_s=(0.5, 0.3), ragged_s=(0.6, 0.3),
 )  # fmt: skip
+ONCE = Rounds(1, warmup=0)
 
 
 @pytest.fixture(autouse=True)
@@ -28,17 +29,23 @@ def _threads_stay():
 
 
 def test_every_step_is_run_by_ours_and_by_others_on_equal_work():
-    races = speech_steps.races(TINY, MIN_REPEATS, threads=1)  # refuses unequal losses and trained weights
+    parts = speech_steps.contests(TINY)
+    found = [
+        speech_steps.step_races(part, TINY, ONCE) for part in parts
+    ]  # refuses unequal losses and weights
+    races = [race for part in found for race in part]
     assert all(race.timings[0].name.startswith("ours") for race in races)
     # peft is of the `peers` extra alone: without it two races lack a contender, and one has none but ours.
-    assert [len(race.timings) for race in races] == ([4, 3, 2, 3, 5] if find_spec("peft") else [4, 2, 2, 5])
-    assert {race.work for race in races} == {2 * 0.52}
+    with_peft, without = [4, 4, 4, 3, 3, 3, 4, 2, 5], [4, 4, 4, 2, 2, 2, 4, 5]
+    assert [len(race.timings) for race in races] == (with_peft if find_spec("peft") else without)
+    assert [race.work for race in races] == pytest.approx([0.9, *[2 * 0.52] * (len(races) - 1)])
 
 
 def test_every_transcription_is_run_by_ours_and_by_others():
-    races = transcription.races(TINY, MIN_REPEATS, threads=1)  # refuses other log-probabilities
+    # refuses other log-probabilities
+    races = [race for part in ("ragged", "long") for race in transcription.races(part, TINY, ONCE)]
     assert [[timing.name for timing in race.timings] for race in races] == [list(full())] * 2
-    assert [race.work for race in races] == [1.0, 0.8]
+    assert [race.work for race in races] == [0.8, 1.0]
 
 
 def test_unequal_losses_are_refused():
@@ -57,7 +64,7 @@ def test_unequal_losses_are_refused():
 
 def test_a_peer_that_is_not_installed_is_left_out_by_name(monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.speech_peers.find_spec", lambda name: None if name == "peft" else name)
-    found = present(speech_steps.partial_steps(TINY)["LoRA in all 4 layers"])
+    found = present(speech_steps.contests(TINY)["lora"]["LoRA in all 4 layers"])
     assert list(found) == ["ours"]
     assert "needs peft" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from shutil import which
 
 import pytest
 import torch
@@ -47,6 +48,25 @@ def test_training_learns_and_says_every_term(tmp_path):
     assert rows[0]["loss"] == pytest.approx(rows[0]["square"] + rows[0]["trap"])
     assert {"gradient_norm", "lr", "mean_output", "items"} <= rows[0].keys()
     assert (trained.steps, trained.weights) == (60, tmp_path / "weights.safetensors")
+
+
+def test_a_fused_optimiser_trains_the_same_but_for_rounding(tmp_path):
+    _train(tmp_path / "usual")
+    _train(tmp_path / "fused", replace(QUICK, fused=True))
+    assert _furthest(*(_weights(tmp_path / name) for name in ("usual", "fused"))) < 1e-6
+
+
+@pytest.mark.slow  # torch's compiler takes half a minute
+@pytest.mark.skipif(not which("g++"), reason="torch compiles with g++")
+def test_a_compiled_network_trains_the_same_but_for_rounding(tmp_path):
+    _train(tmp_path / "usual", replace(QUICK, dropout=0.0))
+    _train(tmp_path / "compiled", replace(QUICK, dropout=0.0, compile="default"))
+    assert _furthest(*(_weights(tmp_path / name) for name in ("usual", "compiled"))) < 1e-5
+
+
+def test_an_unknown_mode_of_compiling_lists_the_known_ones():
+    with pytest.raises(ValueError, match="compile must be one of default, reduce-overhead, got 'fast'"):
+        replace(QUICK, compile="fast")
 
 
 def test_equal_runs_are_equal_byte_for_byte_and_seeds_differ(tmp_path):

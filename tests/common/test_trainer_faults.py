@@ -113,10 +113,10 @@ def test_a_signal_saves_that_step_and_the_next_start_goes_on(tmp_path, number):
         assert f"resumed step {last} from" in (tmp_path / "said.txt").read_text()
 
 
-def _script(folder, *settings, launcher=()):
+def _script(folder, *settings, launcher=(), said="said.txt"):
     command = [sys.executable, *launcher, toy_recipe.__file__, str(folder), *settings]
-    with open(folder / "said.txt", "a") as said:
-        return subprocess.Popen(command, start_new_session=True, stdout=said, stderr=said)
+    with open(folder / said, "a") as file:
+        return subprocess.Popen(command, start_new_session=True, stdout=file, stderr=file)
 
 
 @pytest.mark.slow  # a whole process group with workers of its own
@@ -175,6 +175,25 @@ def test_two_ranks_train_like_one(tmp_path, accumulate, kind):
     assert toy_recipe.run(tmp_path / "one", recipe) == 0
     assert toy_recipe.two_ranks(tmp_path / "two", recipe) == [0, 0]
     _alike(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow  # two launchers and two ranks import everything anew
+def test_two_nodes_by_torchrun_train_the_same_run_and_say_its_batch_and_rate(tmp_path):
+    (tmp_path / "two").mkdir()
+    assert toy_recipe.run(tmp_path / "one", EXACT) == 0
+    with toy_recipe.free_port() as port:
+        nodes = [
+            _script(
+                tmp_path / "two", "steps=6", "dropout=0", "save_every_s=60", said=f"said-{rank}.txt",
+                launcher=("-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(rank),
+                          "--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", port),
+            )
+            for rank in range(2)
+        ]  # fmt: skip
+        assert [node.wait(HANG_S) for node in nodes] == [0, 0]
+    _alike(tmp_path / "one", tmp_path / "two")
+    told = "a batch of 4 items as 2 shards, 2 processes x 1 passes; the rate stays"
+    assert [told in (tmp_path / "two" / f"said-{rank}.txt").read_text() for rank in range(2)] == [True, False]
 
 
 def _alike(one, two):

@@ -169,6 +169,23 @@ def test_soft_attention_is_where_log_mean_exp_learns():
     torch.testing.assert_close(a.vectors.grad, stopped.vectors.grad)
 
 
+def test_fused_products_give_the_same_scores_and_gradients_and_keep_one_array_of_them():
+    found, kept = [], {}
+    for fused in (False, True):
+        a, b = watched(some_units(0, 4, 7)), watched(some_units(1, 3, 5))
+        sizes = kept.setdefault(fused, [])
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda x, s=sizes: s.append(x.numel()) or x, lambda x: x
+        ):
+            scores = similarity.log_mean_exp(a, b, g=0.2, fused=fused)
+        scores.square().sum().backward()
+        found.append((scores, a.vectors.grad, b.vectors.grad))
+    for plain, ours in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain)
+    of_all_pairs = 4 * 7 * 3 * 5
+    assert kept[True].count(of_all_pairs) == 1
+
+
 def test_stopped_attention_gives_the_same_score_and_another_gradient():
     grads = []
     for stop in (False, True):

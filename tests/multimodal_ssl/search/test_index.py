@@ -36,8 +36,8 @@ def wanted(folder, videos, **changes):
     return replace(Index(folder, videos, "tiny", "0" * 64, CUT), **changes)
 
 
-def update(folder, videos, encode, *, prune=False, moved=False):
-    made = Index.begin(wanted(folder, videos), moved=moved)
+def update(folder, videos, encode, *, prune=False, moved=False, **changes):
+    made = Index.begin(wanted(folder, videos, **changes), moved=moved)
     done = list(made.update(video_files(videos), encode, prune=prune))
     return made, [(one.what, one.video.path) for one in done]
 
@@ -368,3 +368,18 @@ def test_what_is_no_video_by_its_name_is_counted(tmp_path):
     for name in ("index.json", "videos/units.f16", "videos/000000.jpg"):  # an index among the videos
         (tmp_path / "clip-index" / name).touch()
     assert index.left_out(tmp_path) == {".gif": 2, ".swf": 1, "without a suffix": 1}
+
+
+def test_an_index_in_eight_bits_is_smaller_near_and_goes_on_as_it_began(tmp_path, films, matcher):
+    full, _ = update(tmp_path / "full", films, encoder(matcher))
+    small, _ = update(tmp_path / "small", films, encoder(matcher), bits=8)
+    for (video, folder), (same, other) in zip(full.videos(), small.videos(), strict=True):
+        sizes = [
+            (place / name).stat().st_size for place, name in ((folder, "units.f16"), (other, "units.i8"))
+        ]
+        positions, channels = video.units
+        assert sizes == [len(video.times_s) * positions * size for size in (2 * channels, channels + 2)]
+        np.testing.assert_allclose(small.units(same, other, 1), full.units(video, folder, 1), atol=0.01)
+    assert Index.begin(wanted(tmp_path / "small", films)).bits == Index.read(tmp_path / "small").bits == 8
+    with pytest.raises(ValueError, match="bits must be one of 8, 16, got 4"):
+        wanted(tmp_path, films, bits=4)

@@ -8,7 +8,7 @@ import jiwer
 import pytest
 import torch
 
-from common import trainer
+from common import journal, trainer
 from common.data import sealed
 from common.recipe import Shard
 from common.schedule import TriStage
@@ -70,6 +70,23 @@ def test_kept_activations_train_to_the_same_bits(arm, masking, tmp_path):
     computed = _trained(replace(recipe, cache_frozen=False), tmp_path / "computed")
     kept = _trained(replace(recipe, cache_frozen=True), tmp_path / "kept")
     assert all(torch.equal(kept[name], computed[name]) for name in computed)
+
+
+@pytest.mark.parametrize(
+    ("setting", "within"), [("packed", 1e-4), ("onednn", 1e-4), ("fused", 1e-4), ("cpu_bf16", 0.05)]
+)
+def test_settings_of_speed_change_the_losses_by_their_rounding_alone(setting, within, tmp_path, monkeypatch):
+    monkeypatch.setattr("speech_adapters.model.onednn.pays", lambda: True)
+    recipe = replace(ADAPTERS, log_every=1, dev_every=0)
+    assert replace(recipe, **{setting: False}).settings_hash() == recipe.settings_hash()  # as published
+    losses = []
+    for name, one in (("usual", recipe), ("fast", replace(recipe, **{setting: True}))):
+        _trained(one, tmp_path / name)
+        rows = journal.read(tmp_path / name / "journal.jsonl")
+        losses.append([row["loss"] for row in rows if row["event"] == "train"])
+    usual, fast = losses
+    assert len(usual) == recipe.steps
+    assert fast == pytest.approx(usual, rel=within)
 
 
 def test_damaged_kept_activations_are_one_sentence_and_not_trained_on(tmp_path):

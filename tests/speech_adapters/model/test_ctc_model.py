@@ -106,3 +106,59 @@ def test_masks_hide_frames_and_channels():
     frames[:, 3:9], channels[:, :4] = True, True
     assert not torch.allclose(model(x, lengths, time_mask=frames)[0], plain)
     assert not torch.allclose(model(x, lengths, channel_mask=channels)[0], plain)
+
+
+@norms
+@pytest.mark.parametrize("depth", [-1, *DEPTHS])
+def test_a_packed_batch_is_the_padded_one_but_for_rounding(norm, depth):
+    model, waves = _model(norm, Arm()), _waves(900, 500, 120)
+    inputs = pad(waves if depth < 0 else [model.frozen_activations(wave, depth) for wave in waves])
+    found = []
+    for packed in (False, True):
+        model.zero_grad()
+        log_probs, counts = model(*inputs, depth, packed=packed)
+        own = torch.arange(log_probs.shape[1]) < counts[:, None]
+        (log_probs[own] * log_probs[own].detach().cos()).sum().backward()
+        found.append(
+            (log_probs[own], counts, {n: w.grad for n, w in model.named_parameters() if w.grad is not None})
+        )
+    (padded, counts, grads), (packed, again, packed_grads) = found
+    assert torch.equal(counts, again)
+    torch.testing.assert_close(packed, padded, atol=1e-5, rtol=0)
+    for name, grad in grads.items():
+        torch.testing.assert_close(packed_grads[name], grad, atol=1e-3, rtol=1e-3, msg=name)
+
+
+@norms
+@torch.no_grad()
+def test_packed_masks_are_those_of_each_utterance(norm):
+    model, (inputs, lengths) = _model(norm), pad(_waves(900, 500))
+    counts = [ARCHITECTURES[norm].num_frames(n) for n in lengths.tolist()]
+    time_mask = torch.arange(counts[0]) % 7 == torch.tensor([[2], [3]])
+    channel_mask = torch.arange(SIZES["width"]) % 5 == torch.tensor([[0], [1]])
+    padded, packed = (
+        model(inputs, lengths, time_mask=time_mask, channel_mask=channel_mask, packed=packed)[0]
+        for packed in (False, True)
+    )
+    for one, other, n in zip(padded, packed, counts, strict=True):
+        torch.testing.assert_close(one[:n], other[:n], atol=1e-5, rtol=0)
+
+
+def test_a_batch_without_padding_is_the_same_to_the_bit_packed_or_not():
+    model, batch = _model("post"), pad(_waves(900, 900))
+    assert torch.equal(model(*batch)[0], model(*batch, packed=True)[0])
+
+
+def test_nothing_is_kept_for_a_way_back_that_never_comes():
+    """Below the lowest adapter no gradient flows: what the layers make there is dropped at once."""
+    model = _model("post", Arm(kind="adapters", layers=1, bottleneck=4, norms="adapted"))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        features, counts = model.encoder.extract(*pad(_waves(900)))
+        x = model.encoder.embed(features, counts)
+        x = model.encoder.contextualise(x, counts, stop=2)
+        assert not kept
+        x = model.encoder.layers[2].attention(x, None)
+        assert not kept  # the frozen part of the adapted layer, up to its adapter
+        model.encoder.layers[2].after_attention(x)
+    assert kept
