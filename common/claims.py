@@ -22,6 +22,7 @@ import numpy as np
 from common.bootstrap import Evidence, Margin
 from common.kinds import Kind, Superior
 from common.results import Item, Run
+from common.sample import NotScored
 from common.verdicts import Verdict, Word, benjamini_hochberg, holm
 
 
@@ -43,11 +44,15 @@ class Twin:
     kind: Kind = field(default_factory=Superior)
 
     def beside(self, verdict: Verdict, evidence: Evidence) -> Verdict:
-        """The verdict with the twin's numbers; they disagree when points differ in sign and an interval holds no 0."""
+        """The verdict with the twin's numbers, where it was scored; they disagree when points differ in sign and an
+        interval holds no 0."""
         if not verdict.per_seed:
             return verdict
         bare = Verdict(claim=verdict.claim, scale=verdict.scale, word="not run", num_seeds=verdict.num_seeds)
-        other = self.kind.rule(evidence.asked(self.margin), bare)
+        try:
+            other = self.kind.rule(evidence.asked(self.margin), bare)
+        except NotScored:
+            return verdict
         told = f"in {self.words} {self.kind.told(other, self.unit)}"
         if verdict.point * other.point < 0 and any(_apart_from_0(one) for one in (verdict, other)):
             told = f"the two measures disagree: {told}"
@@ -77,7 +82,7 @@ class Claim:
         by_design: holds by construction; shown as "by design, verified".
         consistent_with: rests on our reading of the paper.
         repeats: its groups are repeats within one run, which share what that run met: seeds alone are evidence.
-        twin: the same in another measure.
+        twins: the same in other measures.
         not_testable: scale -> why it cannot be judged there.
         conditions: of the paper's claims: scale -> what it is run on there, where that is far from the paper's own.
         outcomes: of a headline: word of the verdict -> a plain sentence of what came out and under which conditions,
@@ -99,7 +104,7 @@ class Claim:
     by_design: bool = False
     consistent_with: bool = False
     repeats: bool = False
-    twin: Twin | None = None
+    twins: tuple[Twin, ...] = ()
     not_testable: Mapping[str, str] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
     outcomes: Mapping[Word, str] = field(default_factory=dict)
@@ -178,10 +183,16 @@ def _judge_one(claim: Claim, by_recipe: Mapping[str, Mapping[int, Run]], scale: 
         return replace(verdict, reason=f"no item of {', '.join(claim.parts)} was scored")
     evidence = Evidence(claim.id, claim.margin, items, repeats=claim.repeats)
     known = replace(verdict, reason=gaps, num_seeds=len(common), num_groups=evidence.num_groups)
+    known = replace(known, num_cells=evidence.cells)
     # A division by zero is a margin that is not finite, and the verdict says so.
     with np.errstate(divide="ignore", invalid="ignore"):
-        ruled = claim.kind.rule(evidence, known)
-        return ruled if claim.twin is None else claim.twin.beside(ruled, evidence)
+        try:
+            ruled = claim.kind.rule(evidence, known)
+        except NotScored as error:
+            return replace(verdict, reason=f"{error.args[0]} is not scored in these runs; run them again")
+        for twin in claim.twins:
+            ruled = twin.beside(ruled, evidence)
+        return ruled
 
 
 def _not_run(arms: Mapping[str, Mapping[int, Run]]) -> str:

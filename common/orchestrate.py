@@ -214,7 +214,7 @@ def _last_words(job: Job) -> str:
 
 
 def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) -> None:
-    """Arms with every combination of the search's settings, scored on dev; the table is the log to commit.
+    """Arms with combinations of the search's settings, scored on dev; the table is the log to commit.
 
     Dev items are the same for every seed and never tested, so seed 0 serves.
 
@@ -230,28 +230,57 @@ def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) ->
     if unknown := sorted(set(arms) - set(search.arms)):
         raise ValueError(f"arms must be of {', '.join(search.arms)}, got {', '.join(unknown)}")
     chosen = tuple(arms) or search.arms
-    left: list[Job] = []
-    for arm, values in itertools.product(chosen, itertools.product(*search.settings.values())):
-        assignments = [
-            f"{key}={json.dumps(value)}" for key, value in zip(search.settings, values, strict=True)
-        ]
-        registered = paper.recipe(arm, scale)
-        recipe = override(registered, assignments)
-        name = name_of(arm, recipe, registered)
-        told = () if name == arm else tuple(assignments)
-        left.append(Job(paper, arm, recipe, scale, 0, told, "dev", folder_name=name))
-    for job in left:
-        job.recipe.prepare()
-    unfinished = [job for job in left if not job.finished()]
-    if unfinished:
-        run_all(unfinished, lanes)
-    rows = [*_committed(paper, scale, set(search.arms) - set(chosen)), *(_tried(job, search) for job in left)]
+    for arm in chosen:
+        paper.recipe(arm, scale).prepare()
+    if search.start is None:
+        every = itertools.product(chosen, itertools.product(*search.settings.values()))
+        found = _run_tried(
+            [_to_try(paper, scale, arm, values, search) for arm, values in every], search, lanes
+        )
+    else:
+        found = _climbed(paper, scale, chosen, search, lanes)
+    rows = [*_committed(paper, scale, set(search.arms) - set(chosen)), *found]
     log = paper.own(scale) / f"tuning-{scale}.json"
     table = {"measure": search.measure, "scale": scale, "seed": 0, "tried": rows}
     write_atomically(log, (json.dumps(table, indent=1) + "\n").encode())
     for row in rows:
         say(json.dumps(row))
     say(f"log: {log}; to commit it, copy it to {paper.tuning_log(scale)}")
+
+
+def _climbed(
+    paper: Paper, scale: str, arms: Sequence[str], search: Search, lanes: Lanes
+) -> list[dict[str, Any]]:
+    """Rows of all arms; each goes from the start to where no neighbour is better, all arms a round at a time."""
+    assert search.start is not None
+    found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {arm: {} for arm in arms}
+    wanted = [(arm, one) for arm in arms for one in (search.start, *search.beside(search.start))]
+    while wanted:
+        rows = _run_tried(
+            [_to_try(paper, scale, arm, values, search) for arm, values in wanted], search, lanes
+        )
+        for (arm, combination), row in zip(wanted, rows, strict=True):
+            found[arm][combination] = row
+        best = {arm: min(tried, key=lambda one: tried[one]["dev"]) for arm, tried in found.items()}
+        wanted = [(arm, one) for arm in arms for one in search.beside(best[arm]) if one not in found[arm]]
+    return [row for tried in found.values() for row in tried.values()]
+
+
+def _run_tried(jobs: list[Job], search: Search, lanes: Lanes) -> list[dict[str, Any]]:
+    if unfinished := [job for job in jobs if not job.finished()]:
+        run_all(unfinished, lanes)
+    return [_tried(job, search) for job in jobs]
+
+
+def _to_try(paper: Paper, scale: str, arm: str, values: Sequence[Any], search: Search) -> Job:
+    """An arm with some values of the search's settings, scored on dev."""
+    assignments = tuple(
+        f"{key}={json.dumps(value)}" for key, value in zip(search.settings, values, strict=True)
+    )
+    registered = paper.recipe(arm, scale)
+    recipe = override(registered, assignments)
+    name = name_of(arm, recipe, registered)
+    return Job(paper, arm, recipe, scale, 0, () if name == arm else assignments, "dev", folder_name=name)
 
 
 def _committed(paper: Paper, scale: str, arms: Collection[str]) -> list[dict[str, Any]]:

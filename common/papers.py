@@ -49,11 +49,31 @@ class Search:
         arms: names of recipes of the scale.
         settings: dotted name of a setting to the values that are tried.
         measure: the total of a dev result that decides, e.g. "photographs/psnr[rgb,crop0,u8]/mean".
+        start: a value of every setting, from which each arm climbs by the same rule: the nearest values to either
+            side of its best are tried, one setting at a time, until a best has been tried on all sides. The measure
+            is then one of which less is better. None tries every combination.
     """
 
     arms: tuple[str, ...]
     settings: Mapping[str, tuple[Any, ...]]
     measure: str
+    start: tuple[Any, ...] | None = None
+
+    def __post_init__(self) -> None:
+        tried = self.settings.values()
+        if self.start is not None and not all(
+            value in values for value, values in zip(self.start, tried, strict=True)
+        ):
+            raise ValueError(f"start must be a combination of what is tried, got {self.start}")
+
+    def beside(self, combination: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Combinations that are one value away in one setting."""
+        found = []
+        for place, values in enumerate(self.settings.values()):
+            at = values.index(combination[place])
+            for near in values[max(0, at - 1) : at] + values[at + 1 : at + 2]:
+                found.append((*combination[:place], near, *combination[place + 1 :]))
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,10 @@ def ratio(over: Drawn, under: Drawn) -> Drawn:
     return np.divide(over, under, out=np.full(len(over), np.nan), where=under != 0)
 
 
+class NotScored(KeyError):
+    """A score that no item has: the runs are older than the question."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """Items of one arm and seed, with the draws that they are looked at in.
@@ -54,10 +58,10 @@ class Sample:
         """The score of every item, nan where one lacks it.
 
         Raises:
-            KeyError: no item has it.
+            NotScored: no item has it.
         """
         if not any(score in item.scores for item in self.items):
-            raise KeyError(score)
+            raise NotScored(score)
         return np.array([item.scores.get(score, np.nan) for item in self.items], dtype=float)
 
     @property

@@ -39,6 +39,7 @@ class Verdict:
     df: float = math.nan
     num_seeds: int = 0
     num_groups: int = 0
+    num_cells: int = 0  # pairs of a seed and a group that it was tested on
     per_seed: Mapping[int, float] = field(default_factory=dict)
     reason: str = ""
 

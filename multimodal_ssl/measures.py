@@ -10,6 +10,12 @@ RANK = Measure(name="rank", unit="places", heading="rank", words="by each model'
 RANK_POOLED = Measure(
     name="rank/pooled", unit="places", heading="rank", words="by one pooled vector a side"
 )  # never to be mixed with the other
+RANK_FINE = Measure(
+    name="rank/fine",
+    unit="places",
+    heading="rank",
+    words="by log-mean-exp over places, whatever the model was trained with",
+)
 SCORINGS = (RANK, RANK_POOLED)
 LOG_RANK = Measure(name="log_rank", unit="nats", words="logarithm of the rank by the model's own similarity")
 CLIPS = Measure(name="clips", unit="clips", words="of the gallery")
@@ -25,9 +31,13 @@ CLEAN_NEW = Part(
 DISTRACTORS_NEW = Part(name="distractors, new pair", words="as distractors, with such pairs")
 STILL = Part(name="still", words="one frame of a thing, asked for by its name")
 GLOBAL = Part(name="global", words="whole scenes that are tinted and move: the cue is everywhere")
+GLOBAL_MOTION = Part(
+    name="global, motion",
+    words="the same, looked for among scenes of its tint: the motion of the whole has to be read",
+)
 SHOWN = (CLEAN, DISTRACTORS)  # pairs that training showed
 NEW = (CLEAN_NEW, DISTRACTORS_NEW)
-RETRIEVED = (*SHOWN, *NEW, STILL, GLOBAL)
+RETRIEVED = (*SHOWN, *NEW, STILL, GLOBAL, GLOBAL_MOTION)
 
 # ---- what else is looked at
 

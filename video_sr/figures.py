@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
-COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE")  # with several seeds
+COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE", "LEAST_SQUARES")  # with several seeds
 BESIDE = (
     *("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN_X16"),
     *("PERCEPTUAL", "PERCEPTUAL_EVESRNET"),  # track 2

@@ -35,6 +35,12 @@ STRUCTURE = Measure(
     heading="SSIM/4",
     words="SSIM of both pictures reduced to 1/4, higher is better",
 )
+STRUCTURE_X4 = Measure(
+    name=f"x4/{STRUCTURE.name}",
+    unit="SSIM",
+    heading="SSIM/4 at x4",
+    words="the same of a picture reduced to 1/4 alone and enlarged x4 by bicubic: the control",
+)
 CONSISTENCY = Measure(
     name="lr-psnr[rgb,crop0,u8]",
     unit="dB",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,13 +19,13 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import nn
 
-from common.data.resize import downscale, from_8bit, to_8bit
+from common.data.resize import downscale, from_8bit, to_8bit, upscale
 from common.metrics.image_quality import GAUSS_TAPS, Convention, change_error
 from video_sr.challenge import FACTOR
-from video_sr.measures import CONSISTENCY, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL
+from video_sr.measures import CONSISTENCY, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, STRUCTURE_X4, TEMPORAL
 
 PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
-MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL)
+MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL, STRUCTURE_X4)
 SMALLEST_STRUCTURE_PX = 4 * GAUSS_TAPS  # a side: reduced to a quarter, a frame still holds SSIM's window
 FLATTEST_LEVELS = 1.0  # standard deviation below which a frame, such as a black lead-in, is not scored
 
@@ -46,6 +46,16 @@ def degrade(
     """Low-resolution frame: MATLAB's `imresize` by 1/factor, rounded to 8 bits."""
     planes = torch.from_numpy(np.ascontiguousarray(frame)).movedim(-1, 0)
     return to_8bit(downscale(from_8bit(planes), factor)).movedim(0, -1).contiguous().numpy()
+
+
+def structure_at_x4(truth: UInt8[ndarray, "height width 3"]) -> dict[str, float]:
+    """`STRUCTURE_X4` of a frame that is neither flat nor too small for it; else nothing."""
+    if float(truth.std()) < FLATTEST_LEVELS or min(truth.shape[:2]) < SMALLEST_STRUCTURE_PX:
+        return {}
+    quarter = degrade(truth, 4)
+    planes = from_8bit(torch.from_numpy(quarter)).movedim(-1, 0)
+    restored = to_8bit(upscale(planes, 4)).movedim(0, -1).contiguous().numpy()
+    return {STRUCTURE_X4.name: Convention("ssim").score(degrade(restored, 4), quarter)}
 
 
 def windows(
@@ -130,6 +140,10 @@ class SequenceScore:
             scores[TEMPORAL.name] = change_error(before, now)
         self._last = (sr, hr)
         self.frames.append(scores)
+
+    def add_beside(self, scores: Mapping[str, float]) -> None:
+        """What else was measured of the frame that was added last."""
+        self.frames[-1].update(scores)
 
     def is_scored(self, index: int) -> bool:
         """Whether a frame that was added was not flat."""

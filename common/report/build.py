@@ -13,6 +13,7 @@ from common.anchors import anchors
 from common.claims import judge
 from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
+from common.power import Power, power
 from common.progress import tracked
 from common.report import run_page
 from common.report.anchor_table import anchor_tables
@@ -20,6 +21,7 @@ from common.report.cards import card
 from common.report.figures import margin_figure, to_svg, training_figure
 from common.report.openings_table import openings_tables
 from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
+from common.report.power_table import power_table
 from common.report.search_table import search_tables
 from common.report.tables import (
     ClaimRow,
@@ -38,7 +40,7 @@ from common.results import Run
 from common.tuning import at_an_edge, choices
 from common.verdicts import Verdict
 
-README = ROOT / "README.md"
+README, EVIDENCE = ROOT / "README.md", ROOT / "docs" / "evidence.md"
 TITLE = "Four papers in speech and video, judged claim by claim"
 INTRO = (
     "Each paper's method was written anew and its claims were run on real data, with the bar of every claim set "
@@ -235,7 +237,7 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
     Raises:
         ValueError: a published file is damaged: here none is passed over.
     """
-    front = []
+    front, further = list[tuple[str, ClaimRow]](), list[tuple[str, Power]]()
     for paper in tracked(papers, "judging", len(papers), "paper"):
         for scale in SCALES:
             results.read(paper.published(scale))
@@ -243,6 +245,8 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
         beside = [*_others(paper, rows), *_openings(paper)]
         table = "\n\n".join([verdict_table_markdown(rows), *map(markdown, beside)])
         front.append((paper.title, _headline(rows)))
+        found = (power(row.claim, row.published) for row in rows if row.published)
+        further += [(paper.slug, one) for one in found if one]
         yield paper.folder / "README.md", "verdicts", table
         scales = [scale for scale in JUDGED_SCALES if paper.published(scale).is_dir()]
         scores = [
@@ -250,6 +254,7 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
     yield README, "verdicts", markdown(headline_table(front))
+    yield EVIDENCE, "power", markdown(power_table(further))
 
 
 def _tables(paper: Paper, scale: str) -> list[Table]:

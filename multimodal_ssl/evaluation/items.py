@@ -1,27 +1,41 @@
 """What is scored of every arm on composed clips, as items of a result; `measures.py` says what each number is.
 
-Of each query the rank of its best right clip, 1 is first: by the model's own similarity, and by one pooled vector a
-side. Then what a linear probe says of pooled clip vectors, own scores of training pairs, and the size of the model.
+Of each query the rank of its best right clip, 1 is first: by the model's own similarity, by one pooled vector a side,
+and by a fine similarity of all places, whatever it was trained with. Whole scenes are looked for among all, and among
+those of their tint. Then what a linear probe says of pooled clip vectors, own scores of training pairs, and the size of
+the model.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor, nn
 
 from common.results import Item
 from multimodal_ssl.composed.plan import gallery_names
-from multimodal_ssl.evaluation.encoding import AT_ONCE, clip_units, device_of, scores_of, text_units
+from multimodal_ssl.evaluation.encoding import (
+    AT_ONCE,
+    clip_units,
+    device_of,
+    fine_scores_of,
+    place_units,
+    scores_of,
+    text_units,
+)
 from multimodal_ssl.evaluation.retrieval import ranks
 from multimodal_ssl.measures import (
     CLIPS,
+    GLOBAL,
+    GLOBAL_MOTION,
     LOG_RANK,
     MULTIPLY_ADDS,
     NAMED_RIGHT,
@@ -29,6 +43,7 @@ from multimodal_ssl.measures import (
     PARAMETERS,
     PROBED,
     RANK,
+    RANK_FINE,
     RANK_POOLED,
     RIGHT,
     SCORE,
@@ -41,6 +56,7 @@ from multimodal_ssl.model.similarity import mean, mean_and_max_pooled
 
 if TYPE_CHECKING:
     from multimodal_ssl.composed.clips import ComposedClip, ComposedClips
+    from multimodal_ssl.composed.plan import Query
     from multimodal_ssl.model.matcher import Matcher
 
 
@@ -52,21 +68,55 @@ def retrieval_items(model: Matcher, composed: ComposedClips, split: str) -> Iter
         asked = [query for query in queries if query.gallery == name]
         places = {clip.id: place for place, clip in enumerate(clips)}
         right = [{places[id_] for id_ in query.right} for query in asked]
-        seen = clip_units(model, clips, composed.composition.num_frames)
-        told = text_units(model, composed, [query.caption for query in asked])
-        own, pooled = (
-            ranks(found.T.double().cpu().numpy(), right)
-            for found in (scores_of(model, seen, told), mean_and_max_pooled(seen, told))
-        )
-        for query, by_own, by_pooled in zip(asked, own.tolist(), pooled.tolist(), strict=True):
-            scores = {
-                RANK.name: by_own,
-                RANK_POOLED.name: by_pooled,
-                CLIPS.name: len(clips),
-                RIGHT.name: len(query.right),
-                LOG_RANK.name: round(math.log(by_own), 4),
-            }
-            yield Item(query.id, query.group, query.part.name, scores)
+        found = _scores_in_every_way(model, composed, clips, asked)
+        yield from _ranked(asked, found, right)
+        if asked[0].part == GLOBAL:
+            yield from _ranked_within_a_tint(clips, asked, found, right)
+
+
+def _scores_in_every_way(
+    model: Matcher, composed: ComposedClips, clips: Sequence[ComposedClip], asked: Sequence[Query]
+) -> dict[str, Float[ndarray, "query clip"]]:
+    """By name of the rank that they give."""
+    frames = composed.composition.num_frames
+    seen, told = clip_units(model, clips, frames), text_units(model, composed, [q.caption for q in asked])
+    found = {
+        RANK: scores_of(model, seen, told),
+        RANK_POOLED: mean_and_max_pooled(seen, told),
+        RANK_FINE: fine_scores_of(model, place_units(model, clips, frames), told),
+    }
+    return {rank.name: scores.T.double().cpu().numpy() for rank, scores in found.items()}
+
+
+def _ranked(
+    asked: Sequence[Query], found: Mapping[str, Float[ndarray, "query clip"]], right: Sequence[set[int]]
+) -> Iterator[Item]:
+    by_way = {name: ranks(scores, right).tolist() for name, scores in found.items()}
+    num_clips = next(iter(found.values())).shape[1]
+    for place, query in enumerate(asked):
+        scores = {name: of_queries[place] for name, of_queries in by_way.items()}
+        scores |= {
+            CLIPS.name: num_clips,
+            RIGHT.name: len(right[place]),
+            LOG_RANK.name: round(math.log(scores[RANK.name]), 4),
+        }
+        yield Item(query.id, query.group, query.part.name, scores)
+
+
+def _ranked_within_a_tint(
+    clips: Sequence[ComposedClip],
+    asked: Sequence[Query],
+    found: Mapping[str, Float[ndarray, "query clip"]],
+    right: Sequence[set[int]],
+) -> Iterator[Item]:
+    """Whole scenes once more, each among those of its tint: what is left to tell them apart is the motion."""
+    for tint in dict.fromkeys(clip.scene.tint for clip in clips):
+        kept = [place for place, clip in enumerate(clips) if clip.scene.tint == tint]
+        new = {place: number for number, place in enumerate(kept)}
+        some = [place for place, answers in enumerate(right) if answers <= new.keys()]
+        queries = [replace(asked[q], id=f"{asked[q].id}/motion", part=GLOBAL_MOTION) for q in some]
+        scores = {name: of_all[np.ix_(some, kept)] for name, of_all in found.items()}
+        yield from _ranked(queries, scores, [{new[place] for place in right[q]} for q in some])
 
 
 def probe_items(model: Matcher, composed: ComposedClips, split: str) -> Iterator[Item]:

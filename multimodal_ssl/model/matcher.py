@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from multimodal_ssl.model.networks import Network
 from multimodal_ssl.model.pairs import score_global_pairs, score_pairs
 from multimodal_ssl.model.similarities import Similarity
-from multimodal_ssl.model.similarity import mean_and_max_pooled
+from multimodal_ssl.model.similarity import Compare, mean_and_max_pooled
 from multimodal_ssl.model.towers import Towers
 from multimodal_ssl.model.units import Units
 
@@ -50,11 +50,19 @@ class Matcher(nn.Module):
         units: Units = self.encoders(video=video)["video"]
         return units
 
+    def places(self, video: Float[Tensor, "clip time 3 height width"]) -> Units:
+        """Every place of clips, though the network may average them."""
+        return self.encoders.places(video)
+
     def texts(self, text: Int[Tensor, "text word"]) -> Units:
         units: Units = self.encoders(text=text)["text"]
         return units
 
     def scores(self, clips: Units, texts: Units) -> Float[Tensor, "clip text"]:
         """As trained: by the similarity of the model."""
-        found: Tensor = score_pairs(clips, texts, self.similarity, self.chunk)
+        return self.scores_by(self.similarity, clips, texts)
+
+    def scores_by(self, similarity: Compare, clips: Units, texts: Units) -> Float[Tensor, "clip text"]:
+        """By another similarity than the model's own."""
+        found: Tensor = score_pairs(clips, texts, similarity, self.chunk)
         return found

@@ -29,6 +29,10 @@ class Towers(nn.Module):
             widths["audio"] = self.audio.width
         self.heads = network.heads.build(widths)
 
+    def places(self, video: Float[Tensor, "clip time 3 height width"]) -> Units:
+        """Units of every place of clips, where the clip was averaged in training too: what a fine matcher compares."""
+        return self.heads({"video": self.video(video)})["video"]
+
     def forward(
         self,
         video: Float[Tensor, "clip time 3 height width"] | None = None,

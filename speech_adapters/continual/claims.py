@@ -17,6 +17,7 @@ from common.bootstrap import Arms
 from common.claims import Claim, Twin
 from common.kinds import Equivalent, Exact, MoreThan, Superior
 from common.measures import Measure, Part
+from common.power import DROPPED
 from common.sample import Drawn, Sample, ratio
 from common.verdicts import Word
 from speech_adapters.continual.data import CORPORA, FOLDERS, TRANSCRIBED
@@ -40,7 +41,7 @@ from speech_adapters.continual.measures import (
     at,
     steps_of,
 )
-from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS, WORD_ERRORS, WORDS
 from speech_adapters.data.sources import AMAZON_QUEEN
 
 TITLE = "Adapters inside continued pre-training of wav2vec 2.0 (arXiv 2107.13530)"
@@ -109,7 +110,18 @@ def lower(arm: str, than: str, counted: str = CTC_NATS.name) -> Callable[[Arms],
 def in_nats(arm: str, than: str) -> dict[str, Any]:
     """What a claim asks in nats, and its twin in character errors."""
     errors = lower(arm, than, CHARACTER_ERRORS.name)
-    return {"margin": lower(arm, than), "twin": Twin(words="character errors", margin=errors, unit="CER")}
+    return {"margin": lower(arm, than), "twins": (Twin(words="character errors", margin=errors, unit="CER"),)}
+
+
+def recognising(arm: str, than: str) -> dict[str, Any]:
+    """As `in_nats`, with a twin in word errors, greedily decoded."""
+
+    def errors(sample: Sample) -> Drawn:
+        return sample.rate(WORD_ERRORS.name, WORDS.name)
+
+    asked = in_nats(arm, than)
+    twin = Twin(words="word errors", margin=lambda arms: errors(arms[than]) - errors(arms[arm]), unit="WER")
+    return asked | {"twins": (*asked["twins"], twin)}
 
 
 def curve(sample: Sample) -> list[tuple[float, Drawn]]:
@@ -267,6 +279,7 @@ def _of_language(code: str) -> list[Claim]:
             **in_nats("SOURCE", full),
             unit="nats a character",
             parts=ENGLISH_LETTERS,
+            not_testable=NOT_AT_SMOKE | ({"mini": DROPPED} if low == "es" else {}),
         ),
         _paper(
             id=f"useful-{low}",
@@ -287,6 +300,7 @@ def _of_language(code: str) -> list[Claim]:
             kind=Equivalent(BOUND_NATS, SET_ON),
             **in_nats(adapters, full),
             unit="nats a character",
+            not_testable=NOT_AT_SMOKE | {"mini": DROPPED},
             parts=letters,
         ),
     ]
@@ -300,14 +314,14 @@ def _recognition() -> list[Claim]:
             says=f"French recognition, everything fine-tuned, is better from adapters' pre-training than from "
             f"the source ({GIVEN}).",
             reads=("ADAPTERS_FR", "SOURCE"),
-            **in_nats("ADAPTERS_FR", "SOURCE"),
+            **recognising("ADAPTERS_FR", "SOURCE"),
             parts=(ALL.name,),
         ),
         recognised(
             id="recognition-stacked",
             says="French recognition by adapters is better on top of French adapters than on the source.",
             reads=("ADAPTERS_FR", "SOURCE"),
-            **in_nats("ADAPTERS_FR", "SOURCE"),
+            **recognising("ADAPTERS_FR", "SOURCE"),
             parts=(ADAPTERS.name,),
         ),
         _paper(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -97,3 +98,12 @@ def consecutive(source: Source, part: str, samples: int) -> Iterator[Crop]:
         for begin in range(0, track.samples, samples):
             if (end := min(begin + samples, track.samples)) - begin >= samples / 4:
                 yield Crop(track, begin, end)
+
+
+def in_turns(source: Source, part: str, samples: int) -> Iterator[Crop]:
+    """The same with every group (dialogue, speaker) in its turn: the first crop of each, then the second of each."""
+    of_groups: dict[str, list[Crop]] = {}
+    for crop in consecutive(source, part, samples):
+        of_groups.setdefault(crop.track.group, []).append(crop)
+    for turn in itertools.zip_longest(*of_groups.values()):
+        yield from (crop for crop in turn if crop is not None)

@@ -315,3 +315,11 @@ def test_items_of_other_parts_lend_no_groups():
     assert (verdict.word, verdict.num_groups) == ("seen once", 3)
     assert judge([claim(parts=("photographs",))], both, "mini")[0].num_groups == 8
     assert judge([claim(parts=("lossless",))], both, "mini")[0].reason == "no item of lossless was scored"
+
+
+def test_a_score_that_the_runs_do_not_have_is_no_evidence_yet():
+    def newer(arms):
+        return arms["A"].mean("y") - arms["B"].mean("y")
+
+    (verdict,) = judge([claim(margin=newer)], arms(1.0), "mini")
+    assert (verdict.word, verdict.reason) == ("not run", "y is not scored in these runs; run them again")

@@ -170,6 +170,42 @@ def test_a_search_tries_every_combination_and_the_frozen_one_under_the_arms_name
     assert started[0].folder_name == "WIDE"
 
 
+def test_a_search_that_climbs_ends_where_no_neighbour_is_better_and_tries_nothing_twice(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+    ladders = {"peak_lr": (0.1, 0.2, 0.4, 0.8), "weight_decay": (0.0, 0.1, 0.2)}
+    search = Search(arms=("WIDE", "EVESRNET"), settings=ladders, measure="m", start=(0.2, 0.0))
+    paper = replace(PAPER, scales={"smoke": replace(PAPER.at("smoke"), search=search)})
+    best = {"WIDE": (0.8, 0.1), "EVESRNET": (0.2, 0.0)}
+    started = []
+
+    def tried(job, search):
+        values = (job.recipe.peak_lr, job.recipe.weight_decay)
+        aim = best[job.recipe_name]
+        off = sum(
+            abs(ladder.index(v) - ladder.index(a))
+            for ladder, v, a in zip(ladders.values(), values, aim, strict=True)
+        )
+        return {"arm": job.recipe_name, "at": values, "dev": float(off)}
+
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: started.extend(left))
+    monkeypatch.setattr(orchestrate, "_tried", tried)
+    orchestrate.tune(paper, scale="smoke", lanes=Lanes("cpu", 1))
+    rows = json.loads((paper.own("smoke") / "tuning-smoke.json").read_text())["tried"]
+    assert len(started) == len(rows) == len({(row["arm"], *row["at"]) for row in rows})
+    at = {arm: {tuple(row["at"]) for row in rows if row["arm"] == arm} for arm in best}
+    assert at["EVESRNET"] == {
+        (0.2, 0.0),
+        (0.1, 0.0),
+        (0.4, 0.0),
+        (0.2, 0.1),
+    }  # all sides of its best, no more
+    assert {(0.8, 0.1), (0.4, 0.1), (0.8, 0.0), (0.8, 0.2)} <= at["WIDE"]
+    with pytest.raises(ValueError, match=r"start must be a combination of what is tried, got \(0.3, 0.0\)"):
+        replace(search, start=(0.3, 0.0))
+
+
 def test_a_search_of_one_arm_keeps_the_committed_rows_of_the_others(monkeypatch, tmp_path):
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
     search = Search(arms=("WIDE", "EVESRNET"), settings={"peak_lr": (0.5,)}, measure="m")

@@ -97,7 +97,7 @@ def test_repeats_within_a_run_are_no_groups():
 @pytest.mark.parametrize(("sign", "disagree"), [(1.0, False), (-1.0, True)])
 def test_a_twin_that_points_the_other_way_is_named_and_rules_nothing(sign, disagree):
     twin = Twin(words="errors", margin=lambda arms: sign * 2 * gain(arms), unit="%")
-    (verdict,) = judge([claim(twin=twin)], arms(1.0), "mini")
+    (verdict,) = judge([claim(twins=(twin,))], arms(1.0), "mini")
     assert verdict.word == "upheld"
     assert ("the two measures disagree: in errors −" in verdict.reason) == disagree
     assert (verdict.reason.startswith("in errors +2.")) == (not disagree)

@@ -16,16 +16,16 @@ BY_ID = {claim.id: claim for claim in claims.CLAIMS}
 JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
 
 
-def asked(*ranks, clips=100, right=1, part="clean", pooled=None):
+def asked(*ranks, clips=100, right=1, part="clean", pooled=None, fine=None):
     """A query for each rank, two of a group."""
     return [
         Item(
             f"q{i}",
             f"g{i // 2}",
             part,
-            {"rank": own, "rank/pooled": by_pooled, "clips": clips, "right": right},
+            {"rank": own, "rank/pooled": by_pooled, "rank/fine": by_fine, "clips": clips, "right": right},
         )
-        for i, (own, by_pooled) in enumerate(zip(ranks, pooled or ranks, strict=True))
+        for i, (own, by_pooled, by_fine) in enumerate(zip(ranks, pooled or ranks, fine or ranks, strict=True))
     ]
 
 
@@ -39,6 +39,12 @@ def pairs(*scores_and_wrong):
 def better(arm, than, part="clean"):
     """True of more queries among the first five."""
     good, bad = asked(1, 5, 5, 6, part=part), asked(1, 6, 99, 6, part=part)
+    return [{arm: good, than: bad}], [{arm: bad, than: good}, {arm: good, than: good}]
+
+
+def first(arm, than):
+    """True of more scenes in the first place among those of a tint."""
+    good, bad = (asked(*ranks, part="global, motion", clips=7) for ranks in ((1, 1, 2, 7), (1, 2, 2, 7)))
     return [{arm: good, than: bad}], [{arm: bad, than: good}, {arm: good, than: good}]
 
 
@@ -76,7 +82,11 @@ CASES = {  # claim: arms for which it is true, and for which it is not
         [{"COARSE_0": asked(6, 6, 6, 6)}, {"COARSE_0": asked(5, 5, 99, 99, right=5)}],
     ),
     "new-pairs": better("FINE_0", "COARSE_0", part="clean, new pair"),
-    "global-control": better("COARSE_0", "FINE_0", part="global"),
+    **{f"global-motion{noisy}": first(f"COARSE_{rate}", f"FINE_{rate}") for rate, noisy in ((0, ""), (25, "-noisy"))},
+    "matcher-on-coarse-weights": (
+        [{"COARSE_0": asked(1, 9, 9, 9, fine=(1, 1, 1, 9))}],
+        [{"COARSE_0": asked(1, 1, 1, 9, fine=(1, 9, 9, 9))}],
+    ),
     "matcher-not-vector": (
         [{"FINE_0": asked(1, 1, 1, 9, pooled=(1, 9, 9, 9))}],
         [{"FINE_0": asked(1, 9, 9, 9, pooled=(1, 1, 1, 9))}],

@@ -30,8 +30,8 @@ def test_every_entry_of_the_challenge_and_the_peer_have_a_recipe(scale):
     kinds = [type(recipe.network).__name__ for recipe in SCALES[scale].reproduced.values()]
     assert sorted(set(kinds)) == [
         "BackProjectionSizes", "BicubicSizes", "CoarseToFineSizes", "DKSANSizes", "EDVRAttentionSizes",
-        "EVESRNetSizes", "MGBP3DSizes", "MultiDistillationSizes", "PerceptualSizes", "SPANSizes", "SPANx16Sizes",
-        "WideActivationSizes",
+        "EVESRNetSizes", "LeastSquaresSizes", "MGBP3DSizes", "MultiDistillationSizes", "PerceptualSizes", "SPANSizes",
+        "SPANx16Sizes", "WideActivationSizes",
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from video_sr.networks.coarse_to_fine import CoarseToFineSizes
 from video_sr.networks.dksan import DKSANSizes
 from video_sr.networks.edvr import EDVRAttentionSizes
 from video_sr.networks.evesrnet import EVESRNetSizes
+from video_sr.networks.least_squares import LeastSquaresSizes
 from video_sr.networks.mgbp import MGBP3DSizes, mgbpv2
 from video_sr.networks.multi_distillation import MultiDistillationSizes
 from video_sr.networks.network import Network
@@ -24,6 +25,7 @@ __all__ = [
     "DKSANSizes",
     "EDVRAttentionSizes",
     "EVESRNetSizes",
+    "LeastSquaresSizes",
     "MGBP3DSizes",
     "MultiDistillationSizes",
     "Network",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from video_sr.networks.network import Network
 
 if TYPE_CHECKING:
+    from numpy import ndarray
     from torch import nn
 
 
@@ -18,6 +19,12 @@ class BicubicSizes(Network):
     @property
     def num_frames(self) -> int:
         return 1
+
+    def control(self, truth: ndarray) -> dict[str, float]:
+        """The structure that is left where the frame was reduced to a quarter alone."""
+        from video_sr.protocol import structure_at_x4
+
+        return structure_at_x4(truth)
 
     def build(self) -> nn.Module:
         from video_sr.models.bicubic import Bicubic

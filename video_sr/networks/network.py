@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from video_sr.challenge import FACTOR
 
 if TYPE_CHECKING:
+    from numpy import ndarray
     from torch import Tensor, nn
 
 
@@ -50,6 +52,19 @@ class Network(ABC):
         from video_sr.objective import charbonnier
 
         return {"charbonnier": charbonnier(model(low), high, eps=eps)}
+
+    @property
+    def fitted_on(self) -> int:
+        """How many training examples are told to `fit` before it is scored."""
+        return 0
+
+    def fit(self, model: nn.Module, examples: Iterable[tuple[ndarray, ndarray]]) -> None:
+        """Sets what has a closed form, from low-resolution frames (time, height, width, 3) and truths, uint8."""
+        return
+
+    def control(self, truth: ndarray) -> dict[str, float]:
+        """What is scored of a frame (height, width, 3) beside what the network makes of it, by name."""
+        return {}
 
     def turns(self) -> tuple[str, ...]:
         """As `Recipe.turns`: names of the optimisers that its training takes."""

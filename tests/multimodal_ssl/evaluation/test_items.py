@@ -58,12 +58,18 @@ class Knowing(nn.Module):
                 vectors[clip, unit, self.captions.index(caption)], valid[clip, unit] = 1.0, True
         return Units(vectors, valid)
 
+    def places(self, video):
+        return self.clips(video)
+
     def texts(self, text):
         rows = [self.ids[tuple(row)] for row in text.tolist()]
         return Units.one(torch.eye(len(self.captions))[rows])
 
     def scores(self, clips, texts):
         return torch.einsum("akd,bd->akb", clips.vectors, texts.vectors[:, 0]).amax(1)
+
+    def scores_by(self, similarity, clips, texts):
+        return similarity(clips, texts)
 
 
 class Blind(Knowing):
@@ -84,8 +90,48 @@ def small():
 
 def test_a_matcher_that_knows_the_answers_is_first_in_every_part():
     items = list(retrieval_items(Knowing(), COMPOSED, "test"))
-    assert {item.scores["rank"] for item in items} == {item.scores["rank/pooled"] for item in items} == {1}
+    assert {item.scores[rank] for item in items for rank in ("rank", "rank/pooled", "rank/fine")} == {1}
     assert {item.part for item in items} == set(names(RETRIEVED))
+
+
+class SeesTints(Knowing):
+    """Whole scenes by their tint alone."""
+
+    def scores(self, clips, texts):
+        tints = torch.tensor(
+            [[one.split()[1] == other.split()[1] for one in self.captions] for other in self.captions]
+        )
+        return torch.einsum("akd,de,be->akb", clips.vectors, tints.float(), texts.vectors[:, 0]).amax(1)
+
+
+def test_the_tint_alone_finds_a_scene_among_all_and_tells_none_of_its_tint_apart():
+    items = list(retrieval_items(SeesTints(), COMPOSED, "test"))
+    among_all, of_its_tint = (
+        [item for item in items if item.part == part] for part in ("global", "global, motion")
+    )
+    assert {item.scores["rank"] for item in among_all} == {item.scores["rank"] for item in of_its_tint} == {7}
+    assert {item.scores["clips"] for item in of_its_tint} == {len(plan.MOTIONS)}
+    assert [item.id for item in of_its_tint] == [f"{item.id}/motion" for item in among_all]
+    assert {(item.scores["right"], item.group) for item in of_its_tint} == {
+        (1, item.group) for item in among_all
+    }
+    assert {item.scores["rank/fine"] for item in of_its_tint} == {1}  # that matcher is not blind to motion
+
+
+@pytest.mark.parametrize("arm", ["FINE_0", "COARSE_0"])
+def test_the_fine_rank_is_that_of_all_places_whatever_the_arm(arm):
+    """Of the fine arm it is its own; a coarse arm's places are those of its weights without the average."""
+    torch.manual_seed(2)
+    recipe = SMOKE[arm]
+    model = recipe.model().eval()
+    items = list(retrieval_items(model, COMPOSED, "test"))
+    twin = replace(SMOKE["FINE_0"], network=replace(recipe.network, pool_video=False)).model().eval()
+    twin.load_state_dict(model.state_dict())
+    wanted = list(retrieval_items(twin, COMPOSED, "test"))
+    assert [item.scores["rank/fine"] for item in items] == [item.scores["rank"] for item in wanted]
+    assert ([item.scores["rank"] for item in items] == [item.scores["rank"] for item in wanted]) == (
+        arm == "FINE_0"
+    )
 
 
 def test_a_blind_matcher_is_behind_every_wrong_clip():

@@ -6,12 +6,14 @@ import sys
 import pytest
 from made_runs import check_that_draws_repeat_groups, holds, one_seed
 
+from common import papers
+from common.claims import judge
 from common.results import Item
 from common.sample import Sample
 from speech_adapters.asr import claims
 from speech_adapters.asr.measures import TOTAL_AT_BASE, TRAINED_AT_BASE
 from speech_adapters.asr.recipes import SCALES
-from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS, WORD_ERRORS, WORDS
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
 JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
@@ -23,6 +25,7 @@ def said(level, part, counted=CTC_NATS.name):
     items = []
     for n, characters in enumerate(range(10, 16)):
         scores = {CTC_NATS.name: 0.0, CHARACTER_ERRORS.name: 0.0, CHARACTERS.name: characters}
+        scores |= {WORD_ERRORS.name: 2.0 * level, WORDS.name: 2.0}
         scores[counted] = (level + n) * characters
         items.append(Item(f"{part}/{n}", f"speaker {n // 2}", part, scores))
     return items
@@ -73,7 +76,10 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
     "sooner": two("ADAPTERS_EN", "FULL_EN"),
     "pre-training": two("FULL_EN", "RANDOM_EN"),
     "adapters-over-nothing": two("ADAPTERS_EN", "RANDOM_EN"),
-    "adapters-over-head": two("ADAPTERS_EN", "HEAD_EN"),
+    "adapters-as-head": (
+        [{"ADAPTERS_EN": level, "HEAD_EN": 1.0} for level in (0.95, 1.05)],
+        [{"ADAPTERS_EN": level, "HEAD_EN": 1.0} for level in (0.8, 1.2)],
+    ),
     "english-errors": two("FULL_EN", "ADAPTERS_EN"),
     "french-errors": two("ADAPTERS_FR", "FULL_FR"),
     **dict.fromkeys(
@@ -123,6 +129,43 @@ def test_rates_are_of_the_corpus():
 )
 def test_margins_are_in_nats_a_character(claim, levels, margin):
     assert one_seed(BY_ID[claim], made(BY_ID[claim], levels)).point == pytest.approx(margin)
+
+
+def test_beside_a_claim_in_nats_stands_the_same_in_character_and_in_word_errors():
+    claim = BY_ID["adapters-as-head"]
+    levels = {"ADAPTERS_EN": 1.0, "HEAD_EN": 1.2}
+    told = [
+        twin.margin({arm: Sample.of(said(level, "p")) for arm, level in levels.items()})
+        for twin in claim.twins
+    ]
+    assert [twin.unit for twin in claim.twins] == ["CER", "WER"]
+    assert [margin.item() for margin in told] == pytest.approx([0.0, 0.2])
+    assert all(claim.twins for claim in claims.CLAIMS if claim.unit == "nats a character")
+
+
+def test_no_published_ruling_is_of_arms_that_are_all_worse_than_one_that_hears_nothing():
+    """By the lowest loss that the deaf one has in any published run and part; both papers' claims in nats."""
+    deaf = [
+        run
+        for run in papers.find("asr-adapters").evidence("mini", own=False)
+        if run.result.recipe == "DEAF_EN"
+    ]
+    parts = {item.part for run in deaf for item in run.items}
+    level = min(
+        claims.nats(Sample.of(of_part)).item() for run in deaf for part in parts if (of_part := of(run, part))
+    )
+    assert level > 2.9
+    for paper in map(papers.find, ("asr-adapters", "continual-pretraining")):
+        runs = paper.evidence("mini", own=False)
+        for claim, verdict in zip(paper.claims, judge(paper.claims, runs, "mini"), strict=True):
+            if claim.twins and verdict.word in ("upheld", "refuted", "not seen here"):
+                read = [run for run in runs if run.result.recipe in claim.reads]
+                scored = [found for run in read for part in claim.parts if (found := of(run, part))]
+                assert min(claims.nats(Sample.of(items)).item() for items in scored) < level, claim.id
+
+
+def of(run, part):
+    return [item for item in run.items if item.part == part and CTC_NATS.name in item.scores]
 
 
 def test_what_claims_read_is_run_at_their_scales():

@@ -141,3 +141,15 @@ def test_where_no_speaker_is_long_enough_the_length_is_told():
 def test_made_up_speech_has_tracks_too():
     (track,) = Tones().tracks("dev")
     assert track.samples == sum(utterance.samples for utterance in Tones().utterances("dev"))
+
+
+def test_by_turns_every_group_has_its_first_crop_before_any_has_a_second():
+    """What is cut off after some crops is then no longer all of the first dialogue."""
+    found = list(crops.in_turns(TOY, "train", 3))
+    assert sorted(crop.id for crop in found) == sorted(crop.id for crop in crops.consecutive(TOY, "train", 3))
+    groups = [crop.track.group for crop in found]
+    assert len(set(groups[:3])) == 3 == len(set(groups))
+    turns = [groups[:place].count(group) for place, group in enumerate(groups)]
+    assert turns == sorted(turns)
+    of_one = [crop.begin for crop in found if crop.track.id == "toy/ann"]
+    assert of_one == sorted(of_one)
