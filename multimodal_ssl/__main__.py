@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from common.command import TOOL_SETTINGS, complain, plain_errors
+from common.command import complain, plain_errors, tool
 from common.progress import progress
 from multimodal_ssl.own import commands
 from multimodal_ssl.search.clock import clock
@@ -26,10 +26,7 @@ KEPT = "videos that were finished are kept; the same command goes on"
 MOST_GAPS = 10  # told of a video
 DEFAULT_INDEX = Path("clip-index")
 
-app = typer.Typer(
-    help="Find moments in videos by what is seen: index a folder once, then search it with words.",
-    **TOOL_SETTINGS,
-)
+app = tool("Find moments in videos by what is seen: index a folder once, then search it with words.")
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 

@@ -9,15 +9,12 @@ from typing import Annotated
 
 import typer
 
-from common.command import TOOL_SETTINGS, plain_errors
+from common.command import plain_errors, tool
 from common.progress import progress
 from video_sr.own import commands
 from video_sr.study.commands import study
 
-app = typer.Typer(
-    help="x16 video super-resolution: enlarge a video, score a result, train on your own films.",
-    **TOOL_SETTINGS,
-)
+app = tool("x16 video super-resolution: enlarge a video, score a result, train on your own films.")
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Rate = Annotated[
     float | None, typer.Option(min=0.01, help="Frames per second, when IN is a folder and OUT a video.")
