@@ -66,12 +66,15 @@ $(papers:%=publish-%): publish-%: setup
 #>
 #> report                           claims, verdicts, tables and figures from the runs there are
 #> dashboard                        your runs so far, from their journals
+#> user-study                       which of two x16 pictures looks better: a local page; votes go to votes.jsonl
 #> docs                             the documentation site, build/site, from every page here
 #> verify                           recompute every published table from raw scores
 #> bench                            speed and memory against other implementations
-.PHONY: report dashboard verify bench docs
+.PHONY: report dashboard verify user-study bench docs
 report dashboard verify: setup
 	@$(run) $@
+user-study: setup
+	@PYTHONPATH=. $(PYTHON) -m video_sr study
 bench: setup
 	@$(PYTHON) -m benchmarks
 docs: setup

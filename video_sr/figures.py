@@ -10,21 +10,31 @@ from typing import TYPE_CHECKING
 
 from common.kept import evenly
 from common.measures import Part
-from common.report.figures import group_gains, per_group_figure
+from common.report.figures import group_gains, headline, new_figure, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
-from common.report.styles import method_styles, style_at
+from common.report.styles import FAINT, label, legend, method_styles, style_at, tidy
 from common.report.tables import Cell, Table, number
 from common.results import Run
-from video_sr.measures import PARTS, PSNR, SSIM
+from video_sr.measures import FEATURES, PARTS, PSNR, SSIM
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
+CURVE = ("CRITIC_NONE", "CRITIC_LIGHT", "CRITIC_HEAVY")  # by the weight of a critic
 COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE", "LEAST_SQUARES")  # with several seeds
 BESIDE = (
-    *("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN_X16"),
-    *("PERCEPTUAL", "PERCEPTUAL_EVESRNET"),  # track 2
+    *(
+        "DKSAN",
+        "MGBP3D",
+        "EDVR",
+        "MULTI_DISTILLATION",
+        "COARSE_TO_FINE",
+        "BACK_PROJECTION",
+        "SPAN_X16",
+        "BASICVSR",
+    ),
+    *CURVE,  # track 2
 )
 STYLES = method_styles(COMPARED) | {  # the same in every figure
     name: style_at(len(COMPARED) + place) for place, name in enumerate(BESIDE)
@@ -57,6 +67,37 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
                 caption,
                 per_group_figure(chosen, PSNR.name, baseline=BASELINE, unit=PSNR.unit, styles=STYLES),
             )
+        if (figure := trade_off_figure(chosen, part.words)) is not None:
+            yield f"Perception against distortion on {part.words}", figure
+
+
+def trade_off_figure(runs: Sequence[Run], words: str) -> matplotlib.figure.Figure | None:
+    """Likeness over fidelity, a point an arm of the curve and a dot a seed; None where no arm has both scores."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        both = [item for item in run.items if FEATURES.name in item.scores]
+        if run.result.recipe in CURVE and both:
+            means = (statistics.fmean(item.scores[m.name] for item in both) for m in (PSNR, FEATURES))
+            points.setdefault(run.result.recipe, []).append((next(means), next(means)))
+    if len(points) < len(CURVE):
+        return None
+    figure = new_figure(7.5, 4.2)
+    axes = figure.subplots()
+    middles = {arm: tuple(map(statistics.fmean, zip(*points[arm], strict=True))) for arm in CURVE}
+    axes.plot(*zip(*middles.values(), strict=True), color=FAINT, linewidth=1)
+    for arm, (psnr, features) in middles.items():
+        axes.plot(*zip(*points[arm], strict=True), linestyle="", alpha=0.45, **STYLES[arm].look(4))
+        axes.plot([psnr], [features], linestyle="", **STYLES[arm].look(9))
+    label(axes, x=f"{PSNR.name} (dB), right is truer", y=f"{FEATURES.name}, lower looks more alike")
+    legend(axes, [(arm, {"linestyle": "", **STYLES[arm].look()}) for arm in CURVE])
+    tidy(axes)
+    lost, won = (middles[CURVE[0]][n] - middles[CURVE[-1]][n] for n in (0, 1))
+    headline(
+        figure,
+        f"The heaviest critic {'costs' if lost > 0 else 'gains'} {abs(lost):.2f} dB and the distance of features "
+        f"{'falls' if won > 0 else 'rises'} by {abs(won):.3f}, on {words}",
+    )
+    return figure
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:

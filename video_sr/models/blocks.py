@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from video_sr.challenge import FACTOR
+
 SLOPE = 0.1  # of every LeakyReLU [Wang19 EDVR]
 TAPS = 9  # sampling points of a 3x3 kernel
 RESIDUAL_GAIN = 0.1  # of a new residual branch: a deep trunk starts near the identity [Wang19 EDVR]
@@ -101,6 +103,22 @@ class UpscaleStage(nn.Module):
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         # The activation works element by element, so it may go before the shuffle, in place.
         return self.shuffle(F.leaky_relu(self.conv(x), SLOPE, inplace=True))
+
+
+def pixel_shuffle_tail(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
+    """Pixel-shuffle stages to `widths`, then convolutions at HR size, of which the last starts at zero."""
+    factor = round(FACTOR ** (1 / len(widths)))
+    pairs = list(zip((channels, *widths[:-1]), widths, strict=True))
+    direct = widths[-1] == 3
+    tail = nn.Sequential(*(UpscaleStage(*pair, factor) for pair in (pairs[:-1] if direct else pairs)))
+    if direct:
+        last = conv3x3(pairs[-1][0], 3 * factor**2)
+        tail.extend((last, nn.PixelShuffle(factor)))
+    else:
+        last = conv3x3(widths[-1], 3)
+        tail.extend((conv3x3(widths[-1], widths[-1]), leaky(), last))
+    start_small(last, gain=0.0)
+    return tail
 
 
 def deform_conv2d(

@@ -17,7 +17,7 @@ from video_sr import span_weights
 from video_sr.__main__ import app
 from video_sr.measures import PSNR
 from video_sr.own import clips
-from video_sr.recipes import Upscaling
+from video_sr.upscaling import Upscaling
 
 SMALL = ("--network", "wide", "--steps", 6, "--set", "batch_size=2", "--set", "patch=3", "--set", "corpus.clips=24",
          "--set", "network.channels=8", "--set", "network.blocks=1", "--set", "network.squeeze=2",
