@@ -45,7 +45,7 @@ REMEMBERED = "remembered: bicubic 20.69 dB / 0.577, entries 21.77 to 22.83 dB / 
 STRUCTURE_BAR = 0.9
 OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: {told} over SPAN x4 run twice.",
-    "refuted": "Not in our hands: {told} against SPAN x4 run twice, after minutes of training on a core.",
+    "refuted": "No: trained here for minutes of a core it is at {told} against SPAN x4 run twice.",
     "undecided": "Cannot be told: {told} against SPAN x4 run twice.",
 }
 CONSISTENT_DB = 40.0
