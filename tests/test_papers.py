@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -94,6 +95,7 @@ def paper(request, tmp_path, monkeypatch) -> Paper:
     shutil.copy(found.folder / "README.md", tmp_path)
     shutil.copy(papers.ROOT / "README.md", tmp_path / "all.md")
     monkeypatch.setattr(build, "README", tmp_path / "all.md")
+    monkeypatch.setattr(build, "EVIDENCE", Path(shutil.copy(build.EVIDENCE, tmp_path)))
     moved = replace(found, folder=tmp_path)
     monkeypatch.setattr(papers, "papers", lambda: {found.slug: moved})
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "runs"))

@@ -188,7 +188,11 @@ def _read(name: str, path: Path) -> Trained:
             f"{path}: was made by another version, or is no model of this paper ({str(error)[:MOST_TOLD]}); of what "
             f"train left, {OF_OWN} is the model"
         ) from error
-    fetched = {f"encoders.video.{key}": tensor for key, tensor in matching.network.video.fetched().items()}
+    video = "encoders.video."  # which a file need not hold where a package does
+    held = any(key.startswith(video) for key in tensors)
+    fetched = (
+        {} if held else {video + key: tensor for key, tensor in matching.network.video.fetched().items()}
+    )
     own = None if vectors is None else Vocabulary(tuple(state[VOCABULARY]), vectors.numpy())
     return Trained(name, matching, tensors | fetched, own, composition)
 
