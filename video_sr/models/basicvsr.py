@@ -19,6 +19,7 @@ from video_sr.challenge import FACTOR
 from video_sr.models.blocks import (
     TAPS,
     ResidualBlock,
+    check_frames,
     conv3x3,
     deform_conv2d,
     leaky,
@@ -190,8 +191,7 @@ class BasicVSR(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         batch, time = frames.shape[:2]
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         features = self.front((frames - 0.5).flatten(0, 1)).unflatten(0, (batch, time))
         to_next = self._motion(frames[:, 1:], frames[:, :-1])
         to_last = self._motion(frames[:, :-1], frames[:, 1:])

@@ -12,6 +12,12 @@ TAPS = 9  # sampling points of a 3x3 kernel
 RESIDUAL_GAIN = 0.1  # of a new residual branch: a deep trunk starts near the identity [Wang19 EDVR]
 
 
+def check_frames(frames: Float[Tensor, "batch time 3 height width"], num_frames: int) -> None:
+    """Raises ValueError where a window does not hold as many frames as a network takes."""
+    if frames.shape[1] != num_frames:
+        raise ValueError(f"this network takes {num_frames} frames, got {frames.shape[1]}")
+
+
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
     """3x3 convolution that keeps the size (rounded up when `stride` is 2)."""
     return nn.Conv2d(channels_in, channels_out, 3, stride, 1)

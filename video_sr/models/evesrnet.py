@@ -21,6 +21,7 @@ from video_sr.models.blocks import (
     ChannelAttentionBlock,
     ResidualBlock,
     active,
+    check_frames,
     conv3x3,
     pixel_shuffle_tail,
 )
@@ -91,8 +92,7 @@ class EVESRNet(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         batch, time, _, height, width = frames.shape
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         padded = pad_to_multiple(frames - 0.5, MULTIPLE)
         # batch time 3 height width -> (batch time) channels height width
         features = self.front(active(self.enter(padded.flatten(0, 1))))
