@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -143,16 +144,27 @@ def _signed(value: float) -> str:
 
 def panels(folder: Path) -> Iterator[Panel]:
     """Input, bicubic, networks and truth side by side, from the pictures that scoring kept; a few of each seed."""
-    for bicubic in sorted((folder / BASELINE).glob("seed*/pictures-test"))[:MOST_SEEDS]:
-        for truth in evenly(sorted(bicubic.glob("*.truth.jpg")), MOST_PICTURES):
-            stem, seed = truth.name.removesuffix(".truth.jpg"), bicubic.parent.name
-            strip = [("input", bicubic / f"{stem}.low.jpg")]
-            strip += [(w, folder / r / seed / bicubic.name / f"{stem}.output.jpg") for r, w in SHOWN.items()]
+    seeds = sorted({path.parent.name for path in folder.glob("*/seed*/pictures-test")})
+    for seed in seeds[:MOST_SEEDS]:
+        truths = {path.name: path for path in _of_any_recipe(folder, seed, "*.truth.jpg")}
+        for truth in evenly([truths[name] for name in sorted(truths)], MOST_PICTURES):
+            stem = truth.name.removesuffix(".truth.jpg")
+            strip = [
+                ("input", path) for path in _of_any_recipe(folder, seed, f"{glob.escape(stem)}.low.jpg")[:1]
+            ]
+            strip += [
+                (w, folder / r / seed / "pictures-test" / f"{stem}.output.jpg") for r, w in SHOWN.items()
+            ]
             strip.append(("truth", truth))
             there = [Picture(caption, path.read_bytes()) for caption, path in strip if path.exists()]
             if len(there) > 3:
                 title = f"{stem.replace('--', ', ')} ({seed.replace('seed', 'seed ')})"
                 yield Panel(title, there, compared=True)
+
+
+def _of_any_recipe(folder: Path, seed: str, name: str) -> list[Path]:
+    """What is the same with every recipe, and lies under any."""
+    return sorted(folder.glob(f"*/{seed}/pictures-test/{name}"))
 
 
 def details(runs: Sequence[Run]) -> list[Table]:

@@ -55,6 +55,22 @@ def test_panels_show_input_bicubic_networks_and_truth(tmp_path):
     ]  # fmt: skip
 
 
+def test_panels_find_input_and_truth_under_any_recipe(tmp_path):
+    """`kept.publish` leaves them under the first that it met, by the alphabet BACK_PROJECTION."""
+    for recipe in ("BACK_PROJECTION", "BICUBIC", "WIDE"):
+        folder = tmp_path / recipe / "seed0" / "pictures-test"
+        folder.mkdir(parents=True)
+        for name in ("low", "output", "truth") if recipe == "BACK_PROJECTION" else ("output",):
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / f"a--pan.{name}.jpg")
+    (panel,) = figures.panels(tmp_path)
+    assert [picture.caption for picture in panel.pictures] == [
+        "input",
+        "bicubic",
+        "one frame (WIDE)",
+        "truth",
+    ]
+
+
 def test_the_curve_says_what_a_critic_costs_and_buys():
     runs = []
     for place, arm in enumerate(figures.CURVE):

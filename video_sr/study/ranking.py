@@ -1,4 +1,4 @@
-"""A ranking of methods by pairwise votes: Bradley and Terry's model, with intervals from drawing scenes again."""
+"""A ranking of methods by pairwise votes: Bradley and Terry's model, with intervals by the jackknife over scenes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from scipy.special import stdtrit
 
 from video_sr.study.pairs import Vote
 
-DRAWS, SEED, LEVEL = 1000, 0, 0.95
+LEVEL = 0.95
+LEAST_SCENES = 8  # for an interval; of fewer it would not hold what it says
 PRIOR = 0.5  # wins each way that every two methods begin with, so that who always wins has a finite strength
+ROUNDING = 1e-9  # of a strength
 ROUNDS = 200  # of the fit, each nearer; strengths then change by less than 1e-6
 
 
@@ -29,9 +32,7 @@ class Ranked:
 
 
 def ranking(votes: Sequence[Vote]) -> list[Ranked]:
-    """Methods from the most to the least liked; intervals of 95 % over scenes, the percentiles of 1000 draws.
-
-    With one scene there is nothing to draw, and intervals are NaN.
+    """Methods from the most to the least liked; intervals of 95 % over scenes, NaN of fewer than eight.
 
     Raises:
         ValueError: no votes.
@@ -52,12 +53,8 @@ def ranking(votes: Sequence[Vote]) -> list[Ranked]:
         wins[scene, right, left] += 1 - share
     whole = wins.sum(0)
     strengths = bradley_terry(whole)
-    low = high = np.full(len(methods), np.nan)
-    if len(scenes) > 1:
-        rng = np.random.default_rng(SEED)
-        counts = rng.multinomial(len(scenes), np.full(len(scenes), 1 / len(scenes)), DRAWS)
-        drawn = bradley_terry(np.einsum("ds,sij->dij", counts.astype(float), wins))
-        low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    reach = half_widths(wins) if len(scenes) >= LEAST_SCENES else np.full(len(methods), np.nan)
+    low, high = strengths - reach, strengths + reach
     rows = [
         Ranked(
             method, float(strengths[n]), float(low[n]), float(high[n]), float(whole[n].sum()),
@@ -66,6 +63,17 @@ def ranking(votes: Sequence[Vote]) -> list[Ranked]:
         for n, method in enumerate(methods)
     ]  # fmt: skip
     return sorted(rows, key=lambda row: -row.strength)
+
+
+def half_widths(
+    wins: Float[ndarray, "*draw scene winner loser"],
+) -> Float[ndarray, "*draw winner"]:
+    """How far intervals reach: the jackknife over scenes, with Student's t; NaN where no scene makes a difference."""
+    size = wins.shape[-3]
+    without = bradley_terry(wins.sum(-3, keepdims=True) - wins)
+    spread = np.sqrt((size - 1) * without.var(-2))
+    reach: ndarray = stdtrit(size - 1, (1 + LEVEL) / 2) * np.where(spread > ROUNDING, spread, np.nan)
+    return reach
 
 
 def bradley_terry(
@@ -86,14 +94,15 @@ def bradley_terry(
 def table(votes: Sequence[Vote]) -> str:
     """A line a method, the most liked first."""
     rows = [
-        f"{row.method:24} {row.strength:+6.2f} [{row.low:+.2f}, {row.high:+.2f}]  "
-        f"{row.won:g} of {row.num_votes} votes"
+        f"{row.method:24} {row.strength:+6.2f} {_interval(row)}  {row.won:g} of {row.num_votes} votes"
         for row in ranking(votes)
     ]
-    return "\n".join(
-        [
-            *rows,
-            "",
-            f"strength in nats [95 % over scenes]: odds to be chosen are exp(difference); {len(votes)} votes",
-        ]
-    )
+    num_scenes = len({vote.scene for vote in votes})
+    few = num_scenes < LEAST_SCENES
+    told = f"no interval: {num_scenes} scenes, {LEAST_SCENES} are needed" if few else "95 % over scenes"
+    note = f"strength in nats [{told}]: odds to be chosen are exp(difference); {len(votes)} votes"
+    return "\n".join([*rows, "", note])
+
+
+def _interval(row: Ranked) -> str:
+    return "[no interval]" if np.isnan(row.low) else f"[{row.low:+.2f}, {row.high:+.2f}]"

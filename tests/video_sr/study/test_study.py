@@ -74,7 +74,30 @@ def test_three_wins_of_four_are_odds_of_seven_to_three():
     first, second = ranking.ranking(votes)
     assert (first.method, first.won, first.num_votes) == ("a", 3, 4)
     assert first.strength - second.strength == pytest.approx(np.log(7 / 3))
+    assert np.isnan([first.low, first.high]).all()
+
+
+@pytest.mark.parametrize("num_scenes", [8, 12])
+def test_intervals_of_equal_methods_miss_as_often_as_they_say(num_scenes):
+    """500 studies of three equal methods; on each scene one likes them by a taste of its own."""
+    rng = np.random.default_rng(0)
+    taste = rng.normal(size=(500, num_scenes, 3))
+    odds = np.exp(taste[..., :, None] - taste[..., None, :])
+    upper = np.triu(rng.binomial(4, odds / (1 + odds)), 1)
+    wins = (upper + np.swapaxes(np.triu(4 - upper, 1), -1, -2)).astype(float)
+    missed = np.abs(ranking.bradley_terry(wins.sum(1))) > ranking.half_widths(wins)
+    assert 0.01 < missed.mean() < 0.1
+
+
+def test_fewer_than_eight_scenes_have_no_interval():
+    votes = [Vote(str(n), "a", "b", "left" if n % 3 else "right") for n in range(8)]
+    first = ranking.ranking(votes)[0]
     assert first.low < first.strength < first.high
+    assert "95 % over scenes" in ranking.table(votes)
+    assert "no interval: 7 scenes, 8 are needed" in ranking.table(votes[:7])
+    assert "nan" not in ranking.table(votes[:7])
+    always = ranking.ranking([Vote(str(n), "a", "b", "left") for n in range(8)])
+    assert np.isnan(always[0].low)  # no scene left out makes a difference
 
 
 def test_strengths_that_made_the_votes_are_found_again():
