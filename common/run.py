@@ -113,9 +113,10 @@ def train(
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         stop_with_the_owner()
-        from common import trainer
+        from common import mirrors, trainer
         from common.recipe import Recipe
 
+        mirrors.asked()  # refuses before anything is fetched
         chosen = _Chosen.of(paper, recipe, scale, settings)
         if print_settings:
             chosen.print_settings()
@@ -125,9 +126,9 @@ def train(
         chosen.recipe.prepare()
         folder = chosen.paper.run_folder(scale, chosen.name, seed)
         if isinstance(chosen.recipe, Recipe) and chosen.recipe.steps:
-            mirrors = partial(_mirrors, chosen, chosen.recipe, scale, seed)
+            shown = partial(_mirrors, chosen, chosen.recipe, scale, seed)
             trainer.train(
-                chosen.recipe, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors
+                chosen.recipe, seed=seed, folder=folder, device=device, resume=resume, mirrors=shown
             )
         if not score or int(os.environ.get("RANK", "0")) > 0:
             return
@@ -206,9 +207,10 @@ def reproduce(
     python -m common.run reproduce --scale gpu --device cuda --executor slurm --cluster slurm_partition=gpu
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import executors, orchestrate
+        from common import executors, mirrors, orchestrate
         from common.report import build
 
+        mirrors.asked()
         chosen = papers.chosen(paper, scale)
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         failed = []
@@ -345,8 +347,9 @@ def tune(
 ) -> None:  # fmt: skip
     """Try every combination of the settings that a paper's arms may differ in, on dev, the same for every arm."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import executors, orchestrate
+        from common import executors, mirrors, orchestrate
 
+        mirrors.asked()
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         orchestrate.tune(papers.find(paper), scale=scale, lanes=lanes, arms=arm or ())
 
@@ -377,8 +380,21 @@ def dashboard(
         str | None, typer.Option(metavar="ENTITY", help="Save W&B workspaces of every paper there, and stop.")
     ] = None,
 ) -> None:
-    """Show your runs from their journals, newest values first; with --upload replay them to W&B."""
+    """Show your runs: a table of their journals here, and the lines that open W&B's terminal viewer or TensorBoard.
+
+    \b
+    DASHBOARD=wandb (unless told otherwise), tensorboard or none says, when a run starts, where it is shown beside its
+    journal; wandb,tensorboard is both. WANDB_MODE=online sends runs to an account; else they stay here.
+
+    \b
+    python -m common.run dashboard
+    python -m common.run dashboard --upload
+    python -m common.run dashboard --workspaces ENTITY
+    """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        from common import mirrors
+
+        mirrors.asked()
         if workspaces is not None:
             from common.workspaces import save
 
