@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import journal, results
+from common import journal, mirrors, results
 from common.errors import CommandError
 from common.executors import Executor, Local, RunCommand, Started
 from common.files import write_atomically
@@ -124,6 +124,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
     Raises:
         CommandError: some runs failed; the others are done, and each failure is named with its last words.
     """
+    mirrors.asked()  # an unknown dashboard is refused before anything is fetched
     preset = paper.at(scale)
     started = time.monotonic()
     paper.prepare(scale)
@@ -224,6 +225,7 @@ def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) ->
     Raises:
         ValueError: nothing is searched at this scale, or no such arm.
     """
+    mirrors.asked()
     search = paper.at(scale).search
     if search is None:
         raise ValueError(f"{paper.slug} searches nothing at scale {scale}")

@@ -207,10 +207,9 @@ def reproduce(
     python -m common.run reproduce --scale gpu --device cuda --executor slurm --cluster slurm_partition=gpu
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import executors, mirrors, orchestrate
+        from common import executors, orchestrate
         from common.report import build
 
-        mirrors.asked()
         chosen = papers.chosen(paper, scale)
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         failed = []
@@ -347,9 +346,8 @@ def tune(
 ) -> None:  # fmt: skip
     """Try every combination of the settings that a paper's arms may differ in, on dev, the same for every arm."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import executors, mirrors, orchestrate
+        from common import executors, orchestrate
 
-        mirrors.asked()
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         orchestrate.tune(papers.find(paper), scale=scale, lanes=lanes, arms=arm or ())
 
@@ -383,18 +381,10 @@ def dashboard(
     """Show your runs: a table of their journals here, and the lines that open W&B's terminal viewer or TensorBoard.
 
     \b
-    DASHBOARD=wandb (unless told otherwise), tensorboard or none says, when a run starts, where it is shown beside its
-    journal; wandb,tensorboard is both. WANDB_MODE=online sends runs to an account; else they stay here.
-
-    \b
-    python -m common.run dashboard
-    python -m common.run dashboard --upload
-    python -m common.run dashboard --workspaces ENTITY
+    When a run starts, DASHBOARD=wandb (the default), tensorboard or none says where it is shown beside its journal;
+    wandb,tensorboard is both. WANDB_MODE=online sends runs to an account; else they stay here.
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import mirrors
-
-        mirrors.asked()
         if workspaces is not None:
             from common.workspaces import save
 

@@ -72,7 +72,7 @@ def test_the_page_asks_the_network_for_nothing():
 
 def test_what_is_long_is_folded_without_scripts_and_an_empty_fold_is_left_out():
     text = page.render("t", [section()])
-    assert re.findall(r"<summary>(.*)</summary>", text) == ["x (1 rows)", "x (1)"]
+    assert re.findall(r"<summary>(.*)</summary>", text) == ["x (1 row)", "x (1)"]
     assert text.count("<details>") == text.count("</details>") == 2
 
 
@@ -86,7 +86,7 @@ def test_a_fold_holds_whatever_a_section_can_show_and_its_script_too():
     )
     text = page.render("t", [Section(slug="s", title="s", summary="s", folds=[fold])])
     held = text[text.index("<summary>more (3)</summary>") :]
-    assert all(shown in held for shown in ('alt="drawn"', "<audio", "data-start", "<summary>rows (1 rows)"))
+    assert all(shown in held for shown in ('alt="drawn"', "<audio", "data-start", "<summary>rows (1 row)"))
     assert "script-src 'sha256-" in text
 
 
