@@ -34,6 +34,7 @@ PLAN = (
     Planned("clip_search", "index", 0.8),
     Planned("clip_search", "loading", 0.5),
     Planned("upscaling", "times", 1.0),
+    Planned("upscaling", "peers", 4.5),
     Planned("resize", "all", 0.3),
     Planned("image_quality", "all", 0.5),
     Planned("speech_steps", "memory", 2.0),
