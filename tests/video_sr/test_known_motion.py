@@ -32,23 +32,26 @@ def picture():
 
 def at(frame, places):
     """Colours of a frame at places in pixels from its corner."""
-    return np.stack([map_coordinates(frame[..., c].astype(float), places - 0.5, order=1) for c in range(3)])
+    return np.stack(
+        [
+            map_coordinates(frame[..., c].astype(float), places - 0.5, order=1, mode="nearest")
+            for c in range(3)
+        ]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_known_place_shows_in_every_frame_what_it_shows_in_the_middle_one(picture, kind):
-    shares = []
+    errors, shares = [], []
     for seed in range(12):
         made = plan(picture.shape[:2], KINDS[kind], num_frames=5, size=SIZE, rng=np.random.default_rng(seed))
         frames, motion = made.frames(picture), known_motion(made)
         places = FACTOR * (np.stack(np.mgrid[:6, :8]) + 0.5)
         middle = at(frames[2], places)
         for frame, offset, known in zip(frames, motion.offset_px, motion.known, strict=True):
-            error = np.abs(at(frame, places + FACTOR * offset) - middle).max(0)[known]
-            assert (
-                np.quantile(error, 0.95) <= 3 if known.any() else True
-            )  # edges of things lie between pixels
+            errors.append(np.abs(at(frame, places + FACTOR * offset) - middle).max(0)[known])
             shares.append(known.mean())
+    assert np.quantile(np.concatenate(errors), 0.95) <= 3  # edges of things lie between pixels
     assert np.mean(shares) > 0.5
 
 

@@ -111,7 +111,11 @@ def test_both_are_scored_with_copies_reversed_and_apart(tmp_path):
         ({"offset_weight": -1.0}, "offset_weight must be 0 or more, got -1.0"),
         ({"taught_share": 0.0}, "taught_share must be above 0 and at most 1, got 0.0"),
         ({"copies": True}, "copies do not move"),
-        ({"network": SCALES["smoke"].every_recipe["WIDE"].network}, "network must be EVESRNetSizes"),
+        ({"network": SCALES["smoke"].every_recipe["EDVR"].network}, "network must be EVESRNetSizes"),
+        (
+            {"network": SCALES["smoke"].every_recipe["WIDE"].network},
+            "needs a network of several frames, got one of 1",
+        ),
     ],
 )
 def test_settings_that_teach_nothing_are_refused(changes, told):

@@ -177,6 +177,7 @@ def test_the_command_ranks_and_refuses_what_is_no_study(tmp_path):
     done = CliRunner().invoke(app, ["study", "--votes", str(votes), "--rank"])
     assert done.stdout.splitlines()[0].split()[0] == "ours"
     assert "3 of 3 votes" in done.stdout
+    Image.new("RGB", (16, 12)).save(tmp_path / "0.png")
     for words, told in (
         (["--votes", str(tmp_path / "none.jsonl"), "--rank"], "none.jsonl: there are no votes to rank by"),
         (["--method", "a", "--votes", str(votes)], "--method must be NAME=FOLDER"),
