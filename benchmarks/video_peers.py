@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 from unittest import mock
@@ -37,6 +38,7 @@ class _Reached(Exception):
         self.features = features
 
 
+@cache
 def load_peer() -> None:
     """Makes basicsr's networks importable without its `__init__`, which imports all that its training needs.
 

@@ -101,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         match self.path.strip("/").split("/"):
             case [""]:
                 self._send(PAGE.read_bytes(), "text/html; charset=utf-8")
+            case ["favicon.ico"]:  # browsers ask for one, and complain where there is none
+                self._send(b"", "image/x-icon", HTTPStatus.NO_CONTENT)
             case ["next"]:
                 self._send(json.dumps(self.study.state()).encode(), "application/json")
             case ["picture", number, ("left" | "right") as side] if self._asked(number):
