@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ from numpy import ndarray
 
 from common.command import plain_errors
 from common.files import write_atomically
-from common.progress import say
+from common.progress import say, tracked
 from common.report.tables import Cell, Table, markdown, number, replace_generated
 from video_sr.measures import CLIPS, FEATURES, LOSSLESS, PHOTOGRAPHS, PSNR, SSIM
 
@@ -64,31 +64,37 @@ def _middle(frame: UInt8[ndarray, "height width 3"]) -> UInt8[ndarray, "lower na
     return frame[top : top + CROP_PX[0], left : left + CROP_PX[1]]
 
 
-def scores(name: str) -> dict[str, Any]:
-    """Of one method: means of parts over groups, the feature distance over all, and the number of frames."""
+def scores(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each method: means of parts over groups, the feature distance over all frames, and their number."""
     from video_sr.feature_distance import feature_distance
     from video_sr.models.by_name import load_peer
     from video_sr.protocol import SequenceScore, degrade, super_resolve_centre
 
-    network, found = load_peer(name), dict[tuple[str, str], list[Mapping[str, float]]]()
+    networks, distance = {name: load_peer(name) for name in names}, feature_distance()
+    found = {name: list[tuple[str, str, Mapping[str, float]]]() for name in names}
     for group, part, frames in sequences():
-        around = len(frames) // 2 - int(network.num_frames) // 2  # type: ignore[arg-type]
-        window = np.stack([degrade(frame) for frame in frames[around : len(frames) - around]])
-        score = SequenceScore({FEATURES.name: feature_distance()})
-        score.add(super_resolve_centre(network, window), frames[len(frames) // 2])
-        found.setdefault((part, group), []).append(score.means())
+        lows, truth = [degrade(frame) for frame in frames], frames[len(frames) // 2]
+        for name, network in networks.items():
+            around = len(frames) // 2 - int(network.num_frames) // 2  # type: ignore[arg-type]
+            score = SequenceScore({FEATURES.name: distance})
+            score.add(super_resolve_centre(network, np.stack(lows[around : len(lows) - around])), truth)
+            found[name].append((part, group, score.means()))
+    return {name: _means(each) for name, each in found.items()}
 
-    def mean(part: str, measure: str) -> float:
-        groups = [
-            statistics.fmean(one[measure] for one in each) for (p, _), each in found.items() if p == part
-        ]
-        return statistics.fmean(groups)
 
-    parts = {
-        part: {m.name: mean(part, m.name) for m in (PSNR, SSIM, FEATURES)} for part in {p for p, _ in found}
-    }
-    every = [one[FEATURES.name] for each in found.values() for one in each]
-    return {"parts": parts, FEATURES.name: statistics.fmean(every), "frames": len(every)}
+def _means(found: Sequence[tuple[str, str, Mapping[str, float]]]) -> dict[str, Any]:
+    """Each group counts once in its part, each frame in the feature distance over all."""
+    parts: dict[str, dict[str, float]] = {}
+    for part in dict.fromkeys(part for part, _, _ in found):
+        groups = dict.fromkeys(group for of_part, group, _ in found if of_part == part)
+        for measure in (PSNR, SSIM, FEATURES):
+            of_group = [
+                statistics.fmean(means[measure.name] for p, g, means in found if (p, g) == (part, group))
+                for group in groups
+            ]
+            parts.setdefault(part, {})[measure.name] = statistics.fmean(of_group)
+    every = statistics.fmean(means[FEATURES.name] for _, _, means in found)
+    return {"parts": parts, FEATURES.name: every, "frames": len(found)}
 
 
 def cost(name: str, repeats: int) -> dict[str, Any]:
@@ -143,15 +149,17 @@ def generated() -> str:
     return markdown(table(json.loads(RESULT.read_text(encoding="utf-8")))) if RESULT.exists() else ""
 
 
-def _in_own_process(*words: str) -> dict[str, Any]:
-    line = [sys.executable, "-m", "video_sr.peers_table", *words]
-    done = subprocess.run(line, check=True, stdout=subprocess.PIPE)
-    found: dict[str, Any] = json.loads(done.stdout)
+def _cost_alone(name: str, repeats: int) -> dict[str, Any]:
+    """`cost` in a process of its own, whose memory holds nothing else."""
+    line = [sys.executable, "-m", "video_sr.peers_table", "--cost", name, "--repeats", str(repeats)]
+    found: dict[str, Any] = json.loads(subprocess.run(line, check=True, stdout=subprocess.PIPE).stdout)
     return found
 
 
 def main(
-    one: Annotated[str | None, typer.Option(hidden=True)] = None,
+    cost_of: Annotated[
+        str | None, typer.Option("--cost", help="Print the cost of one method, and stop.")
+    ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Frames of which the fastest counts.")] = 3,
     renew: Annotated[
         bool, typer.Option("--renew", help="Write the page's table anew, measure nothing.")
@@ -165,18 +173,18 @@ def main(
         from video_sr.peers import OTHERS
 
         torch.set_num_threads(1)
-        if one is not None:
-            what, _, name = one.partition(":")
-            typer.echo(json.dumps(cost(name, repeats) if what == "cost" else scores(name)))
+        if cost_of is not None:
+            typer.echo(json.dumps(cost(cost_of, repeats)))
             return
         if not renew:
-            began = datetime.now(UTC).isoformat(timespec="seconds")
-            methods = {}
-            for name in (*OTHERS, *OURS):
-                say(name)
-                costs = _in_own_process("--one", f"cost:{name}", "--repeats", str(repeats))
-                methods[name] = _in_own_process("--one", f"scores:{name}") | costs
-            found = {"date": began, "threads": 1, **provenance(PAGE.parents[1], gpu=None), "methods": methods}
+            found = {"threads": 1, **provenance(PAGE.parents[1]), "methods": {}}
+            found["date"] = datetime.now(UTC).isoformat(timespec="seconds")
+            names = (*OTHERS, *OURS)
+            costs = {
+                name: _cost_alone(name, repeats) for name in tracked(names, "costs", len(names), "method")
+            }
+            say("scoring all of them on the same crops")
+            found["methods"] = {name: one | costs[name] for name, one in scores(names).items()}
             write_atomically(RESULT, (json.dumps(found, indent=1) + "\n").encode())
         write_atomically(
             PAGE, replace_generated(PAGE.read_text(encoding="utf-8"), PLACE, generated()).encode()

@@ -60,11 +60,19 @@ def test_frames_are_the_middle_ones_and_crops_are_from_the_middle(made):
 
 
 def test_a_method_is_scored_by_groups(made):
-    bicubic, lanczos = (peers_table.scores(name) for name in ("bicubic", "lanczos"))
-    assert set(bicubic["parts"]) == {"photographs"}
-    assert bicubic["frames"] == 2
+    found = peers_table.scores(["bicubic", "lanczos"])
+    bicubic = found["bicubic"]
+    assert (set(bicubic["parts"]), bicubic["frames"]) == ({"photographs"}, 2)
     assert 15 < bicubic["parts"]["photographs"][PSNR.name] < 30
-    assert bicubic["parts"]["photographs"] != lanczos["parts"]["photographs"]
+    assert bicubic["parts"] != found["lanczos"]["parts"]
+
+
+def test_each_group_counts_once():
+    score = lambda psnr: {PSNR.name: psnr, SSIM.name: 0.5, FEATURES.name: psnr / 100}  # noqa: E731
+    found = [("clips", "a", score(20.0)), ("clips", "a", score(30.0)), ("clips", "b", score(27.0))]
+    means = peers_table._means(found)
+    assert means["parts"]["clips"][PSNR.name] == 26
+    assert means[FEATURES.name] == pytest.approx(0.77 / 3)
 
 
 def test_the_page_is_what_the_result_says(tmp_path, monkeypatch):
