@@ -180,7 +180,9 @@ class Upscaling(Recipe):
                 output = super_resolve_centre(model, still if self.copies else window)
                 score.add(output, truth, low)
                 score.add_beside(self.network.control(truth))
-                shown = {} if num_frames == 1 or self.copies else {of_copies: still}
+                shown: dict[Callable[[Measure], Measure], Any] = {}
+                if num_frames > 1 and not self.copies:
+                    shown[of_copies] = still
                 if self.judged_by_order:
                     shown |= {of_reversed: window[::-1], of_apart: wide[::APART]}
                 for named, other in shown.items():

@@ -67,6 +67,14 @@ def test_a_method_is_scored_by_groups(made):
     assert bicubic["parts"] != found["lanczos"]["parts"]
 
 
+def test_a_cost_is_of_one_method(monkeypatch):
+    monkeypatch.setattr(peers_table, "FULL_HD", (3, 4))
+    found = peers_table.cost("wide", 1)
+    assert found["weights"] == 513_276
+    assert 0 < found["seconds_a_frame"] < 10
+    assert 1e8 < found["memory_bytes"] < 1e11
+
+
 def test_each_group_counts_once():
     score = lambda psnr: {PSNR.name: psnr, SSIM.name: 0.5, FEATURES.name: psnr / 100}  # noqa: E731
     found = [("clips", "a", score(20.0)), ("clips", "a", score(30.0)), ("clips", "b", score(27.0))]
