@@ -35,7 +35,7 @@ class KnownMotion:
 def known_motion(plan: Plan) -> KnownMotion:
     """Of a whole clip, at 1/16 of its size."""
     height, width = (side // FACTOR for side in plan.size)
-    places = FACTOR * (np.stack(np.mgrid[:height, :width]) + 0.5)  # down, right; pixels of high resolution
+    places = FACTOR * (np.mgrid[:height, :width] + 0.5)  # down, right; pixels of high resolution
     shows = _shown(plan, len(plan.times) // 2, places)
     offset, known = (
         np.zeros((len(plan.times), 2, height, width)),
