@@ -113,7 +113,7 @@ def _call(*arguments):
     return done.exit_code, done.output
 
 
-def _run_all_here(left, lanes, ended):
+def _run_all_here(left, lanes, ended=lambda job: None):
     for job in left:
         line = ["train", job.paper.slug, job.recipe_name, "--scale", job.scale, "--seed", str(job.seed)]
         line += ["--device", "cpu", "--score", "--split", job.split]
