@@ -17,7 +17,7 @@ class Planned:
 
 
 PLAN = (
-    Planned("speech_steps", "ragged", 3.0),
+    Planned("speech_steps", "ragged", 3.8),
     Planned("speech_steps", "top", 1.5),
     Planned("speech_steps", "adapters", 2.5),
     Planned("speech_steps", "full", 4.2),
@@ -26,12 +26,14 @@ PLAN = (
     Planned("clip_search", "search", 1.2),
     Planned("transcription", "long", 2.0),
     Planned("pretraining_steps", "steps", 6.5),
+    Planned("speech_steps", "settings", 3.8),
     Planned("speech_steps", "arms", 2.8),
     Planned("speech_steps", "bf16", 3.5),
     Planned("speech_steps", "lora", 1.6),
     Planned("pair_similarity", "alone", 1.0),
     Planned("pair_similarity", "larger", 1.2),
     Planned("clip_search", "index", 0.8),
+    Planned("clip_search", "approximate", 2.0),
     Planned("clip_search", "loading", 0.5),
     Planned("upscaling", "times", 1.0),
     Planned("resize", "all", 0.3),
