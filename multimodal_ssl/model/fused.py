@@ -1,9 +1,9 @@
 """`similarity.log_mean_exp` with one array of products, which the reduction overwrites: less memory, less time.
 
 What torch makes of the formula keeps the products, their masked copy and what the logarithm needs, each as large as
-all pairs' positions times phrases. Here they become their exponentials in place, some items at a time while they are in
-the processor's cache, and these, divided by their sums, are the attention that the way back multiplies by. Equal but for
-rounding.
+all pairs' positions times phrases. Here they become their exponentials in place, some items at a time while they are
+in the processor's cache, and these, divided by their sums, are the attention that the way back multiplies by. Equal but
+for rounding.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-
 
 IN_CACHE = 1 << 18  # products, of 4 bytes
 
