@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -36,6 +36,7 @@ Videos = tuple[
 ]  # folder's name and content, and number of windows, in the order of the index
 
 
+@runtime_checkable
 class Graph(Protocol):
     """What proposes: faiss's, or another that searches alike."""
 
