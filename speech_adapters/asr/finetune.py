@@ -100,6 +100,7 @@ class FineTune(CTCTraining):
         """Spans of frames and of channels, where something random may touch the embedding."""
         import torch
 
+        from common.sending import sent
         from speech_adapters.model.wav2vec2 import span_mask
 
         masks: dict[str, Tensor | None] = {}
@@ -110,7 +111,7 @@ class FineTune(CTCTraining):
         if depth < 0 or not self.cache_frozen:
             num_frames = self.encoder_architecture().num_frames(batch.lengths)
         most = int(num_frames.max())
-        num_frames = num_frames.to(batch.inputs.device)  # where masks are drawn
+        num_frames = sent(num_frames, batch.inputs.device)  # where masks are drawn
         if self.time_masking.start:
             masks["time_mask"] = span_mask(num_frames, most, self.time_masking)
         if self.channel_masking.start:

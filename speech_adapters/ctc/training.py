@@ -158,7 +158,7 @@ class CTCTraining(Recipe):
             for row, n in zip(batch.inputs, batch.lengths.tolist(), strict=True)
         ]
         inputs, lengths = pad(rows)
-        return inputs, lengths.to(inputs.device), depth
+        return inputs, lengths, depth
 
     def log_probs(self, model: CTCModel, utterance: Utterance) -> Tensor:
         """Of one utterance of the source, alone."""
