@@ -118,8 +118,11 @@ class Lanes:
         return self.executor.lanes(self.jobs, fitting(recipe, self.device))
 
 
-def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
+def reproduce(paper: Paper, *, scale: str, seeds: int | None, lanes: Lanes) -> None:
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
+
+    Args:
+        seeds: how many of each recipe; None means as many as the scale asks for.
 
     Raises:
         CommandError: some runs failed; the others are done, and each failure is named with its last words.
@@ -127,12 +130,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
     preset = paper.at(scale)
     started = time.monotonic()
     paper.prepare(scale)
-    wanted = [
-        Job(paper, name, recipe, scale, seed)
-        for seed in range(seeds)
-        for name, recipe in preset.recipes.items()
-    ]
-    wanted += [Job(paper, name, recipe, scale, 0) for name, recipe in preset.once.items()]
+    wanted = [Job(paper, name, recipe, scale, seed) for name, recipe, seed in preset.runs(seeds)]
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:

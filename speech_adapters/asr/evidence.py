@@ -20,7 +20,7 @@ from speech_adapters.asr.measures import (
     TRAINED_AT_BASE,
 )
 from speech_adapters.ctc.measures import CHARACTERS
-from speech_adapters.model.arm import usual_bottleneck
+from speech_adapters.model.architecture import WhisperArchitecture, kind_of
 
 LANGUAGES = {"en": "English", "fr": "French"}
 METHODS = {  # in the order in which they are given colours
@@ -80,8 +80,14 @@ def variant_of(recipe: FineTune) -> Variant:
         return Variant(method, language, top=arm.layers)
     if arm.kind == "adapters" and arm.places != "both":
         return Variant("one-adapter", language)
-    unusual = arm.kind == "adapters" and arm.bottleneck != usual_bottleneck(recipe.architecture)
+    unusual = arm.kind == "adapters" and arm.bottleneck != recipe.architecture.width // 3
     return Variant(method, language, width=arm.bottleneck if unusual else None)
+
+
+def encoder_words(run: Run) -> str:
+    """What was recognised on, where that is no wav2vec 2.0; else empty."""
+    architecture = decode(FineTune, run.result.settings).architecture
+    return kind_of(architecture) if isinstance(architecture, WhisperArchitecture) else ""
 
 
 def language_words(language: str) -> str:

@@ -12,6 +12,7 @@ from common.report.tables import Cell, Table, number
 from common.results import Item, Run
 from speech_adapters.asr.evidence import (
     METHODS,
+    encoder_words,
     is_recogniser,
     language_words,
     parameters,
@@ -126,7 +127,8 @@ def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int]:
 
 def _who(runs: Sequence[Run]) -> Cell:
     what = variant(runs[0])
-    return Cell(runs[0].result.recipe, "code", f"{what.words}, {language_words(what.language)}")
+    told = [what.words, language_words(what.language), encoder_words(runs[0])]
+    return Cell(runs[0].result.recipe, "code", ", ".join(filter(None, told)))
 
 
 def _weights(run: Run) -> Cell:
