@@ -104,7 +104,7 @@ class FineTune(CTCTraining):
     # ---- learning
 
     def ratio_of_the_head(self) -> float:
-        return self.head_lr / self.peak_lr if self.head_lr and self.arm.kind != "head" else 1.0
+        return self.head_lr / self.peak_lr if self.head_lr else 1.0
 
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         network: Any = getattr(model, "module", model)

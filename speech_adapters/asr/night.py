@@ -32,7 +32,7 @@ FULL = FineTune(
     head_lr=1e-2, schedule=replace(TRI_STAGE, warmup_steps=40), betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
     packed=True, fused=True, onednn=True, dev_every=50, cost_s=640.0,
 )  # fmt: skip
-RATES = {"adapters": 1e-3, "lora": 1e-3, "bitfit": 3e-3, "head": 1e-2}
+RATES = {"adapters": 1e-3, "lora": 1e-3, "bitfit": 3e-3, "head": FULL.head_lr}
 
 
 def _arm(full: FineTune, kind: str, layers: int = 0, cost_s: float = 500.0) -> FineTune:
@@ -45,8 +45,8 @@ def _arm(full: FineTune, kind: str, layers: int = 0, cost_s: float = 500.0) -> F
 
 def _whole(full: FineTune, language: str) -> dict[str, FineTune]:
     """Every layer, in one language, and the controls."""
-    nothing = replace(full, backbone="", head_only_steps=0, head_lr=0.0, peak_lr=1e-3, cost_s=900.0)
-    head = replace(_arm(full, "head", cost_s=110.0), head_only_steps=0, head_lr=0.0)
+    nothing = replace(full, backbone="", head_only_steps=0, peak_lr=1e-3, cost_s=900.0)
+    head = replace(_arm(full, "head", cost_s=110.0), head_only_steps=0)
     arms = {
         "FULL": full,
         "ADAPTERS": _arm(full, "adapters"),

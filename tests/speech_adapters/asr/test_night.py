@@ -83,7 +83,8 @@ def test_the_head_learns_at_a_rate_of_its_own_and_everything_trained_is_in_one_g
     both = [id(weight) for weight in [*rest["params"], *head["params"]]]
     assert sorted(both) == sorted(id(weight) for weight in model.parameters() if weight.requires_grad)
     alone = replace(recipe, arm=Arm(kind="head"))
-    assert [set(group) for group in alone.parameter_groups(alone.model())] == [{"params"}]
+    (group,) = alone.parameter_groups(alone.model())
+    assert alone.lr(1) * group["lr_ratio"] == pytest.approx(1e-2)
 
 
 def test_from_nothing_all_of_whispers_encoder_is_trained():
