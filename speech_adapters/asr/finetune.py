@@ -225,7 +225,7 @@ class FineTune(CTCTraining):
     def departures(self) -> tuple[str, ...]:
         from speech_adapters.data.sources import ASTERISK
 
-        whisper = isinstance(self.architecture, WhisperArchitecture)
+        whisper = bool(self.backbone) and isinstance(self.architecture, WhisperArchitecture)
         told = {
             "The paper's rates, steps and batch could not be read; they are ours, chosen on dev.": True,
             "Studio prompts of one professional voice a language instead of Libri-Light and Common Voice: "

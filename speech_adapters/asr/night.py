@@ -28,8 +28,8 @@ TOPS = (1, 2, 4)
 # nothing together wrote blanks alone for long.
 FULL = FineTune(
     source=PROMPTS["en"], other_voices=(OTHER_VOICES["en"],), backbone=whisper_base.NAME, architecture=WHISPER_BASE,
-    arm=Arm(kind="full", bottleneck=BOTTLENECK), steps=400, head_only_steps=100, batch_s=16.0, peak_lr=1e-4,
-    head_lr=1e-2, schedule=replace(TRI_STAGE, warmup_steps=40), betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
+    arm=Arm(kind="full", bottleneck=BOTTLENECK), steps=300, head_only_steps=75, batch_s=16.0, peak_lr=1e-4,
+    head_lr=1e-2, schedule=replace(TRI_STAGE, warmup_steps=30), betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
     packed=True, fused=True, onednn=True, dev_every=50, cost_s=640.0,
 )  # fmt: skip
 RATES = {"adapters": 1e-3, "lora": 1e-3, "bitfit": 3e-3, "head": FULL.head_lr}
