@@ -30,12 +30,12 @@ FULL = FineTune(
     source=PROMPTS["en"], other_voices=(OTHER_VOICES["en"],), backbone=whisper_base.NAME, architecture=WHISPER_BASE,
     arm=Arm(kind="full", bottleneck=BOTTLENECK), steps=300, head_only_steps=75, batch_s=16.0, peak_lr=1e-4,
     head_lr=1e-2, schedule=replace(TRI_STAGE, warmup_steps=30), betas=(0.9, 0.98), clip_norm=1.0, weight_decay=0.01,
-    packed=True, fused=True, onednn=True, dev_every=50, cost_s=640.0,
+    packed=True, fused=True, onednn=True, dev_every=50, cost_s=400.0,
 )  # fmt: skip
 RATES = {"adapters": 1e-3, "lora": 1e-3, "bitfit": 3e-3, "head": FULL.head_lr}
 
 
-def _arm(full: FineTune, kind: str, layers: int = 0, cost_s: float = 500.0) -> FineTune:
+def _arm(full: FineTune, kind: str, layers: int = 0, cost_s: float = 380.0) -> FineTune:
     """Another arm. Of adapters in some layers alone the norms of those layers are trained, so that the layers below
     them are computed once."""
     method = {"single-adapter": "adapters"}.get(kind, kind)
@@ -45,8 +45,8 @@ def _arm(full: FineTune, kind: str, layers: int = 0, cost_s: float = 500.0) -> F
 
 def _whole(full: FineTune, language: str) -> dict[str, FineTune]:
     """Every layer, in one language, and the controls."""
-    nothing = replace(full, backbone="", head_only_steps=0, peak_lr=1e-3, cost_s=900.0)
-    head = replace(_arm(full, "head", cost_s=110.0), head_only_steps=0)
+    nothing = replace(full, backbone="", head_only_steps=0, peak_lr=1e-3, cost_s=500.0)
+    head = replace(_arm(full, "head", cost_s=100.0), head_only_steps=0)
     arms = {
         "FULL": full,
         "ADAPTERS": _arm(full, "adapters"),
@@ -62,11 +62,11 @@ def _in_part(full: FineTune, language: str) -> dict[str, FineTune]:
     """The top N layers, and one layer alone."""
     arms = {}
     for n in TOPS:
-        cost_s = 100 + 70.0 * n
+        cost_s = 100 + 50.0 * n
         arms[f"ADAPTERS_TOP{n}"] = _arm(full, "adapters", n, cost_s)
-        arms[f"FINETUNE_TOP{n}"] = _arm(full, "finetune", n, cost_s + 20 * n)
+        arms[f"FINETUNE_TOP{n}"] = _arm(full, "finetune", n, cost_s + 5 * n)
     for n in range(1, WHISPER_BASE.layers + 1):
-        cost_s = 100 + 60.0 * (WHISPER_BASE.layers - n + 1)
+        cost_s = 100 + 45.0 * (WHISPER_BASE.layers - n + 1)
         arms[f"ADAPTER_LAYER{n}"] = _arm(full, "single-adapter", n, cost_s)
         arms[f"FINETUNE_LAYER{n}"] = _arm(full, "single-finetune", n, cost_s)
     return {f"WHISPER_{name}_{language.upper()}": recipe for name, recipe in arms.items()}
@@ -91,6 +91,7 @@ NIGHT = Scale(
         **_whole(FULL, "en"),
         **_whole(FULL_FR, "fr"),
         **_in_part(FULL, "en"),
+        **_in_part(FULL_FR, "fr"),
         "WHISPER_DEAF_EN": DEAF,
     },
     seeds=3,
