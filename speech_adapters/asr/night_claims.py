@@ -25,11 +25,8 @@ from speech_adapters.asr.claims import (
 from speech_adapters.model.architecture import WHISPER_BASE
 
 ABOUT = "the method on a real backbone (Whisper-base's encoder, supervised and multilingual)"
-# The prototype's code was other; its figures are in no table here.
-SET_ON = (
-    "2026-11-27, before the first of these runs, with one or two seeds of a prototype known: adapters 0.12 nats behind "
-    "full fine-tuning in English, 0.07 in French"
-)
+# The prototype's code was other; what it found stands in docs/evidence.md.
+SET_ON = "2026-11-27, before these runs, with a prototype's figures known"
 LAYERS = WHISPER_BASE.layers
 ADAPTERS, FULL, HEAD, RANDOM = (f"WHISPER_{arm}_EN" for arm in ("ADAPTERS", "FULL", "HEAD", "RANDOM"))
 

@@ -83,7 +83,7 @@ class CTCTraining(Recipe):
         groups, ratio = super().parameter_groups(model), self.ratio_of_the_head()
         if ratio == 1:
             return groups
-        head = list(model.head.parameters())  # type: ignore[union-attr, operator]
+        head = list(model.head.parameters())  # type: ignore[union-attr]
         places = set(map(id, head))
         rest = [weight for weight in groups[0]["params"] if id(weight) not in places]
         apart = [{"params": head, "lr_ratio": ratio}]
