@@ -141,7 +141,7 @@ CLAIMS = (
         scales=JUDGED,
         not_testable=NOT_AT_SMOKE,
         conditions=dict.fromkeys(
-            ("mini", "gpu"),
+            ("mini", "night", "gpu"),
             "SPAN's published weights trained on, with and without a critic, over photographs; no entry, not on Vid3oC",
         ),
     ),
