@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from common.report.page import Panel
     from common.report.styles import Style
     from common.report.tables import Table
-    from common.results import Run
+    from common.results import Result, Run
 
 ROOT = Path(__file__).resolve().parents[1]
 SCALES = ("smoke", "mini", "night", "gpu", "paper")
@@ -267,11 +267,15 @@ class Paper:
         )
         return [run for run in found if run is not None]
 
+    def spelled_today(self, result: Result) -> Mapping[str, Any]:
+        """A result's settings, those of an earlier layout as today's recipes spell them."""
+        former = result.settings_layout < results.SETTINGS_LAYOUT
+        return self.former_settings(result.settings) if former else result.settings
+
     def as_today(self, run: Run, recipe: Experiment) -> Run | None:
         """The run with its settings as they are spelled today, or None when it is not of that recipe on its data."""
         result = run.result
-        former = result.settings_layout < results.SETTINGS_LAYOUT
-        settings = self.former_settings(result.settings) if former else result.settings
+        settings = self.spelled_today(result)
         if settings != recipe.settings() or result.manifest_sha256 != recipe.manifest_sha256():
             return None
         spelled = replace(
