@@ -128,7 +128,7 @@ def _call(*arguments):
     return done.exit_code, done.output
 
 
-def _run_all_here(left, lanes):
+def _run_all_here(left, lanes, ended=lambda job: None):
     for job in left:
         line = ["train", job.paper.slug, job.recipe_name, "--scale", job.scale, "--seed", str(job.seed)]
         line += ["--device", "cpu", "--score", "--split", job.split]
@@ -136,6 +136,7 @@ def _run_all_here(left, lanes):
             line += ["--set", assignment]
         code, said = _call(*line)
         assert code == 0, said
+        ended(job)
 
 
 @pytest.mark.parametrize("paper", SLUGS, indirect=True)
