@@ -135,7 +135,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int | None, lanes: Lanes) -> N
     started = time.monotonic()
     paper.prepare(scale)
     wanted = [Job(paper, name, recipe, scale, seed) for name, recipe, seed in preset.runs(seeds)]
-    wanted.sort(key=lambda job: (job.recipe_name in preset.once, not _trains_nothing(job.recipe)))
+    wanted.sort(key=lambda job: 2 if job.recipe_name in preset.once else int(not _trains_nothing(job.recipe)))
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:

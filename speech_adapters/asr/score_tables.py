@@ -12,7 +12,6 @@ from common.report.tables import Cell, Table, number
 from common.results import Item, Run
 from speech_adapters.asr.evidence import (
     METHODS,
-    encoder_words,
     is_recogniser,
     language_words,
     parameters,
@@ -127,7 +126,7 @@ def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int]:
 
 def _who(runs: Sequence[Run]) -> Cell:
     what = variant(runs[0])
-    told = [what.words, language_words(what.language), encoder_words(runs[0])]
+    told = [what.words, language_words(what.language), what.encoder]
     return Cell(runs[0].result.recipe, "code", ", ".join(filter(None, told)))
 
 
