@@ -214,7 +214,7 @@ def reproduce(
         failed = []
         for one in chosen:
             try:
-                orchestrate.reproduce(one, scale=scale, seeds=seeds or one.at(scale).seeds, lanes=lanes)
+                orchestrate.reproduce(one, scale=scale, seeds=seeds, lanes=lanes)
             except CommandError as error:  # the others, and what there is of this one, are not lost
                 failed.append(f"{one.slug}: {error}")
         build.show_claims(chosen, scale)

@@ -259,9 +259,9 @@ def pack(path: Path, scale: str) -> str:
     Unpacked into the `DATA_ROOT` of a machine without a network it is all that training at `gpu` needs. It holds
     no real clip and no uncompressed still, so nothing can be tuned on those there.
     """
-    if scale not in ("mini", "gpu"):
+    if scale not in ("mini", "night", "gpu"):
         raise ValueError(
-            f"extreme-vsr at scale {scale} trains on nothing that a pack could hold; mini and gpu do"
+            f"extreme-vsr at scale {scale} trains on nothing that a pack could hold; mini, night and gpu do"
         )
     root = shots.fetch_packages(None, "photographs")
     folders = dict.fromkeys(shots.package_of(shot).folder for shot in shots.listed("photographs"))
@@ -286,9 +286,9 @@ def verify(scale: str) -> list[Bad]:
 
     Vid3oC's frames are read as they are.
     """
-    return (
-        [*shots.verify(), *sealed.faults(prepared_folder() / sealed.SEAL)] if scale in ("mini", "gpu") else []
-    )
+    if scale not in ("mini", "night", "gpu"):
+        return []
+    return [*shots.verify(), *sealed.faults(prepared_folder() / sealed.SEAL)]
 
 
 @cache

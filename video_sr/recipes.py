@@ -193,6 +193,18 @@ _TINY: Mapping[str, Network] = {
 ENTRIES_SMOKE = {name: _smoke(recipe, _TINY[name]) for name, recipe in ENTRIES_MINI.items()}
 
 
+# Overnight on CPU cores: the networks of `mini` at ten times the steps.
+NIGHT_FACTOR = 10
+
+
+def _night(recipe: Upscaling) -> Upscaling:
+    assert isinstance(recipe.schedule, Cosine)
+    schedule = replace(recipe.schedule, warmup_steps=NIGHT_FACTOR * recipe.schedule.warmup_steps)
+    return replace(
+        recipe, steps=NIGHT_FACTOR * recipe.steps, schedule=schedule, cost_s=NIGHT_FACTOR * recipe.cost_s
+    )
+
+
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
 SEARCH = Search(
     arms=("WIDE", "EVESRNET", "COPIES"),
@@ -252,6 +264,20 @@ SCALES: Mapping[str, Scale] = {
             **_arms_of_alignment(replace(EVESRNET_MINI, cost_s=260.0)),
         },
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
+        search=SEARCH,
+    ),
+    "night": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus=EVESRNET_MINI.corpus, cost_s=20.0),
+            "LEAST_SQUARES": replace(LEAST_SQUARES, corpus=EVESRNET_MINI.corpus, cost_s=50.0),
+            "SPAN_TWICE": replace(SPAN_TWICE, corpus=EVESRNET_MINI.corpus, cost_s=60.0),
+            "EVESRNET": _night(EVESRNET_MINI),
+            "COPIES": _night(replace(EVESRNET_MINI, copies=True, peak_lr=2e-3)),
+            "WIDE": _night(WIDE_MINI),
+            **{name: _night(recipe) for name, recipe in _ends(CURVE_MINI).items()},
+        },
+        seeds=3,
+        once={BETWEEN: _night(CURVE_MINI[BETWEEN])},
         search=SEARCH,
     ),
     "gpu": Scale(
