@@ -120,10 +120,13 @@ class Lanes:
         return self.executor.lanes(self.jobs, fitting(recipe, self.device))
 
 
-def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
+def reproduce(paper: Paper, *, scale: str, seeds: int | None, lanes: Lanes) -> None:
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
 
     What trains nothing goes first, so that some claims are judged within minutes; the others follow seed by seed.
+
+    Args:
+        seeds: how many of each recipe; None means as many as the scale asks for.
 
     Raises:
         CommandError: some runs failed; the others are done, and each failure is named with its last words.
@@ -132,13 +135,8 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
     preset = paper.at(scale)
     started = time.monotonic()
     paper.prepare(scale)
-    wanted = [
-        Job(paper, name, recipe, scale, seed)
-        for seed in range(seeds)
-        for name, recipe in preset.recipes.items()
-    ]
-    wanted.sort(key=lambda job: not (isinstance(job.recipe, Recipe) and job.recipe.steps == 0))
-    wanted += [Job(paper, name, recipe, scale, 0) for name, recipe in preset.once.items()]
+    wanted = [Job(paper, name, recipe, scale, seed) for name, recipe, seed in preset.runs(seeds)]
+    wanted.sort(key=lambda job: 2 if job.recipe_name in preset.once else int(not _trains_nothing(job.recipe)))
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:
@@ -176,6 +174,10 @@ class FirstVerdicts:
 
     def _complete(self, claim: Claim) -> bool:
         return not any(self.missing[recipe] for recipe in claim.reads)
+
+
+def _trains_nothing(recipe: Experiment) -> bool:
+    return isinstance(recipe, Recipe) and recipe.steps == 0
 
 
 def run_all(left: list[Job], lanes: Lanes, ended: Callable[[Job], None] = lambda job: None) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from common.results import Result, Run
 
 ROOT = Path(__file__).resolve().parents[1]
-SCALES = ("smoke", "mini", "gpu", "paper")
+SCALES = ("smoke", "mini", "night", "gpu", "paper")
 
 WeightsFile = tuple[Path, Mapping[str, "Tensor"], Mapping[str, Any]]  # where it is committed, tensors, state
 
@@ -84,6 +84,7 @@ class Scale:
     Args:
         recipes: what `reproduce` runs, by name; the headline's first.
         seeds: how many seeds of each it runs.
+        more_seeds: of recipes that get others than that.
         once: what `reproduce` runs after those, with one seed; no claim reads them.
         backbones: known to `train` and `score` and no part of `reproduce`, such as those that make committed weights.
         weights: what `publish` commits beside results: name of a file to name of the recipe, of seed 0.
@@ -92,17 +93,30 @@ class Scale:
 
     recipes: Mapping[str, Experiment]
     seeds: int
+    more_seeds: Mapping[str, int] = field(default_factory=dict)
     once: Mapping[str, Experiment] = field(default_factory=dict)
     backbones: Mapping[str, Experiment] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     search: Search | None = None
 
     def __post_init__(self) -> None:
-        named = {*self.weights.values(), *(self.search.arms if self.search else ())}
+        named = {*self.weights.values(), *self.more_seeds, *(self.search.arms if self.search else ())}
         if unknown := sorted(named - set(self.every_recipe)):
             raise ValueError(
-                f"weights and search name recipes of their scale, which lacks {', '.join(unknown)}"
+                f"weights, seeds and search name recipes of their scale, which lacks {', '.join(unknown)}"
             )
+
+    def runs(self, seeds: int | None = None) -> Iterator[tuple[str, Experiment, int]]:
+        """(name, recipe, seed) of what `reproduce` runs, a seed of every recipe before the next one.
+
+        Args:
+            seeds: how many of each, in place of the scale's numbers.
+        """
+        for seed in range(seeds or max([self.seeds, *self.more_seeds.values()])):
+            for name, recipe in self.recipes.items():
+                if seed < (seeds or self.more_seeds.get(name, self.seeds)):
+                    yield name, recipe, seed
+        yield from ((name, recipe, 0) for name, recipe in self.once.items())
 
     @property
     def reproduced(self) -> Mapping[str, Experiment]:
