@@ -382,9 +382,8 @@ def dashboard(
 ) -> None:
     """Show your runs: a table of their journals here, and the lines that open W&B's terminal viewer or TensorBoard.
 
-    \b
-    When a run starts, DASHBOARD=wandb (the default), tensorboard or none says where it is shown beside its journal;
-    wandb,tensorboard is both. WANDB_MODE=online sends runs to an account; else they stay here.
+    When a run starts, DASHBOARD=wandb (the default), tensorboard, none or wandb,tensorboard says where else it is shown.
+    WANDB_MODE=online sends runs to an account; else they stay here.
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         if workspaces is not None:
