@@ -382,7 +382,7 @@ def dashboard(
 ) -> None:
     """Show your runs: a table of their journals here, and the lines that open W&B's terminal viewer or TensorBoard.
 
-    When a run starts, DASHBOARD=wandb (the default), tensorboard, none or wandb,tensorboard says where else it is shown.
+    When a run starts, DASHBOARD=wandb (the default), tensorboard, none or wandb,tensorboard says where it shows too.
     WANDB_MODE=online sends runs to an account; else they stay here.
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
