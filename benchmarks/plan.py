@@ -36,6 +36,7 @@ PLAN = (
     Planned("clip_search", "approximate", 2.0),
     Planned("clip_search", "loading", 0.5),
     Planned("upscaling", "times", 1.0),
+    Planned("upscaling", "peers", 4.5),
     Planned("resize", "all", 0.3),
     Planned("image_quality", "all", 0.5),
     Planned("speech_steps", "memory", 3.5),

@@ -92,6 +92,8 @@ def publish(name: str, asked: argparse.Namespace, parts: Parts) -> Path:
             found = parts[part](rounds)
         except CommandError as error:
             raise SystemExit(f"error: {part}: {error}") from error
+        if not found:  # what it needs is not installed: rows of before stay
+            continue
         show(found)
         write(path, part, found, began)
         print(f"{part}: written to {path}", flush=True)

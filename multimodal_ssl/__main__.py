@@ -76,7 +76,7 @@ def index(
     \b
     python -m multimodal_ssl index videos/
     python -m multimodal_ssl index videos/ --out holiday-index --rate 2
-    python -m multimodal_ssl search "a dog moving left" --index holiday-index
+    python -m multimodal_ssl search "a suspension bridge" --index holiday-index
     """
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
@@ -176,9 +176,9 @@ def search(
     the vectors of 400,000 words (76 MB); without a network, by `fine` alone, the words of its own captions serve.
 
     \b
-    python -m multimodal_ssl search "a dog moving left" "a cat" --html found.html
+    python -m multimodal_ssl search "a suspension bridge" "a cat" --html found.html
     python -m multimodal_ssl search --like dog.jpg --top 20 --json > found.json
-    python -m multimodal_ssl search "a dog moving left" --explain why.png
+    python -m multimodal_ssl search "a suspension bridge" --explain why.png
     """
     with plain_errors(too_large="the index is"):
         texts, pictures = text or [], like or []
