@@ -96,7 +96,7 @@ EVESRNET_SMOKE = _smoke(
 WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
 
 
-# Whether neighbours help once an alignment is taught by the true motion, or begins at an estimated one: each arm differs
+# Whether neighbours help once an alignment is taught by the true motion, or begins at an estimated one: arms differ
 # from UNTAUGHT, which is EVESRNet, in that alone.
 def _taught(like: Upscaling, offset_weight: float) -> TaughtAlignment:
     fields = {field.name: getattr(like, field.name) for field in dataclasses.fields(like)}
