@@ -9,6 +9,7 @@ import datetime
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,10 +19,12 @@ import torch
 
 from benchmarks import quiet
 from benchmarks.harness import PUBLISHED_REPEATS, Peak, Race, Rounds, Timing, best_other, in_words
+from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import ROOT
 from common.results import provenance
 
+FILE_WIDTH = 160  # of tables that no terminal shows
 RESULTS = Path(__file__).parent / "results"
 Part = Callable[[Rounds], Sequence[Race | Peak]]
 Parts = Mapping[str, Part]  # by name, the most important first
@@ -74,6 +77,7 @@ def publish(name: str, asked: argparse.Namespace, parts: Parts) -> Path:
 
     Raises:
         ValueError: no such part.
+        SystemExit: the machine stayed busy; parts that were finished are kept.
     """
     if unknown := sorted(set(asked.parts) - set(parts)):
         raise ValueError(f"no part {', '.join(unknown)}; {name} has {', '.join(parts)}")
@@ -84,7 +88,10 @@ def publish(name: str, asked: argparse.Namespace, parts: Parts) -> Path:
             print(f"{part}: measured at this commit already, see {path}; --anew measures it again")
             continue
         began = measured(rounds)
-        found = parts[part](rounds)
+        try:
+            found = parts[part](rounds)
+        except CommandError as error:
+            raise SystemExit(f"error: {part}: {error}") from error
         show(found)
         write(path, part, found, began)
         print(f"{part}: written to {path}", flush=True)
@@ -148,6 +155,7 @@ def show(found: Sequence[Race | Peak]) -> None:
     table = Table(
         "job", "contender", "min ms", "median ms", "CPU ms", "work a second", "first is faster by (quartiles)"
     )
+    console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
     races = [one for one in found if isinstance(one, Race)]
     for result in races:
         bands = ["", *(in_words(ratio, result.timings[0].name) for ratio in result.ratios)]
@@ -156,13 +164,13 @@ def show(found: Sequence[Race | Peak]) -> None:
             job = "" if place else result.job
             table.add_row(job, timing.name, *milliseconds(timing), pace, band)
     if races:
-        Console().print(table)
+        console.print(table)
     memory = Table("job", "peak MB", "of these before the job")
     peaks = [one for one in found if isinstance(one, Peak)]
     for peak in peaks:
         memory.add_row(peak.job, f"{peak.peak_bytes / 1e6:.0f}", f"{peak.before_bytes / 1e6:.0f}")
     if peaks:
-        Console().print(memory)
+        console.print(memory)
     for told in filter(None, map(best_other, races)):
         print(told)
 

@@ -128,7 +128,7 @@ def found(films: Path, out: Path) -> Section:
     ]
     figure = explain.draw(index, question, hits[0], explain.explain(index, matcher, question, hits[0]))
     say(f"{QUESTION!r}: {hits[0].video.path} at {hits[0].start_s:g} s")
-    told = "The published model knows composed clips; on real films it is hardly better than chance."
+    told = "The published model knows composed clips; `clip-search index` takes the one for real films."
     return Section(slug="search", title="Moments found by a sentence", summary=told,
                    tables=[Table(QUESTION, ("film", "seconds", "score"), rows)],
                    figures=[Picture("Where each phrase fits", to_svg(figure))])  # fmt: skip

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from multimodal_ssl.model.matcher import Matcher
     from multimodal_ssl.search.index import Index
     from multimodal_ssl.search.query import Hit, Question
+    from multimodal_ssl.search.weights import Trained
 
 KEPT = "videos that were finished are kept; the same command goes on"
-MODEL = "fine"
 MOST_GAPS = 10  # told of a video
 DEFAULT_INDEX = Path("clip-index")
 
@@ -37,11 +37,20 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 def index(
     videos: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of videos, at any depth.")],
     out: Annotated[Path, typer.Option(help="The index, a folder of its own.")] = DEFAULT_INDEX,
-    model: Annotated[str, typer.Option(help="A name, or a run's weights.safetensors.")] = MODEL,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="films, fine, or a run's weights.safetensors; default films, fetched once (99 MB)."
+        ),
+    ] = None,
     rate: Annotated[
-        float,
-        typer.Option(min=0.01, max=1000, help="Frames looked at per second; fewer make windows longer."),
-    ] = 4.0,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1000,
+            help="Frames looked at per second, fewer make windows longer; default what the model is made for, 2 or 4.",
+        ),
+    ] = None,
     bits: Annotated[
         int, typer.Option(help="Bits of a number of a vector, 16 or 8: half the disk, scores off by 0.002.")
     ] = 16,
@@ -72,6 +81,8 @@ def index(
 
         files = video_files(videos)
         finder = python_api.load(model, device=device)
+        if finder.trained.quality:
+            typer.echo(f"{finder.trained.name}: {finder.trained.quality}", err=True)
         if notice := find_device(device).notice:
             typer.echo(notice, err=True)
         index = finder.begin(videos, out, rate, moved=moved, bits=bits)
@@ -142,9 +153,9 @@ def search(
 ) -> None:
     """Finds the moments that fit a sentence or a picture best, in an index.
 
-    The order is that of the model's own score, as it was trained; the score of one pooled vector a side stands beside
-    it and is not mixed in. Both lie in -1 to 1, and only those of one search compare. The first search fetches the
-    vectors of 400,000 words (76 MB); without a network, the words of the model's own captions serve.
+    The order is that of the model's own score; the score of one pooled vector a side stands beside it and is not mixed
+    in. Both lie in -1 to 1, and only those of one search compare; none says that nothing fits. The first search fetches
+    the vectors of 400,000 words (76 MB); without a network, by `fine` alone, the words of its own captions serve.
 
     \b
     python -m multimodal_ssl search "a dog moving left" "a cat" --html found.html
@@ -207,7 +218,7 @@ def _answers(
             hits, num_windows = query.search(held, matcher, question, top, bar.advance)
             if not hits:
                 raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
-            report = _report(held, trained.matching.similarity.name, question, hits, num_windows)
+            report = _report(held, trained, question, hits, num_windows)
             notes = [note for note in (told if question.words else "", *question.notes) if note]
             answers.append(_Answer(matcher, question, hits, report | {"notes": notes}))
     return held, answers
@@ -229,7 +240,7 @@ def _check_search(texts: list[str], pictures: list[Path], html: Path | None, exp
 
 
 def _report(
-    index: Index, similarity: str, question: Question, hits: list[Hit], num_windows: int
+    index: Index, trained: Trained, question: Question, hits: list[Hit], num_windows: int
 ) -> dict[str, Any]:
     found = [
         {
@@ -246,9 +257,9 @@ def _report(
     return {
         "text" if of_words else "like": question.text,
         "model": index.model,
-        "score_is": f"{similarity}, "
-        + ("as trained" if of_words else "of places with places, not trained for"),
-        "pooled_is": "mean of places, maximum of phrases" if of_words else "means of places",
+        "score_is": f"{trained.matching.similarity.name}, "
+        + (trained.learned if of_words else "of places with places, not trained for"),
+        "pooled_is": question.pooled_is,
         "windows": num_windows,
         "left_out": {"no vector": question.unknown, "too many": question.cut},
         "in_no_caption_of_the_training": question.unseen,
@@ -257,8 +268,9 @@ def _report(
 
 
 def _table(report: dict[str, Any], named: bool) -> str:
+    heading = "as trained" if report["score_is"].endswith("as trained") else "own score"
     lines = [_shown(f"{report.get('text') or report['like']}:")] if named else []
-    lines += [f"{'as trained':>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
+    lines += [f"{heading:>10}  {'pooled':>7}  {'from':>10}  {'to':>10}  video, picture"]
     for hit in report["found"]:
         scores = f"{hit['score']:>10.3f}  {hit['pooled']:>7.3f}"
         times = "  ".join(f"{clock(hit[key]):>10}" for key in ("start_s", "stop_s"))

@@ -17,11 +17,9 @@ from multimodal_ssl.search import likeness, query, weights
 from multimodal_ssl.search.index import Encode, Index, Outcome, encoder, video_files
 from multimodal_ssl.search.query import Hit
 from multimodal_ssl.search.weights import Trained
-from multimodal_ssl.search.windows import Cut, windows
+from multimodal_ssl.search.windows import Cut, cut_of, windows
 
 __all__ = ["Finder", "Hit", "Index", "load"]
-
-RATE_HZ = 4.0  # frames looked at per second, unless told otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +32,12 @@ class Finder:
     # ---- folders of videos
 
     def index(
-        self, videos: str | Path, out: str | Path, *, rate_hz: float = RATE_HZ, prune: bool = False
+        self, videos: str | Path, out: str | Path, *, rate_hz: float | None = None, prune: bool = False
     ) -> tuple[Index, list[Outcome]]:
         """Makes a folder of videos searchable, or brings its index up to date; with what became of each file.
 
         Args:
+            rate_hz: frames looked at per second; None: as the model is made for.
             prune: remove what was made of videos that are gone.
 
         Raises:
@@ -49,7 +48,7 @@ class Finder:
         return index, list(self.update(index, files, prune=prune))
 
     def begin(
-        self, videos: Path, out: Path, rate_hz: float = RATE_HZ, *, moved: bool = False, bits: int = 16
+        self, videos: Path, out: Path, rate_hz: float | None = None, *, moved: bool = False, bits: int = 16
     ) -> Index:
         """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`.
 
@@ -103,7 +102,7 @@ class Finder:
         return question.phrases, vectors
 
     def embed_video(
-        self, path: str | Path, *, rate_hz: float = RATE_HZ
+        self, path: str | Path, *, rate_hz: float | None = None
     ) -> Float32[ndarray, "window place channel"]:
         """Vectors of overlapping windows of a video, in the order of time; a place is a cell of the picture.
 
@@ -121,16 +120,16 @@ class Finder:
     def _encode(self) -> Encode:
         return encoder(self.trained.matcher().to(self.device))
 
-    def _cut(self, rate_hz: float) -> Cut:
-        matching = self.trained.matching
-        return Cut(num_frames=matching.num_frames, size_px=matching.size_px, rate_hz=rate_hz)
+    def _cut(self, rate_hz: float | None) -> Cut:
+        return cut_of(self.trained.matching, rate_hz)
 
 
-def load(model: str = "fine", *, device: str = "auto") -> Finder:
+def load(model: str | None = None, *, device: str = "auto") -> Finder:
     """A model that indexes and searches.
 
     Args:
-        model: the name of published weights, or a run's weights.safetensors.
+        model: the name of published weights, or a run's weights.safetensors; None: `films`, or `fine` where its
+            packages cannot be had.
         device: auto, cpu or cuda.
 
     Raises:

@@ -23,6 +23,7 @@ CLIPS_ROOMS = (
         "evaluation",
         "contrast",
         "former",
+        "films",
         "search",
         "own",
         "data",

@@ -64,6 +64,15 @@ class SharedProjections(Projections):
         return out
 
 
+class NoProjections(Projections):
+    """Units as they come, padding being zero."""
+
+    def forward(self, units: dict[str, Units]) -> dict[str, Units]:
+        return {
+            modality: _finished(each.vectors, each.valid, unit_norm=False) for modality, each in units.items()
+        }
+
+
 class FineAndCoarseProjections(Projections):
     """Fine-and-coarse graph: sound is compared in a fine space, text in a coarse one made of it  [Alayrac20 MMV].
 

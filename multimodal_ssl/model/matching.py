@@ -15,6 +15,7 @@ class Matching:
     Args:
         size_px: shorter side of a frame.
         num_frames: of a clip.
+        rate_hz: frames looked at per second, unless a person says otherwise.
         made_up: its words have vectors drawn by code, and no others can be asked.
     """
 
@@ -22,4 +23,5 @@ class Matching:
     similarity: Similarity
     size_px: int
     num_frames: int
+    rate_hz: float = 4.0
     made_up: bool = False

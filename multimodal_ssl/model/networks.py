@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from multimodal_ssl.model.vocabulary import Glove50, Word2vec300, WordVectors
+from multimodal_ssl.model.vocabulary import Glove50, GloveOfContent, Word2vec300, WordVectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +36,15 @@ class VideoNet(ABC):
     @abstractmethod
     def build(self) -> VideoEncoder:
         """The encoder, with fresh weights."""
+
+    def fetched(self) -> dict[str, Tensor]:
+        """Weights that a package brings and no file of ours keeps, by their names in the encoder; none but for those
+        that say so.
+
+        Raises:
+            FetchError: the package cannot be had.
+        """
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +86,21 @@ class R2Plus1D(VideoNet):
         from multimodal_ssl.model.encoders.video import R2Plus1DEncoder
 
         return R2Plus1DEncoder()
+
+
+@dataclass(frozen=True)
+class ImageNetClasses(VideoNet):
+    """EfficientNet-Lite2 with ImageNet's weights: at each place of the frames, shares of 1,000 classes  [Tan19]."""
+
+    def build(self) -> VideoEncoder:
+        from multimodal_ssl.model.encoders.imagenet import ImageNetEncoder
+
+        return ImageNetEncoder()
+
+    def fetched(self) -> dict[str, Tensor]:
+        from common.models.efficientnet_lite import LITE2, pretrained
+
+        return {f"trunk.network.{name}": tensor for name, tensor in pretrained(LITE2).state_dict().items()}
 
 
 # ---- audio
@@ -196,13 +220,36 @@ class BagOfWords(TextNet):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class NamesOfClasses(TextNet):
+    """A unit a word: how near it is to the names of each of ImageNet's classes, nothing of it trained.
+
+    Args:
+        decay: of a name's share for each step up from the class, to what it is one of.
+        sharpness: the power that nearness is taken to.
+    """
+
+    vectors: WordVectors = field(default_factory=GloveOfContent)
+    decay: float = 0.95
+    sharpness: float = 6.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1 or self.sharpness <= 0:
+            raise ValueError(
+                f"decay must be in (0, 1] and sharpness above 0, got {self.decay:g} and {self.sharpness:g}"
+            )
+
+    def build(self, matrix: Tensor) -> TextEncoder:
+        from multimodal_ssl.model.encoders.imagenet import ClassNamesEncoder
+
+        return ClassNamesEncoder(matrix, decay=self.decay, sharpness=self.sharpness)
+
+
 # ---- heads
 
 
 class Heads(ABC):
     """From each encoder's channels to the spaces where units are compared."""
-
-    unit_norm: bool
 
     @property
     @abstractmethod
@@ -262,6 +309,26 @@ class FineAndCoarse(Heads):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class AsTheyAre(Heads):
+    """Nothing is projected: both encoders make units of one space.
+
+    Args:
+        width: of that space.
+    """
+
+    width: int
+
+    @property
+    def text_space(self) -> int:
+        return self.width
+
+    def build(self, widths: dict[str, int]) -> Projections:
+        from multimodal_ssl.model.heads import NoProjections
+
+        return NoProjections()
+
+
 # ---- a whole network
 
 
@@ -289,3 +356,5 @@ GPU = Network(
 )  # fmt: skip
 # MMV's sizes; 2048 is the hidden layer of MIL-NCE's and MMV's text nets.
 PAPER = replace(GPU, text=Phrases(vectors=Word2vec300(), hidden=2048, width=512))
+# For real films: 4 frames of 224 pixels and more make 1x7x7 places and more, over time their mean.
+FILMS = Network(video=ImageNetClasses(), text=NamesOfClasses(), heads=AsTheyAre(width=1000))

@@ -43,6 +43,17 @@ WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 CLITIC = re.compile(r"(.+)(n't|'(?:s|m|d|re|ve|ll))", re.DOTALL)
 
 
+# The closed classes of English as the Penn Treebank tags them [Marcus93]: determiners, pronouns, conjunctions, `be`,
+# `have`, `do` and modals, question words, and prepositions but for those of direction, which can be seen.
+_CLOSED_CLASSES = """
+a an the this that these those some any each every no not n't i you he she it we they me him her us them my your his
+its our their 's who whom whose which what and or but nor so if than as because while of to in on at by for from with
+about is are was were be been being am do does did have has had will would can could may might must shall should there
+here
+"""
+FUNCTION_WORDS = frozenset(_CLOSED_CLASSES.split())
+
+
 def tokenise(text: str) -> list[str]:
     """Lower-case words; a hyphen or apostrophe inside a word stays, all other signs part words."""
     return [word.replace("’", "'") for word in WORD.findall(text.lower())]
@@ -144,6 +155,13 @@ def _read(folder: Path) -> Vocabulary:
     return Vocabulary(tuple(listed), np.concatenate([np.zeros((1, WIDTH), np.float32), vectors]))
 
 
+def without_function_words(known: Vocabulary) -> Vocabulary:
+    """The same words, of which function words have vectors of zero."""
+    vectors = known.vectors.copy()
+    vectors[[row for row, word in enumerate(known.words, 1) if word in FUNCTION_WORDS]] = 0
+    return Vocabulary(known.words, vectors)
+
+
 def listed_words(path: Path) -> list[str]:
     """Every value of the first column of a Parquet file, in order.
 
@@ -201,6 +219,14 @@ class Glove50(WordVectors):
 
     def known(self) -> Vocabulary:
         return glove()
+
+
+@dataclass(frozen=True)
+class GloveOfContent(WordVectors):
+    """GloVe of 50 channels, frozen, without the function words: they are known, and their vectors are zero."""
+
+    def known(self) -> Vocabulary:
+        return without_function_words(glove())
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from common.data.container import Holes
 from common.data.media import MediaError
 from common.data.own_files import LeftOut
 from common.progress import tracked
-from multimodal_ssl.model.vocabulary import Vocabulary, tokenise
+from multimodal_ssl.model.vocabulary import FUNCTION_WORDS, Vocabulary, tokenise
 from multimodal_ssl.own.reading import OwnClip, opened
-from multimodal_ssl.search.query import FUNCTION_WORDS
 from multimodal_ssl.search.windows import Cut, Window, windows
 
 MOST_WINDOWS = 8  # of a clip, evenly spaced

@@ -18,9 +18,11 @@ Data = Annotated[
         help="Folder of videos with .vtt, .srt or .json beside them; a .csv of path, caption, start, end; .tar shards.",
     ),
 ]
-Model = Annotated[str, typer.Option(help="A name, or a file such as OUT/model.safetensors.")]
+Model = Annotated[
+    str | None, typer.Option(help="films, fine, or a file such as OUT/model.safetensors; default films.")
+]
 Rate = Annotated[
-    float,
+    float | None,
     typer.Option(min=0.01, max=1000, help="Frames looked at per second, as `index` takes it."),
 ]
 
@@ -35,7 +37,9 @@ def train(
     dev: Annotated[
         Path | None, typer.Option(help="Clips to score on; default a tenth of DATA, by video.")
     ] = None,
-    rate: Rate = 4.0,
+    rate: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="Frames looked at per second, as `index` takes it.")
+    ] = 4.0,
     steps: Annotated[
         int | None,
         typer.Option(min=1, help="Steps of training; default thirty rounds over DATA, 200 to 20000."),
@@ -66,8 +70,8 @@ def train(
 
 def evaluate(
     data: Data,
-    model: Model = "fine",
-    rate: Rate = 4.0,
+    model: Model = None,
+    rate: Rate = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -76,13 +80,13 @@ def evaluate(
     \b
     python -m multimodal_ssl evaluate films --model mine/model.safetensors
     python -m multimodal_ssl evaluate clips.csv --model fine --json
-    python -m multimodal_ssl evaluate shards --model fine
+    python -m multimodal_ssl evaluate real-films
     """
     with plain_errors(too_large="a clip is"):
         from common.runtime import find_device
         from multimodal_ssl.own import evaluation
-        from multimodal_ssl.own.recipe import cut_of
         from multimodal_ssl.search import weights
+        from multimodal_ssl.search.windows import cut_of
 
         trained = weights.load(model)
         scores, notice = evaluation.evaluate(
@@ -90,7 +94,7 @@ def evaluate(
         )
         if notice:
             typer.echo(f"note: {notice}", err=True)
-        named = {"data": str(data), "model": model}
+        named = {"data": str(data), "model": trained.name}
         typer.echo(
             json.dumps(named | scores.record(), indent=1, ensure_ascii=False) if as_json else scores.table()
         )
@@ -99,8 +103,8 @@ def evaluate(
 def embed(
     data: Data,
     out: Annotated[Path, typer.Option(help="The .npz to write.")],
-    model: Model = "fine",
-    rate: Rate = 4.0,
+    model: Model = None,
+    rate: Rate = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT where it is there.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -114,8 +118,8 @@ def embed(
     with plain_errors(too_large="a clip is"):
         from common.runtime import find_device
         from multimodal_ssl.own import embedding
-        from multimodal_ssl.own.recipe import cut_of
         from multimodal_ssl.search import weights
+        from multimodal_ssl.search.windows import cut_of
 
         if out.suffix != ".npz":
             raise ValueError(f"{out}: vectors are written as .npz; choose such a name")

@@ -28,7 +28,8 @@ def embed(data: Path, out: Path, trained: Trained, device: str, cut: Cut) -> str
         clip_vectors         float32, of unit length: mean over windows of their mean places
         captions             texts as they were written; of those without a word that has a vector none
         caption_clips        the row of each caption's clip
-        caption_vectors      float32, of unit length: maximum of phrases, so that products with the former are cosines
+        caption_vectors      float32, of unit length: maximum of phrases (mean by `films`), so that products with the
+                             former are cosines
 
     Raises:
         ValueError: no clip is left.
@@ -52,8 +53,9 @@ def embed(data: Path, out: Path, trained: Trained, device: str, cut: Cut) -> str
         for text in one.clip.captions
         if words and words.encode(text).any()
     ]
+    pooled = mean if matcher.encoders.text.averaged else maximum
     of_texts = (
-        [maximum(units) for units in texts_of(matcher, words, [text for text, _ in told])] if words else []
+        [pooled(units) for units in texts_of(matcher, words, [text for text, _ in told])] if words else []
     )
     width = trained.matching.network.heads.text_space
     nan = float("nan")

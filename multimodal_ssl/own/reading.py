@@ -27,6 +27,7 @@ from common.strict_json import parsed
 from multimodal_ssl.corpora import folder as folders
 from multimodal_ssl.corpora.captions import Caption, CaptionError, parse_captions
 from multimodal_ssl.corpora.corpus import rows_of, seconds_of
+from multimodal_ssl.own import real_films
 
 PATHS = ("path", "video", "file_name")  # columns of a table, the first that is there
 CAPTIONS = ("caption", "text", "sentence")
@@ -51,12 +52,15 @@ class OwnClip:
 
 
 def look(place: Path) -> Iterator[OwnClip | LeftOut]:
-    """What a folder, or one file of a layout that is known, tells of, in its order; read as it is asked for.
+    """What a folder, one file of a layout that is known, or `real-films`, tells of, in its order; read as it is asked
+    for.
 
     Raises:
         ValueError: at once, where there is no such place or no layout that is known.
     """
     place = place.expanduser()
+    if str(place) == real_films.NAME and not place.exists():
+        place = real_films.place()
     if not place.exists():
         raise ValueError(f"{place}: no such file or folder")
     return _of_folder(place) if place.is_dir() else _of_file(place)

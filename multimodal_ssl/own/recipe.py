@@ -24,7 +24,6 @@ from multimodal_ssl.own import kinetics
 from multimodal_ssl.own.clips import KeptClip, OwnClips, words_of
 from multimodal_ssl.search import weights
 from multimodal_ssl.search.weights import Trained
-from multimodal_ssl.search.windows import Cut
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -215,11 +214,6 @@ def vocabulary_of(name: str) -> Vocabulary:
     if notice:
         say(f"note: {notice}")
     return words
-
-
-def cut_of(matching: Matching, rate_hz: float) -> Cut:
-    """How videos are cut for a model."""
-    return Cut(num_frames=matching.num_frames, size_px=matching.size_px, rate_hz=rate_hz)
 
 
 def planned(source: OwnClips, start: str, steps: int | None) -> OwnTraining:

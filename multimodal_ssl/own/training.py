@@ -12,6 +12,7 @@ from common.own_training import CARD, mirrors
 from common.progress import say
 from common.runtime import find_device
 from common.settings import encode, override
+from multimodal_ssl.model import networks
 from multimodal_ssl.own import recipe as recipes
 from multimodal_ssl.own.card import card
 from multimodal_ssl.own.clips import OwnClips, summary
@@ -20,6 +21,7 @@ from multimodal_ssl.own.reading import look
 from multimodal_ssl.own.recipe import OwnTraining
 from multimodal_ssl.search import weights
 from multimodal_ssl.search.weights import Trained
+from multimodal_ssl.search.windows import cut_of
 
 SEED = 0
 MODEL, SCORES = weights.OF_OWN, "scores-dev.json"
@@ -46,9 +48,13 @@ class Wanted:
         check_folder(self.out)
         look(self.data)  # before any work
         held = recipes.started(self.model)
+        if held.matching.network == networks.FILMS:  # nothing of it learns from clips
+            raise ValueError(
+                f"{self.model} is made of names and learns nothing from clips; start with fine or small"
+            )
         words = recipes.vocabulary_of(self.model)
         source = OwnClips(
-            recipes.cut_of(held.matching, self.rate_hz), words.sha256, folder=str(self.data),
+            cut_of(held.matching, self.rate_hz), words.sha256, folder=str(self.data),
             dev_folder=str(self.dev or ""), kept=str(self.out / "clips"),
         )  # fmt: skip
         source.prepare(words)

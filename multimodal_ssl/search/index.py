@@ -2,7 +2,8 @@
 
 INDEX/index.json                  what made it: folder of videos, model and its hash, how files are cut
      /videos/NAME-HASH/video.json path, size and date of a video, times of its windows, what was wrong with it
-                      /units.f16  window x position x channel, see `vectors`; `units.i8` in 8 bits
+                      /units.f16  window x position x channel, see `vectors`; `units.i8` in 8 bits; what is mostly
+                                  zeros deflated
                       /000012.jpg some frames of window 12, side by side: what is shown of a result
 
 A video's folder takes its name when it is whole, so that an index can be stopped, killed and gone on with, and be
@@ -17,6 +18,7 @@ import os
 import re
 import shutil
 import stat
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -64,6 +66,7 @@ class IndexedVideo:
     frame_size: tuple[int, int] = (0, 0)  # (height, width) as the network sees it
     units: tuple[int, int] = (0, 0)  # positions of a window, and their channels
     times_s: tuple[tuple[float, float], ...] = ()  # start and stop of every window
+    taken: tuple[int, ...] = ()  # bytes of each window in the file of units; none: all are whole
 
     def same_file(self, other: IndexedVideo) -> bool:
         """Whatever its name and date: files are moved, copied and restored."""
@@ -153,14 +156,22 @@ class Index:
         """Units of some windows of a video.
 
         Raises:
-            ValueError: the file was cut off.
+            ValueError: the file was cut off or altered.
         """
-        path, size = folder / UNITS[self.bits], size_of(video.units, self.bits)
-        num = (len(video.times_s) if stop is None else stop) - start
-        found = np.fromfile(path, np.uint8, num * size, offset=start * size)
-        if len(found) != num * size:
+        stop = len(video.times_s) if stop is None else stop
+        path, whole = folder / UNITS[self.bits], size_of(video.units, self.bits)
+        taken = video.taken or (whole,) * len(video.times_s)
+        sizes = taken[start:stop]
+        with path.open("rb") as file:
+            file.seek(sum(taken[:start]))
+            found = [file.read(size) for size in sizes]
+        if [*map(len, found)] != [*sizes]:
             raise ValueError(f"{path} is shorter than its {RECORD} says; remove {folder} and index again")
-        return unpacked(found, num, video.units, self.bits)
+        try:
+            values = b"".join(_inflated(one, whole) for one in found)
+            return unpacked(values, len(sizes), video.units, self.bits)
+        except (zlib.error, ValueError) as error:
+            raise ValueError(f"{path} is damaged ({error}); remove {folder} and index again") from error
 
     # ---- writing
 
@@ -320,7 +331,7 @@ def encoder(matcher: Matcher) -> Encode:
 def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, encode: Encode) -> IndexedVideo:
     """Units and pictures of every window, past what cannot be decoded, up to where a file breaks off."""
     holes = Holes()
-    times: list[tuple[float, float]] = []
+    times, sizes = list[tuple[float, float]](), list[int]()
     shape, units_shape, fault = (0, 0), (0, 0), ""
     with (folder / UNITS[index.bits]).open("wb") as out:
         found = windows(file, index.cut, holes=holes)
@@ -335,7 +346,7 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, en
             small = window.small
             units = encode(small)
             shape, units_shape = small.shape[1:3], units.shape
-            out.write(packed(units, index.bits))
+            sizes.append(out.write(_deflated(packed(units, index.bits), units)))
             _write_picture(window, folder / picture_name(len(times)))
             times.append((round(window.start_s, 3), round(window.stop_s, 3)))
         out.flush()
@@ -344,7 +355,19 @@ def _write_windows(now: IndexedVideo, file: Path, folder: Path, index: Index, en
     if breaks and not fault:
         fault = f"breaks off at {breaks[-1][0]:.2f} s of {breaks[-1][1]:.2f} s"
     gaps = tuple(str(Holes([hole])) for hole in holes.found if hole[2] != BREAKS_OFF)
-    return replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape, times_s=tuple(times))
+    done = replace(now, fault=fault, gaps=gaps, frame_size=shape, units=units_shape)
+    full = size_of(units_shape, index.bits)
+    return replace(done, times_s=tuple(times), taken=tuple(sizes) if {*sizes} - {full} else ())
+
+
+def _deflated(kept: bytes, units: Float32[ndarray, "position channel"]) -> bytes:
+    """Of units that are mostly zeros; others would hardly shrink."""
+    small = zlib.compress(kept, 1) if 2 * np.count_nonzero(units) < units.size else kept
+    return min(kept, small, key=len)  # of equal length the first, so that length tells which it is
+
+
+def _inflated(kept: bytes, size: int) -> bytes:
+    return kept if len(kept) == size else zlib.decompress(kept)
 
 
 def picture_name(window: int) -> str:
@@ -367,7 +390,8 @@ def _read_record(path: Path) -> IndexedVideo:
     try:
         found: dict[str, Any] = parsed(path.read_bytes())
         times = tuple((start, stop) for start, stop in found.pop("times_s"))
-        frame_size, units, gaps = (tuple(found.pop(key)) for key in ("frame_size", "units", "gaps"))
-        return IndexedVideo(**found, times_s=times, frame_size=frame_size, units=units, gaps=gaps)
+        others: dict[str, Any] = {key: tuple(found.pop(key)) for key in ("frame_size", "units", "gaps")}
+        others["taken"] = tuple(found.pop("taken", ()))
+        return IndexedVideo(**found, times_s=times, **others)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); remove {path.parent} and index again") from error

@@ -18,24 +18,13 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from multimodal_ssl.model.matcher import Matcher
-from multimodal_ssl.model.similarity import Compare, mean_and_max_pooled
+from multimodal_ssl.model.similarity import Compare, mean_and_max_pooled, mean_pooled
 from multimodal_ssl.model.units import Units
-from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
+from multimodal_ssl.model.vocabulary import FUNCTION_WORDS, MOST_WORDS, Vocabulary
 from multimodal_ssl.search.index import Index, IndexedVideo, picture_name
 from multimodal_ssl.search.weights import Trained
 
 AT_ONCE = 256  # windows whose units are in memory
-# The closed classes of English as the Penn Treebank tags them [Marcus93]: determiners, pronouns, conjunctions, `be`,
-# `have`, `do` and modals, question words, and prepositions but for those of direction, which can be seen. A sentence of
-# these alone shows nothing, and its score means nothing. In other sentences they stay: leaving phrases of them out made
-# the clips of dev harder to find, since the models were trained with them.
-_CLOSED_CLASSES = """
-a an the this that these those some any each every no not n't i you he she it we they me him her us them my your his
-its our their 's who whom whose which what and or but nor so if than as because while of to in on at by for from with
-about is are was were be been being am do does did have has had will would can could may might must shall should there
-here
-"""
-FUNCTION_WORDS = frozenset(_CLOSED_CLASSES.split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +44,13 @@ class Question:
     cut: tuple[str, ...]  # after the most words that are read
     unseen: tuple[str, ...]  # read, but of no caption that the model was trained on
     pooled: Compare = mean_and_max_pooled
+
+    @property
+    def pooled_is(self) -> str:
+        """What `pooled` compares, for people."""
+        if not self.words:
+            return "means of places"
+        return "means of both sides" if self.pooled is mean_pooled else "mean of places, maximum of phrases"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -100,20 +96,22 @@ def ask(trained: Trained, text: str, vocabulary: Vocabulary) -> tuple[Matcher, Q
     read = found[:MOST_WORDS]
     if not read:
         raise ValueError(f"none of the words of {text!r} has a vector; ask in lower-case English words")
+    # In other sentences they stay, for models that were trained with them: left out, clips of dev were harder to find.
     if FUNCTION_WORDS.issuperset(read):
         raise ValueError(f"{text!r} names nothing that can be seen; add what is there or what it does")
     needed = vocabulary if trained.matching.network.text.vectors.trained else vocabulary.of([text])
     matcher = trained.matcher(needed)
     with torch.inference_mode():
         units = matcher.texts(torch.from_numpy(needed.encode(text))[None])
-    phrases = matcher.encoders.text.phrases(read)
+    encoder = matcher.encoders.text
+    there = units.valid[0].tolist()
+    phrases = [phrase for phrase, valid in zip(encoder.phrases(read), there, strict=False) if valid]
     if not phrases:
-        raise ValueError(
-            f"{trained.name} reads phrases of {matcher.encoders.text.fewest_words} words or more"
-        )
+        raise ValueError(f"{trained.name} reads phrases of {encoder.fewest_words} words or more")
     question = Question(
         text, units, tuple(phrases), tuple(read), _once(unknown), tuple(found[MOST_WORDS:]),
         _once([word for word in read if trained.words is not None and word not in trained.words]),
+        mean_pooled if encoder.averaged else mean_and_max_pooled,
     )  # fmt: skip
     return matcher, question
 

@@ -20,6 +20,7 @@ from numpy import ndarray
 
 from common.data.container import Holes
 from common.data.video import Frame, pictures_start_s, stream_frames
+from multimodal_ssl.model.matching import Matching
 
 DECODER_THREADS = 2  # each more holds some further frames, which are 50 MB at 8K
 DETAIL = 2  # frames are decoded so many times larger than a network sees them, for people to look at
@@ -55,6 +56,12 @@ class Cut:
         return (
             f"{self.num_frames} frames at {self.rate_hz:g} Hz ({window_s:g} s, a new one every {hop_s:g} s)"
         )
+
+
+def cut_of(matching: Matching, rate_hz: float | None) -> Cut:
+    """How videos are cut for a model; None: as many frames per second as it is made for."""
+    rate_hz = matching.rate_hz if rate_hz is None else rate_hz
+    return Cut(num_frames=matching.num_frames, size_px=matching.size_px, rate_hz=rate_hz)
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,14 @@ class AdapterSet:
             CheckpointError: missing, altered, or no adapter set.
             ValueError: of another normaliser.
         """
+        if not path.is_file():
+            raise checkpoint.CheckpointError(
+                f"{path}: no such file; a set is the .safetensors that finetune wrote"
+            )
+        if not path.with_suffix(".json").is_file():
+            raise checkpoint.CheckpointError(
+                f"{path} is no adapter set: that is a .safetensors with its .json beside it, as finetune writes both"
+            )
         found = checkpoint.load(path)
         if found.state.get("kind") != "adapter set":
             raise checkpoint.CheckpointError(

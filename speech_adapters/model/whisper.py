@@ -95,11 +95,12 @@ class MelExtractor(nn.Module):
 
     def log_mel(self, waveform: Float[Tensor, " sample"]) -> Float[Tensor, "band frame"]:
         """Of one utterance, in decades / 4, about -1 to 1.5, no band more than 8 decades below the loudest."""
+        dtype = torch.promote_types(waveform.dtype, torch.float32)  # never less
         with torch.autocast(waveform.device.type, enabled=False):
             window, hop = self.architecture.window, self.architecture.hop
             hann: Any = self.hann
-            spectrum = torch.stft(waveform.float(), window, hop, window=hann.float(), return_complex=True)
-            decades = (self.bands.float() @ spectrum[:, :-1].abs().square()).clamp(min=LEAST_POWER).log10()  # type: ignore[operator]
+            spectrum = torch.stft(waveform.to(dtype), window, hop, window=hann.to(dtype), return_complex=True)
+            decades = (self.bands.to(dtype) @ spectrum[:, :-1].abs().square()).clamp(min=LEAST_POWER).log10()  # type: ignore[operator]
         return (torch.maximum(decades, decades.max() - RANGE) + 4) / 4
 
     def convolve(

@@ -219,6 +219,6 @@ def evaluate(
             sha256s.append(one.sha256)
     own_files.tell(left, len(recordings), what="recordings")
     if not found:
-        raise ValueError(f"{data}: no recordings are left to score")
+        raise ValueError(f"{data}: no recordings are left to score; see what was left out above")
     origin = adapter_set.origin if adapter_set else convert.read(by_name.find(model)).stored.origin
     return Scores(tuple(found), len(left), heard_in_training(origin, sha256s))

@@ -32,8 +32,9 @@ from speech_adapters.data.sources import AMAZON_QUEEN, ASTERISK, DRASCULA, FESTV
 from speech_adapters.data.text import NORMALISER
 from speech_adapters.inference import recogniser as recognising
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ
-from speech_adapters.own import evaluation, finetuning
+from speech_adapters.own import evaluation, finetuning, measured
 from speech_adapters.own.evaluation import Scores
+from speech_adapters.own.measured import shown
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def told(language: str, scores: Mapping[str, Any]) -> str:
 def page(made: AdapterSet) -> str:
     """The card of a published set, in Markdown."""
     rows = [
-        f"| {name} | {row['recordings']} | " + " | ".join(_shown(row[key]) for key in ("wer", "cer")) + " |"
+        f"| {name} | {row['recordings']} | " + " | ".join(shown(row[key]) for key in ("wer", "cer")) + " |"
         for name, row in made.origin["scores"].items()
     ]
     plain = (
@@ -188,26 +189,40 @@ def page(made: AdapterSet) -> str:
         if made.normaliser == NORMALISER
         else ""
     )
-    heard = LANGUAGES[made.language]
+    heard, language = LANGUAGES[made.language], made.language
     former = f"; {heard.former} had opened them before it" if heard.former else ""
-    return f"""# {made.language}, on {made.origin["model"]}
+    result = measured.read(measured.WHISPER).get(language)
+    beside = f"{measured.against_whisper(result)} " if result else ""
+    return f"""# {language}, on {made.origin["model"]}
 
 Adapters over Whisper's encoder, which is supervised and multilingual: {made.origin["quality"]}.{plain}
-Made by `python -m speech_adapters.own.published {made.language} --out DIR`, in {heard.steps} steps, on training parts
-alone; every test part was opened once, after the set was made{former}.
+Made by `python -m speech_adapters.own.published {language} --out DIR`, in {heard.steps} steps, on training parts
+alone; every test part was opened once, after the set was made{former}. `{language}.safetensors` holds
+{sum(one.numel() for one in made.tensors.values()):,} weights in half precision.
 
 | part | recordings | WER %, 95 % interval | CER %, 95 % interval |
 |---|---|---|---|
 {chr(10).join(rows)}
 
-The likeliest path, without a language model. Licences: Whisper's weights MIT; the speech as its packages say
-(`speech_adapters/data/packages/`).
+The likeliest path, without a language model. {beside}[All languages](../../README.md#beside-whisper-itself).
+
+Limits: one or a few voices, recorded well, reading; rooms, telephones, children, dialects and talk were never tried.
+What it writes of a voice that it has not heard has to be read over by somebody.
+
+```sh
+python -m speech_adapters transcribe talk.wav --adapter {language}
+python -m speech_adapters transcribe talk.wav film.mkv --adapter {language} --srt --out texts
+python -m speech_adapters evaluate recordings --adapter speech_adapters/own/weights/{language}.safetensors
+```
+
+Licences: Whisper's weights MIT; the speech:
+
+{chr(10).join(f"- {name}: {', '.join(sorted(licences))}" for name, licences in _licences(heard).items())}
 """
 
 
-def _shown(rate: Mapping[str, Any]) -> str:
-    bounds = "" if rate["low"] is None else f" ({rate['low']:.1f} to {rate['high']:.1f})"
-    return f"{rate['percent']:.1f}{bounds}"
+def _licences(heard: Heard) -> dict[str, set[str]]:
+    return {one.name: {package.licence for package in one.packages} for one in heard.trained}
 
 
 def publish(language: str, path: Path) -> str:

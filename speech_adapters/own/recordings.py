@@ -157,10 +157,19 @@ def _make(
     for part in ("train", "dev"):
         if not any(line["part"] == part for line in lines):
             raise ValueError(
-                f"{source.folder}: no recordings are left for {part}; see what was left out above"
+                f"{source.folder}: no recordings are left for {part}; {_way_out(part, bool(dev), lines)}"
             )
     content = hashlib.sha256(json.dumps(sorted(lines, key=lambda line: line["id"])).encode()).hexdigest()
     return {"content": content, "divided": by, "left_out": len(left), "utterances": lines}
+
+
+def _way_out(part: str, given: bool, lines: Sequence[dict[str, Any]]) -> str:
+    """What to do where a part is empty."""
+    if part == "train" or not lines:
+        return "see what was left out above"
+    if given:
+        return "all of --dev is in the training data or was left out; give others, or leave --dev out"
+    return "all that can be used has one text, and dev must have another; record more, or give --dev"
 
 
 def _line(found: Checked, part: str, start: int) -> dict[str, Any]:

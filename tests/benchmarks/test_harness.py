@@ -90,6 +90,14 @@ def test_rows_of_another_commit_stay_and_say_so(asked, monkeypatch):
     assert "aaaa" not in rows[2][-1].text
 
 
+def test_a_machine_that_stays_busy_is_one_line(asked):
+    def part(rounds):
+        raise CommandError("others took 0.90 of each core")
+
+    with pytest.raises(SystemExit, match=r"^error: part: others took 0.90 of each core$"):
+        records.publish("some", asked, {"part": part})
+
+
 def test_an_unknown_part_lists_the_known_ones(asked):
     asked.parts = ["third"]
     with pytest.raises(ValueError, match="no part third; some has good, bad"):

@@ -51,10 +51,12 @@ class TextEncoder(nn.Module, ABC):
     Attributes:
         width: channels of a unit.
         fewest_words: of a text that has a unit.
+        averaged: the one vector of a text is its units' mean; else their maximum, channel by channel.
     """
 
     width: int
     fewest_words: int = 1
+    averaged: bool = False
 
     @abstractmethod
     def spans(self, num_words: int) -> list[tuple[int, int]]:

@@ -28,7 +28,7 @@ def as_video(frames: UInt8[Tensor, "clip time height width 3"]) -> Float[Tensor,
 
 
 class VideoEncoder(nn.Module, ABC):
-    """A stack of 3-D convolutions, and where on a clip its units lie.
+    """A network over frames, and where on a clip its units lie.
 
     Units come in the order of `grid`, width fastest; all are valid.
 
@@ -40,7 +40,7 @@ class VideoEncoder(nn.Module, ABC):
 
     def __init__(self, trunk: nn.Module, width: int):
         super().__init__()
-        self.trunk = trunk.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.trunk = trunk
         self.width = width
 
     @abstractmethod
@@ -76,7 +76,7 @@ class SmallVideoEncoder(VideoEncoder):
         first, second, third = widths
         early, late = time_strides
         super().__init__(
-            nn.Sequential(
+            _channels_last(
                 _layer(3, first, (1, 5, 5), (1, 2, 2)),
                 _layer(first, second, (1, 3, 3), (1, 2, 2)),
                 _layer(second, second, (3, 1, 1), (early, 1, 1)),
@@ -106,7 +106,7 @@ class S3DEncoder(VideoEncoder):
         from torchvision.models.video import s3d
 
         norm = partial(nn.BatchNorm3d, eps=1e-3, momentum=0.1)
-        super().__init__(s3d(weights=None, norm_layer=norm).features, width=1024)
+        super().__init__(_channels_last(*s3d(weights=None, norm_layer=norm).features), width=1024)
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         # The last pooling layer has no padding and drops an odd place.
@@ -123,10 +123,16 @@ class R2Plus1DEncoder(VideoEncoder):
         from torchvision.models.video import r2plus1d_18
 
         net = r2plus1d_18(weights=None)
-        super().__init__(nn.Sequential(net.stem, net.layer1, net.layer2, net.layer3, net.layer4), width=512)
+        layers = (net.stem, net.layer1, net.layer2, net.layer3, net.layer4)
+        super().__init__(_channels_last(*layers), width=512)
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         return _halved(time, 3), _halved(height, 4), _halved(width, 4)
+
+
+def _channels_last(*layers: nn.Module) -> nn.Module:
+    stack: nn.Module = nn.Sequential(*layers).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return stack
 
 
 def _layer(channels_in: int, channels: int, kernel: Grid, stride: Grid) -> nn.Sequential:

@@ -10,8 +10,8 @@ from common.data.packages import FetchError, data_root
 from common.models import efficientnet_lite
 from common.models.efficientnet_lite import LITE0, LITE2, EfficientNetLite, our_name, pretrained, weights_file
 
-# Made by EfficientNet.from_name(f"efficientnet-{name}", image_size=None) of efficientnet-lite-pytorch 0.1.0 (PyPI), which is
-# no dependency: logits 0, 1, 500 and 999 of `waves`, scaled as here, and the class with the highest.
+# Made by EfficientNet.from_name(f"efficientnet-{name}", image_size=None) of efficientnet-lite-pytorch 0.1.0 (PyPI),
+# which is no dependency: logits 0, 1, 500 and 999 of `waves`, scaled as here, and the class with the highest.
 MADE_UP = {  # with the weights of `made_up` under its own names; pictures of 75 x 106
     LITE0: ([4.4441, 5.2503, -2.1411, -1.9942], 653),
     LITE2: ([3.0124, -1.2074, -0.6133, 1.8542], 991),

@@ -164,7 +164,10 @@ def test_settings_are_printed_and_nothing_is_trained(films, start, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("train", "FILMS", "--out", "OUT", "--model", "nope"), "known models: fine; or give the path"),
+        (
+            ("train", "FILMS", "--out", "OUT", "--model", "nope"),
+            "known models: films, fine; or give the path",
+        ),
         (
             ("train", "FILMS", "--out", "OUT", "--model", "nope"),
             "or start with small, s3d, r2plus1d, s3d-kinetics, r2plus1d-kinetics",

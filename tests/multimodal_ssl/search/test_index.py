@@ -370,6 +370,36 @@ def test_what_is_no_video_by_its_name_is_counted(tmp_path):
     assert index.left_out(tmp_path) == {".gif": 2, ".swf": 1, "without a suffix": 1}
 
 
+def test_units_that_are_mostly_zeros_are_kept_small_and_come_back_as_they_were(tmp_path, films):
+    made_up = np.random.default_rng(0).random((12, 500), dtype=np.float32)
+    made_up[made_up < 0.99] = 0
+    shown = []
+
+    def encode(frames):
+        shown.append(made_up * (1 + len(shown)))
+        return shown[-1]
+
+    made, _ = update(tmp_path / "index", films, encode)
+    read = []
+    for video, folder in made.videos():
+        assert (
+            (folder / index.UNITS[16]).stat().st_size == sum(video.taken) < len(video.times_s) * made_up.size
+        )
+        whole = made.units(video, folder)
+        np.testing.assert_array_equal(made.units(video, folder, 1, 3), whole[1:3])
+        read += list(whole)
+    kept = [units.astype(np.float16).astype(np.float32) for units in shown]
+    assert {units.tobytes() for units in read} == {units.tobytes() for units in kept}
+
+
+def test_units_that_were_altered_are_refused(tmp_path, films):
+    made, _ = update(tmp_path / "index", films, lambda frames: np.zeros((12, 500), np.float32))
+    video, folder = next(made.videos())
+    (folder / "units.f16").write_bytes(b"\1" * (folder / "units.f16").stat().st_size)
+    with pytest.raises(ValueError, match=r"units\.f16 is damaged .* index again"):
+        made.units(video, folder)
+
+
 def test_an_index_in_eight_bits_is_smaller_near_and_goes_on_as_it_began(tmp_path, films, matcher):
     full, _ = update(tmp_path / "full", films, encoder(matcher))
     small, _ = update(tmp_path / "small", films, encoder(matcher), bits=8)

@@ -9,9 +9,8 @@ from multimodal_ssl.composed import clips
 from multimodal_ssl.evaluation.encoding import clip_units
 from multimodal_ssl.evaluation.retrieval import ranks
 from multimodal_ssl.model.units import Units
-from multimodal_ssl.model.vocabulary import glove
+from multimodal_ssl.model.vocabulary import FUNCTION_WORDS, glove
 from multimodal_ssl.search import weights
-from multimodal_ssl.search.query import FUNCTION_WORDS
 
 pytestmark = pytest.mark.corpus
 GALLERIES = ("clean/0", "clean/1", "distractors/0", "distractors/1")

@@ -189,3 +189,17 @@ def test_a_failed_addition_leaves_the_bank_as_it_was():
         sets.add("en", replace(trained(), backbone="0" * 64))
     sets.add("en", trained())
     assert list(sets.sets) == ["en"]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ((), "no such file; a set is the .safetensors"),
+        (("a.wav",), "is no adapter set: .* with its .json beside it"),
+    ],
+)
+def test_a_file_that_is_no_set_is_told_what_one_is(tmp_path, made, told):
+    for name in made:
+        (tmp_path / name).write_bytes(b"RIFF")
+    with pytest.raises(CheckpointError, match=told):
+        AdapterSet.load(tmp_path / "a.wav")

@@ -164,3 +164,10 @@ def test_settings_make_the_same_architecture_again():
     assert architecture_of(asdict(WHISPER_TINY)) == WHISPER_TINY
     assert architecture_of(asdict(TINY)) == TINY
     assert isinstance(build(TINY), Wav2Vec2)
+
+
+def test_a_spectrum_in_double_precision_is_that_of_single_precision_and_more():
+    extractor, waveform = Whisper(WHISPER_TINY).extractor, torch.randn(16_000)
+    found, exact = extractor.log_mel(waveform), extractor.log_mel(waveform.double())
+    assert (found.dtype, exact.dtype) == (torch.float32, torch.float64)
+    torch.testing.assert_close(found.double(), exact, atol=1e-5, rtol=0)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -101,6 +102,24 @@ def test_other_settings_do_not_overwrite_a_training(trained):
     done = run(*words, "--set", "peak_lr=0.5")
     assert done.exit_code != 0
     assert "another run" in done.output or "--resume" in done.output
+
+
+def test_a_part_without_recordings_says_the_way_out(recordings, checkpoint, tmp_path):
+    """Dev that is the training data; ten clips of one letter; texts of pictures alone. Nothing is written."""
+    for name, texts in (("letter", "a" * 10), ("pictures", "😀🎉" * 5)):
+        for number, text in enumerate(texts):
+            (tmp_path / name).mkdir(exist_ok=True)
+            shutil.copy(recordings / f"{number:02d}.wav", tmp_path / name / f"{number}.wav")
+            (tmp_path / name / f"{number}.txt").write_text(text, encoding="utf-8")
+    given = ("finetune", "--model", checkpoint, "--steps", 2, "--out", tmp_path / "out")
+    for words, told in (
+        ((recordings, "--dev", recordings), "left for dev; all of --dev is in the training data"),
+        ((tmp_path / "letter",), "left for dev; all that can be used has one text"),
+        ((tmp_path / "pictures",), "left for train; see what was left out above"),
+    ):
+        done = run(*given, *words)
+        assert (done.exit_code, told in done.stderr) == (2, True), done.output
+        assert not list((tmp_path / "out").rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("arm", ["full", "lora"])
