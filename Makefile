@@ -29,7 +29,7 @@ seeds := $(if $(SEEDS),--seeds $(SEEDS))
 
 .PHONY: help
 help:
-	@echo "Four papers, reproduced claim by claim. Forty minutes on two CPU cores:  make reproduce-extreme-vsr"
+	@echo "Four papers, reproduced claim by claim. Some 42 minutes on two CPU cores:  make reproduce-extreme-vsr"
 	@echo
 	@awk '/^#> /{ print substr($$0, 4) } /^#>$$/{ print "" }' $(firstword $(MAKEFILE_LIST))
 
@@ -66,13 +66,19 @@ $(papers:%=publish-%): publish-%: setup
 #>
 #> report                           claims, verdicts, tables and figures from the runs there are
 #> dashboard                        your runs so far, from their journals
+#> user-study                       which of two x16 pictures looks better: a local page; votes go to votes.jsonl
+#> docs                             the documentation site, build/site, from every page here
 #> verify                           recompute every published table from raw scores
 #> bench                            speed and memory against other implementations
-.PHONY: report dashboard verify bench
+.PHONY: report dashboard verify user-study bench docs
 report dashboard verify: setup
 	@$(run) $@
+user-study: setup
+	@PYTHONPATH=. $(PYTHON) -m video_sr study
 bench: setup
 	@$(PYTHON) -m benchmarks
+docs: setup
+	@$(PYTHON) docs/site.py
 #>
 #> test                             lint, types and the fast tests; the same as continuous integration
 #> test-<folder>                    the fast tests of common, video_sr, speech_adapters or multimodal_ssl

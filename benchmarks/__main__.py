@@ -33,12 +33,14 @@ def run(
         ),
     ] = False,
     minutes: Annotated[
-        float | None, typer.Option(help="Begin no part that would end later than this; default no limit.")
+        float | None,
+        typer.Option(min=0, help="Begin no part that would end later than this; default no limit."),
     ] = None,
     cores: Annotated[
-        int | None, typer.Option(help="Pinned cores, 1 or 2; default as each benchmark is published.")
+        int | None,
+        typer.Option(min=1, max=2, help="Pinned cores, 1 or 2; default as each benchmark is published."),
     ] = None,
-    repeats: Annotated[int | None, typer.Option(help="Timed rounds; default 15.")] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Timed rounds; default 15.")] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where results go; default benchmarks/results, and the README.")
     ] = None,

@@ -14,7 +14,7 @@ from common.papers import find
 from common.recipe import Shard
 from video_sr.corpora import Textures
 from video_sr.models.blocks import deform_conv2d
-from video_sr.recipes import Upscaling
+from video_sr.upscaling import Upscaling
 
 LAYOUTS = {"as shipped": None, "channels last": torch.channels_last, "contiguous": torch.contiguous_format}
 FULL_HD = (67, 120)  # low-resolution size of a 1072x1920 frame

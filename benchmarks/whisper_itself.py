@@ -173,6 +173,8 @@ def main(
     torch.set_num_threads(1)
     with plain_errors(stopped="files of languages that were finished are kept"):
         for language in of or ():
+            published.check_language(language)
+        for language in of or ():
             weights = (by_name.PUBLISHED / f"{language}.safetensors").read_bytes()
             found = {"set_sha256": sha256(weights).hexdigest(), "parts": rates(python, language)}
             publish(language, found, folder)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -29,6 +32,44 @@ RESUME = (
     "auto goes on, and refuses another run's folder; must fails where there is nothing to go on from; never discards "
     "what is there; replace puts another run's aside."
 )
+
+
+def tool(about: str) -> typer.Typer:
+    """The `typer.Typer` of a console script: -h and --version as everywhere.
+
+    Args:
+        about: what its help begins with.
+    """
+    app = typer.Typer(help=about, **TOOL_SETTINGS)
+
+    @app.callback()
+    def options(
+        version: Annotated[
+            bool,
+            typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True),
+        ] = False,
+    ) -> None:
+        pass
+
+    return app
+
+
+def _version(
+    context: Any, asked: bool
+) -> bool:  # typer hands over click's own, which is typer's by name alone
+    if asked:
+        typer.echo(f"{context.find_root().info_name} {_number()}")
+        raise typer.Exit
+    return asked
+
+
+def _number() -> str:
+    """Of what is installed, else of the clone that this module lies in."""
+    try:
+        return metadata.version("speech-video-reproductions")
+    except metadata.PackageNotFoundError:
+        with open(Path(__file__).parents[1] / "pyproject.toml", "rb") as file:
+            return str(tomllib.load(file)["project"]["version"])
 
 
 class _Stopped(BaseException):

@@ -16,6 +16,7 @@ from common.results import Run
 
 FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 ENDINGS = (".jpg", ".png")
+SHARED = ("low", "truth")  # by a file's name: what is not of a recipe's own making
 MOST_ITEMS = 3  # whose pictures are committed
 MOST_BYTES = 2_000_000  # of a paper and scale
 
@@ -29,13 +30,19 @@ def evenly(found: Sequence[Kept], most: int) -> list[Kept]:
 
 
 def publish(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
-    """Copies pictures of a few items of your runs of seed 0 beside the published results; equal ones once.
+    """Copies pictures of a few items of your runs of seed 0 beside the published results.
+
+    What every recipe is given and compared with lies once, under the first that had it. What a recipe itself made lies
+    under its own name, equal to another's or not.
 
     Raises:
         ValueError: a run whose raw scores are not the published ones, or too much to commit.
     """
+    published = {
+        path: path.stat().st_size for path in sorted(paper.published(scale).glob(f"*/seed*/{FOLDER}/*"))
+    }
+    shared = {(path.name, path.read_bytes()): path for path in published if _is_shared(path)}
     chosen: dict[Path, Path] = {}
-    seen: set[tuple[str, bytes]] = set()
     for recipe in sorted(recipes):
         source = paper.run_folder(scale, recipe, 0) / FOLDER
         files = sorted(path for path in source.glob("*") if path.suffix in ENDINGS)
@@ -44,17 +51,23 @@ def publish(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
         _check(paper, scale, recipe)
         wanted = evenly(sorted({_stem(path) for path in files}), MOST_ITEMS)
         for path in files:
-            held = (path.name, path.read_bytes())
-            if _stem(path) in wanted and held not in seen:
-                seen.add(held)
-                chosen[paper.published(scale) / recipe / "seed0" / FOLDER / path.name] = path
-    size = sum(path.stat().st_size for path in chosen.values())
+            target = paper.published(scale) / recipe / "seed0" / FOLDER / path.name
+            if _stem(path) not in wanted:
+                continue
+            if _is_shared(path) and shared.setdefault((path.name, path.read_bytes()), target) != target:
+                continue
+            chosen[target] = path
+    size = sum((published | {target: path.stat().st_size for target, path in chosen.items()}).values())
     if size > MOST_BYTES:
         raise ValueError(f"{paper.slug}: pictures must fit {MOST_BYTES:,} bytes at {scale}, got {size:,}")
     for target, path in chosen.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     return list(chosen)
+
+
+def _is_shared(path: Path) -> bool:
+    return any(f".{what}." in path.name for what in SHARED)
 
 
 def _stem(path: Path) -> str:

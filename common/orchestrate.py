@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import journal, papers, results
+from common import journal, results
 from common.errors import CommandError
 from common.executors import Executor, Local, RunCommand, Started
 from common.files import write_atomically
@@ -311,34 +311,6 @@ def _tried(job: Job, search: Search) -> dict[str, Any]:
         "settings": run.result.settings_hash,
         "commit": run.result.commit[:12],
     }
-
-
-def dashboard(*, upload: bool) -> None:
-    """A table of every journal under runs/; with `upload` each is replayed to W&B."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("paper", "scale", "run", "seed", "step", "loss", "state")
-    begun = (
-        (paper.slug, scale, *run)
-        for paper in papers.papers().values()
-        for scale in papers.SCALES
-        for run in paper.begun(scale)
-    )
-    for slug, scale, name, seed, folder in begun:
-        path = folder / "journal.jsonl"
-        rows = journal.read(path)
-        logged = [row for row in rows if row["event"] == "train"]
-        last: dict[str, Any] = logged[-1] if logged else {}
-        loss = f"{last['loss']:.5g}" if isinstance(last.get("loss"), float) else ""
-        words = {"end": "finished", "diverged": "diverged", "stopped": "stopped"}
-        state = words.get(rows[-1]["event"], "open") if rows else "empty"
-        table.add_row(slug, scale, name, str(seed), str(last.get("step", 0)), loss, state)
-        if upload:
-            journal.replay(
-                path, project="speech-video-reproductions", group=f"{slug}-{scale}", name=f"{name}-seed{seed}"
-            )
-    Console().print(table)
 
 
 def say(text: str) -> None:

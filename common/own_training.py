@@ -63,24 +63,26 @@ def carry_out(
 
 
 def mirrors(recipe: Any, run: Path, *, label: str, group: str) -> Callable[[int], list[Mirror]]:
-    """From the first step: the progress bar, and W&B where WANDB_MODE asks for it.
+    """From the first step: the progress bar, and the dashboards that DASHBOARD names, or WANDB_MODE asks for.
 
     Args:
         run: OUT/run; OUT names the run.
         label: of the bar; with "-own" the project.
         group: of runs in W&B.
     """
-    from common.journal import Progress, Wandb
+    from common.journal import Progress
+    from common.mirrors import asked, dashboards
+
+    mode = os.environ.get("WANDB_MODE", "disabled")
+    names = asked("none" if mode == "disabled" else "wandb")
 
     def shown(first_step: int) -> list[Mirror]:
-        found: list[Mirror] = [Progress(label, first_step, recipe.steps)]
-        if os.environ.get("WANDB_MODE", "disabled") != "disabled":
-            found.append(
-                Wandb(
-                    project="speech-video-reproductions-own", group=group, name=run.resolve().parent.name,
-                    config=recipe.settings(), folder=run,
-                )
-            )  # fmt: skip
-        return found
+        return [
+            Progress(label, first_step, recipe.steps),
+            *dashboards(
+                names, project="speech-video-reproductions-own", group=group, name=run.resolve().parent.name,
+                config=recipe.settings(), folder=run, first_step=first_step,
+            ),
+        ]  # fmt: skip
 
     return shown

@@ -17,8 +17,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import papers
-from common.command import RESUME, plain_errors
+from common.command import RESUME, plain_errors, tool
 from common.errors import CommandError
+from common.options import (
+    ClusterOptions,
+    DeviceOption,
+    ExecutorName,
+    Jobs,
+    PaperArgument,
+    Papers,
+    PrintSettings,
+    RecipeArgument,
+    Scale,
+    Seed,
+    Seeds,
+    Set,
+)
 from common.output import outlives_its_reader
 from common.stopping import stop_with_the_owner
 
@@ -26,57 +40,16 @@ if TYPE_CHECKING:
     from common.journal import Mirror
     from common.recipe import Experiment, Recipe
 
-PROJECT = "speech-video-reproductions"
 GOES_ON = "the same command does what is left"
 TOO_LARGE = "a batch is"
 
-cli = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
-    help="""Reproduces papers claim by claim: trains, scores, judges, reports.
+cli = tool("""Reproduces papers claim by claim: trains, scores, judges, reports.
 
     \b
     python -m common.run list
     python -m common.run train extreme-vsr WIDE --scale mini --seed 0 --score
     python -m common.run reproduce extreme-vsr --scale mini
-    """,
-)  # fmt: skip
-
-PaperArgument = Annotated[str, typer.Argument(metavar="PAPER", help="Slug of the paper, see `list`.")]
-Papers = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[PAPER]...", help="Slugs; none means every paper that has the scale."),
-]
-RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of the recipe, see `list`.")]
-Scale = Annotated[
-    str, typer.Option(help="Preset of data, model size, steps and seeds: smoke, mini, gpu, paper.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed; it also picks the fold of test pictures.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds; default is the scale's.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Jobs = Annotated[
-    int, typer.Option(min=0, help="Runs side by side; 0 fits them to the cores, on a cluster 32.")
-]
-ExecutorName = Annotated[
-    str,
-    typer.Option(
-        "--executor", envvar="EXECUTOR", metavar="NAME",
-        help="local; slurm, a job for each run; submitit-local, the same path on this machine.",
-    ),
-]  # fmt: skip
-ClusterOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--cluster",
-        metavar="KEY=VALUE",
-        help="For the jobs, e.g. slurm_partition=gpu, timeout_min=240; repeatable.",
-    ),
-]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting; repeatable.")
-]
-PrintSettings = Annotated[
-    bool, typer.Option("--print-settings", help="Show every setting as --set takes it, and do nothing.")
-]
+    """)
 
 
 @dataclass(frozen=True)
@@ -173,16 +146,16 @@ def train(
 
 
 def _mirrors(chosen: _Chosen, recipe: Recipe, scale: str, seed: int, first_step: int) -> list[Mirror]:
-    """The progress bar and W&B, from the step on that a run starts with."""
-    from common import journal
+    """The progress bar and what DASHBOARD names, from the step on that a run starts with."""
+    from common import dashboard, journal, mirrors
 
     slug, label = chosen.paper.slug, f"{chosen.name}-seed{seed}"
-    described = {"paper": slug, "scale": scale, "seed": seed, **recipe.settings()}
-    folder = chosen.paper.run_folder(scale, chosen.name, seed)
-    wandb = journal.Wandb(
-        project=PROJECT, group=f"{slug}-{scale}", name=label, config=described, folder=folder
-    )
-    return [journal.Progress(label, first_step, recipe.steps), wandb]
+    described = {"paper": slug, "scale": scale, "recipe": chosen.name, "seed": seed, **recipe.settings()}
+    shown = mirrors.dashboards(
+        mirrors.asked(), project=dashboard.PROJECT, group=f"{slug}-{scale}", name=label, config=described,
+        folder=chosen.paper.run_folder(scale, chosen.name, seed), first_step=first_step,
+    )  # fmt: skip
+    return [journal.Progress(label, first_step, recipe.steps), *shown]
 
 
 @cli.command()
@@ -265,6 +238,19 @@ def claims(
             typer.echo(build.claims_json(chosen, scale))
         else:
             build.show_claims(chosen, scale)
+
+
+@cli.command()
+def export(
+    paper: Papers = None,
+    out: Annotated[Path, typer.Option(help="Folder for one JSON file a paper.")] = Path("results-export"),
+) -> None:
+    """Write claims, verdicts and runs as JSON, one file a paper, for other programs."""
+    with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        from common.report import export as exporting
+
+        for one in papers.chosen(paper, None):
+            typer.echo(str(exporting.write(one, out)))
 
 
 @cli.command()
@@ -387,12 +373,20 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
 @cli.command()
 def dashboard(
     upload: Annotated[bool, typer.Option(help="Replay the journals to W&B as well.")] = False,
+    workspaces: Annotated[
+        str | None, typer.Option(metavar="ENTITY", help="Save W&B workspaces of every paper there, and stop.")
+    ] = None,
 ) -> None:
     """Show your runs from their journals, newest values first; with --upload replay them to W&B."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
-        from common import orchestrate
+        if workspaces is not None:
+            from common.workspaces import save
 
-        orchestrate.dashboard(upload=upload)
+            typer.echo("\n".join(save(list(papers.papers().values()), workspaces)))
+            return
+        from common.dashboard import show
+
+        show(upload=upload)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from common.command import TOOL_SETTINGS, complain, plain_errors
+from common.command import complain, plain_errors, tool
 from common.progress import progress
 from multimodal_ssl.own import commands
 from multimodal_ssl.search.clock import clock
@@ -26,10 +26,7 @@ KEPT = "videos that were finished are kept; the same command goes on"
 MOST_GAPS = 10  # told of a video
 DEFAULT_INDEX = Path("clip-index")
 
-app = typer.Typer(
-    help="Find moments in videos by what is seen: index a folder once, then search it with words.",
-    **TOOL_SETTINGS,
-)
+app = tool("Find moments in videos by what is seen: index a folder once, then search it with words.")
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
@@ -52,8 +49,12 @@ def index(
         ),
     ] = None,
     bits: Annotated[
-        int, typer.Option(help="Bits of a number of a vector, 16 or 8: half the disk, scores off by 0.002.")
-    ] = 16,
+        int | None,
+        typer.Option(
+            help="Bits of a number of a vector, 16 or 8: half the disk, scores of unit vectors off by 0.002; default "
+            "16, or what an index has that is there."
+        ),
+    ] = None,
     prune: Annotated[
         bool, typer.Option(help="Remove what was made of videos that are gone; else it is kept and told.")
     ] = False,
@@ -78,8 +79,10 @@ def index(
         from common.runtime import find_device
         from multimodal_ssl import python_api
         from multimodal_ssl.search.index import left_out, video_files
+        from multimodal_ssl.search.vectors import check_bits
 
         files = video_files(videos)
+        check_bits(bits)
         finder = python_api.load(model, device=device)
         if finder.trained.quality:
             typer.echo(f"{finder.trained.name}: {finder.trained.quality}", err=True)

@@ -40,7 +40,7 @@ NOT_AT_SMOKE = {"smoke": "made-up shapes prove the path from file to verdict and
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
 OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: {told} over whole-clip similarity, on composed clips.",
-    "not seen here": "Not in our hands: {told} against whole-clip similarity, on composed clips.",
+    "not seen here": "Not at this size: {told} against whole-clip similarity, on composed clips.",
     "undecided": "Cannot be told: {told} against whole-clip similarity, on composed clips.",
 }
 CONDITIONS = {

@@ -48,19 +48,21 @@ class Finder:
         return index, list(self.update(index, files, prune=prune))
 
     def begin(
-        self, videos: Path, out: Path, rate_hz: float | None = None, *, moved: bool = False, bits: int = 16
+        self,
+        videos: Path,
+        out: Path,
+        rate_hz: float | None = None,
+        *,
+        moved: bool = False,
+        bits: int | None = None,
     ) -> Index:
-        """An index of these videos by this model: new, or one to go on with; `moved`, see `Index.begin`.
-
-        Args:
-            bits: of a number of a vector, 16 or 8; one that is there keeps its own.
-        """
+        """An index of these videos by this model: new, or one to go on with; `moved` and `bits`, see `Index.begin`."""
         model = self.trained.name
         if Path(model).is_file():  # from wherever a search is started
             model = str(Path(model).resolve())
         cut = self._cut(rate_hz)
-        wanted = Index(out, videos.resolve(), model, self.trained.sha256, cut, bits=bits)
-        return Index.begin(wanted, moved=moved)
+        wanted = Index(out, videos.resolve(), model, self.trained.sha256, cut)
+        return Index.begin(wanted, moved=moved, bits=bits)
 
     def update(self, index: Index, files: dict[str, Path], *, prune: bool = False) -> Iterator[Outcome]:
         """Brings an index in line with `video_files` of its folder; what becomes of each, one after another."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from common.command import TOOL_SETTINGS, complain, plain_errors
+from common.command import complain, plain_errors, tool
 from common.progress import progress, say
 from speech_adapters.own import commands
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 KEPT = "what was finished before is kept"
 
-app = typer.Typer(
-    help="wav2vec 2.0 with adapters: transcribe, train on your own speech, encode audio, count weights, convert.",
-    **TOOL_SETTINGS,
+app = tool(
+    "wav2vec 2.0 with adapters: transcribe, train on your own speech, encode audio, count weights, convert."
 )
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Audio, or video with sound; - is stdin.")]

@@ -27,6 +27,7 @@ from speech_adapters.own import training
 from video_sr import span_weights
 from video_sr.__main__ import app as video
 from video_sr.models.span import SPAN
+from video_sr.study import server
 
 WORDS = ("uno", "due", "tre", "sì")
 NUM_CLIPS = 20
@@ -112,9 +113,32 @@ def films(tmp_path, monkeypatch):
     odd_videos.film(Path("small.mp4"), num_frames=3)
     for name in ("made", "truth"):
         odd_videos.film(Path(name) / "walk.mp4", num_frames=3)
+        for method in ("made-by-mine", "made-by-span"):
+            Path(method).mkdir(exist_ok=True)
+            shutil.copy("films/one.png", f"{method}/{name}.png")
     weights = SPAN(channels=48, blocks=6).state_dict()
     monkeypatch.setattr(span_weights, "fetch_span", lambda: weights)
+    monkeypatch.setattr(server, "serve", lambda study, port: _Voter(study))
     return tmp_path
+
+
+class _Voter:
+    """In place of the page and of who looks at it: the left picture is always the better one."""
+
+    server_address = ("", 0)
+
+    def __init__(self, study):
+        self.study = study
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def serve_forever(self):
+        for number in range(len(self.study.questions)):
+            self.study.vote(number, "left")
 
 
 def test_the_page_on_own_films_runs_as_printed(films):
@@ -127,4 +151,4 @@ def test_the_page_on_own_films_runs_as_printed(films):
         words = [*words, *small.split()] if words[0] == "train" else words
         done = CliRunner().invoke(video, words)
         assert done.exit_code == 0, f"{line}\n{done.output}\n{done.exception!r}"
-    assert {"mine", "other", "large.mp4"} <= {path.name for path in films.iterdir()}
+    assert {"mine", "other", "large.mp4", "votes.jsonl"} <= {path.name for path in films.iterdir()}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -33,7 +34,7 @@ def test_a_scale_has_recipes_or_says_which_scales_have(slug, scale):
     assert all(isinstance(recipe, Experiment) for recipe in preset.every_recipe.values())
     assert len({(type(r), r.settings_hash()) for r in preset.reproduced.values()}) == len(preset.reproduced)
     for claim in paper.claims:
-        if scale in claim.scales and scale not in claim.not_testable and claim.id != "trade-off":
+        if scale in claim.scales and scale not in claim.not_testable:
             assert set(claim.reads) <= set(preset.recipes), claim.id
 
 
@@ -94,6 +95,7 @@ def paper(request, tmp_path, monkeypatch) -> Paper:
     shutil.copy(found.folder / "README.md", tmp_path)
     shutil.copy(papers.ROOT / "README.md", tmp_path / "all.md")
     monkeypatch.setattr(build, "README", tmp_path / "all.md")
+    monkeypatch.setattr(build, "EVIDENCE", Path(shutil.copy(build.EVIDENCE, tmp_path)))
     moved = replace(found, folder=tmp_path)
     monkeypatch.setattr(papers, "papers", lambda: {found.slug: moved})
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "runs"))

@@ -1,4 +1,4 @@
-"""The tool: `python -m video_sr upscale|score|degrade|train`; what is heavy is imported once a command runs."""
+"""The tool: `python -m video_sr upscale|score|degrade|train|study`; what is heavy is imported once a command runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Annotated
 
 import typer
 
-from common.command import TOOL_SETTINGS, plain_errors
+from common.command import plain_errors, tool
 from common.progress import progress
 from video_sr.own import commands
+from video_sr.study.commands import study
 
-app = typer.Typer(
-    help="x16 video super-resolution: enlarge a video, score a result, train on your own films.",
-    **TOOL_SETTINGS,
-)
+app = tool("x16 video super-resolution: enlarge a video, score a result, train on your own films.")
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Rate = Annotated[
     float | None, typer.Option(min=0.01, help="Frames per second, when IN is a folder and OUT a video.")
@@ -116,11 +114,15 @@ def score(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also score what this model makes of HR degraded: span-twice, bicubic, ...; repeatable."
+            help="Also score what a model makes of HR degraded: span-twice, realesrgan-twice, ...; repeatable."
         ),
     ] = None,
     lpips: Annotated[
         bool, typer.Option("--lpips", help="Also LPIPS; its file lies in WEIGHTS_ROOT.")
+    ] = False,
+    features: Annotated[
+        bool,
+        typer.Option("--features", help="Also the distance of EfficientNet-Lite0's features; fetches 17 MB."),
     ] = False,
     ffmpeg: Annotated[
         bool, typer.Option("--ffmpeg", help="Also XPSNR, VIF and VMAF, by FFmpeg; fetches 68 MB, once.")
@@ -139,8 +141,7 @@ def score(
     with plain_errors(too_large="frames are"):
         from common.files import write_atomically
         from video_sr import by_ffmpeg, further, peers, score_kit, score_shown
-        from video_sr.measures import LPIPS
-        from video_sr.models.by_name import load
+        from video_sr.models.by_name import load_peer
 
         for path, what, suffix in ((plot, "plot", ".png"), (html, "page", ".html")):
             if path and (path.suffix.lower() != suffix or not path.parent.is_dir()):
@@ -150,11 +151,11 @@ def score(
                 raise ValueError(f"{side}: no such file or folder")
         pairs = score_kit.find_pairs(sr, hr)
         asked = further.Further(
-            distances={LPIPS.name: further.load_lpips()} if lpips else {},
+            distances=further.distances(features=features, lpips=lpips),
             ffmpeg=by_ffmpeg.program() if ffmpeg else None,
             warped=warped,
         )
-        beside = {name: load(name) for name in peer or []}  # a wrong name is told before any work
+        beside = {name: load_peer(name) for name in peer or []}  # a wrong name is told before any work
         for name, one in beside.items():
             if told := getattr(one, "told", ""):
                 typer.echo(f"note: {name}: {told}", err=True)
@@ -214,6 +215,7 @@ def degrade(
 
 
 app.command()(commands.train)
+app.command()(study)
 
 if __name__ == "__main__":
     app(prog_name="python -m video_sr")

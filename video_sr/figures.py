@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -10,21 +11,31 @@ from typing import TYPE_CHECKING
 
 from common.kept import evenly
 from common.measures import Part
-from common.report.figures import group_gains, per_group_figure
+from common.report.figures import group_gains, headline, new_figure, per_group_figure
 from common.report.page import Panel, Picture, per_group_table
-from common.report.styles import method_styles, style_at
+from common.report.styles import FAINT, label, legend, method_styles, style_at, tidy
 from common.report.tables import Cell, Table, number
 from common.results import Run
-from video_sr.measures import PARTS, PSNR, SSIM
+from video_sr.measures import FEATURES, PARTS, PSNR, SSIM
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 BASELINE = "BICUBIC"
+CURVE = ("CRITIC_NONE", "CRITIC_LIGHT", "CRITIC_HEAVY")  # by the weight of a critic
 COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE", "LEAST_SQUARES")  # with several seeds
 BESIDE = (
-    *("DKSAN", "MGBP3D", "EDVR", "MULTI_DISTILLATION", "COARSE_TO_FINE", "BACK_PROJECTION", "SPAN_X16"),
-    *("PERCEPTUAL", "PERCEPTUAL_EVESRNET"),  # track 2
+    *(
+        "DKSAN",
+        "MGBP3D",
+        "EDVR",
+        "MULTI_DISTILLATION",
+        "COARSE_TO_FINE",
+        "BACK_PROJECTION",
+        "SPAN_X16",
+        "BASICVSR",
+    ),
+    *CURVE,  # track 2
 )
 STYLES = method_styles(COMPARED) | {  # the same in every figure
     name: style_at(len(COMPARED) + place) for place, name in enumerate(BESIDE)
@@ -57,6 +68,37 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
                 caption,
                 per_group_figure(chosen, PSNR.name, baseline=BASELINE, unit=PSNR.unit, styles=STYLES),
             )
+        if (figure := trade_off_figure(chosen, part.words)) is not None:
+            yield f"Perception against distortion on {part.words}", figure
+
+
+def trade_off_figure(runs: Sequence[Run], words: str) -> matplotlib.figure.Figure | None:
+    """Likeness over fidelity, a point an arm of the curve and a dot a seed; None where no arm has both scores."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for run in runs:
+        both = [item for item in run.items if FEATURES.name in item.scores]
+        if run.result.recipe in CURVE and both:
+            means = (statistics.fmean(item.scores[m.name] for item in both) for m in (PSNR, FEATURES))
+            points.setdefault(run.result.recipe, []).append((next(means), next(means)))
+    if len(points) < len(CURVE):
+        return None
+    figure = new_figure(7.5, 4.2)
+    axes = figure.subplots()
+    middles = {arm: tuple(map(statistics.fmean, zip(*points[arm], strict=True))) for arm in CURVE}
+    axes.plot(*zip(*middles.values(), strict=True), color=FAINT, linewidth=1)
+    for arm, (psnr, features) in middles.items():
+        axes.plot(*zip(*points[arm], strict=True), linestyle="", alpha=0.45, **STYLES[arm].look(4))
+        axes.plot([psnr], [features], linestyle="", **STYLES[arm].look(9))
+    label(axes, x=f"{PSNR.name} (dB), right is truer", y=f"{FEATURES.name}, lower looks more alike")
+    legend(axes, [(arm, {"linestyle": "", **STYLES[arm].look()}) for arm in CURVE])
+    tidy(axes)
+    lost, won = (middles[CURVE[0]][n] - middles[CURVE[-1]][n] for n in (0, 1))
+    headline(
+        figure,
+        f"The heaviest critic {'costs' if lost > 0 else 'gains'} {abs(lost):.2f} dB and the distance of features "
+        f"{'falls' if won > 0 else 'rises'} by {abs(won):.3f}, on {words}",
+    )
+    return figure
 
 
 def tables(runs: Sequence[Run]) -> list[Table]:
@@ -102,16 +144,27 @@ def _signed(value: float) -> str:
 
 def panels(folder: Path) -> Iterator[Panel]:
     """Input, bicubic, networks and truth side by side, from the pictures that scoring kept; a few of each seed."""
-    for bicubic in sorted((folder / BASELINE).glob("seed*/pictures-test"))[:MOST_SEEDS]:
-        for truth in evenly(sorted(bicubic.glob("*.truth.jpg")), MOST_PICTURES):
-            stem, seed = truth.name.removesuffix(".truth.jpg"), bicubic.parent.name
-            strip = [("input", bicubic / f"{stem}.low.jpg")]
-            strip += [(w, folder / r / seed / bicubic.name / f"{stem}.output.jpg") for r, w in SHOWN.items()]
+    seeds = sorted({path.parent.name for path in folder.glob("*/seed*/pictures-test")})
+    for seed in seeds[:MOST_SEEDS]:
+        truths = {path.name: path for path in _of_any_recipe(folder, seed, "*.truth.jpg")}
+        for truth in evenly([truths[name] for name in sorted(truths)], MOST_PICTURES):
+            stem = truth.name.removesuffix(".truth.jpg")
+            strip = [
+                ("input", path) for path in _of_any_recipe(folder, seed, f"{glob.escape(stem)}.low.jpg")[:1]
+            ]
+            strip += [
+                (w, folder / r / seed / "pictures-test" / f"{stem}.output.jpg") for r, w in SHOWN.items()
+            ]
             strip.append(("truth", truth))
             there = [Picture(caption, path.read_bytes()) for caption, path in strip if path.exists()]
             if len(there) > 3:
                 title = f"{stem.replace('--', ', ')} ({seed.replace('seed', 'seed ')})"
                 yield Panel(title, there, compared=True)
+
+
+def _of_any_recipe(folder: Path, seed: str, name: str) -> list[Path]:
+    """What is the same with every recipe, and lies under any."""
+    return sorted(folder.glob(f"*/{seed}/pictures-test/{name}"))
 
 
 def details(runs: Sequence[Run]) -> list[Table]:

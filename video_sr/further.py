@@ -10,21 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from numpy import ndarray
-from torch import Tensor
 
-from common.data.resize import from_8bit
 from common.metrics.image_quality import ALEXNET_FILE, Lpips
 from video_sr.by_ffmpeg import FilterScores
-from video_sr.measures import LPIPS, VIF, VMAF, WARPED, WARPED_TRUTH, XPSNR
+from video_sr.feature_distance import feature_distance
+from video_sr.measures import FEATURES, LPIPS, VIF, VMAF, WARPED, WARPED_TRUTH, XPSNR
 from video_sr.over_time import SMALLEST_FLOW_PX, warped_errors
-from video_sr.protocol import SequenceScore, finite_mean
+from video_sr.protocol import Distance, SequenceScore, finite_mean
 
-Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 Frame = UInt8[ndarray, "height width 3"]
-FURTHER = (XPSNR, VIF, VMAF, WARPED, WARPED_TRUTH, LPIPS)
+FURTHER = (XPSNR, VIF, VMAF, WARPED, WARPED_TRUTH, FEATURES, LPIPS)
 OF_PAIRS = (WARPED, WARPED_TRUTH)  # of neighbouring frames: flat ones count
 
 
@@ -50,13 +47,11 @@ class Further:
         Raises:
             ValueError: every frame is flat.
         """
-        sequence, last = SequenceScore(), None
+        sequence, last = SequenceScore(self.distances), None
         with FilterScores(self.ffmpeg) if self.ffmpeg else nullcontext() as filters:
             for sr, hr in frames:
                 sequence.add(sr, hr)
-                scores, flat = sequence.frames[-1], not sequence.is_scored(-1)
-                if not flat:
-                    scores |= {name: _between(distance, sr, hr) for name, distance in self.distances.items()}
+                scores = sequence.frames[-1]
                 if filters:
                     filters.add(sr, hr)
                 if self.warped and last and min(hr.shape[:2]) >= SMALLEST_FLOW_PX:
@@ -73,12 +68,6 @@ class Further:
         return sequence, means | {name: finite_mean(column) for name, column in columns.items() if column}
 
 
-def _between(distance: Distance, sr: Frame, hr: Frame) -> float:
-    a, b = (from_8bit(torch.tensor(frame)).movedim(-1, 0)[None] for frame in (sr, hr))
-    with torch.inference_mode():
-        return float(distance(a, b))
-
-
 def load_lpips() -> Lpips:
     """The learned distance, from the file in the folder that WEIGHTS_ROOT names.
 
@@ -89,3 +78,20 @@ def load_lpips() -> Lpips:
     if not (root := os.environ.get("WEIGHTS_ROOT")):
         raise ValueError(f"--lpips needs WEIGHTS_ROOT, the folder that holds {ALEXNET_FILE}; it is not set")
     return Lpips(Path(root) / ALEXNET_FILE)
+
+
+def distances(*, features: bool, lpips: bool) -> dict[str, Distance]:
+    """The feature distance and LPIPS, by their measures' names, as asked for.
+
+    Raises:
+        FetchError: the weights of the feature distance cannot be had.
+        ValueError, FileNotFoundError: as `load_lpips`.
+    """
+    found: dict[str, Distance] = {FEATURES.name: feature_distance()} if features else {}
+    return found | ({LPIPS.name: load_lpips()} if lpips else {})
+
+
+def lpips_is_here() -> bool:
+    """Whether its file lies in WEIGHTS_ROOT."""
+    root = os.environ.get("WEIGHTS_ROOT")
+    return bool(root) and (Path(root or "") / ALEXNET_FILE).is_file()

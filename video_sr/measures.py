@@ -87,6 +87,12 @@ WARPED = Measure(
 WARPED_TRUTH = Measure(
     name="warped-truth[rgb,u8,ilk7/4]", unit="8-bit levels", heading="of HR", words="the truth's own warped"
 )
+FEATURES = Measure(
+    name="features[efficientnet-lite0,unit,mid512]",
+    unit="distance",
+    heading="Lite0",
+    words="lower is better; distance of EfficientNet-Lite0's features of the middle 512 pixels, not LPIPS",
+)
 
 
 def of_copies(measure: Measure) -> Measure:

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
-from torch import nn
+from torch import Tensor, nn
 
 from common.data.resize import downscale, from_8bit, to_8bit, upscale
 from common.metrics.image_quality import GAUSS_TAPS, Convention, change_error
 from video_sr.challenge import FACTOR
 from video_sr.measures import CONSISTENCY, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, STRUCTURE_X4, TEMPORAL
 
+Distance = Callable[[Tensor, Tensor], Tensor]  # of two batches of pictures in [0, 1]
 PER_FRAME = (Convention("psnr"), Convention("ssim"), Convention("psnr", "y"), Convention("ssim", "y"))
 MEASURES = (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, CONSISTENCY, TEMPORAL, STRUCTURE_X4)
 SMALLEST_STRUCTURE_PX = 4 * GAUSS_TAPS  # a side: reduced to a quarter, a frame still holds SSIM's window
@@ -115,6 +116,7 @@ class AllFlat(ValueError):
 class SequenceScore:
     """Scores of one clip, frame by frame as it streams; flat frames are counted and left out."""
 
+    distances: Mapping[str, Distance] = field(default_factory=dict)  # further measures, by name
     frames: list[dict[str, float]] = field(default_factory=list)
     flat_frames: int = 0
     _last: tuple[ndarray, ndarray] | None = None
@@ -133,6 +135,7 @@ class SequenceScore:
             scores = {convention.name: convention.score(sr, hr) for convention in PER_FRAME}
             if min(hr.shape[:2]) >= SMALLEST_STRUCTURE_PX:
                 scores[STRUCTURE.name] = Convention("ssim").score(degrade(sr, 4), degrade(hr, 4))
+            scores |= {name: between(distance, sr, hr) for name, distance in self.distances.items()}
             if lr is not None:
                 scores[CONSISTENCY.name] = Convention("psnr").score(degrade(sr), lr)
         if self._last is not None:
@@ -158,8 +161,18 @@ class SequenceScore:
         """
         if len(self.frames) == self.flat_frames:
             raise AllFlat(f"none of {len(self.frames)} frames could be scored, {self.flat_frames} are flat")
-        columns = {m.name: [s[m.name] for s in self.frames if m.name in s] for m in MEASURES}
+        names = (*(measure.name for measure in MEASURES), *self.distances)
+        columns = {name: [s[name] for s in self.frames if name in s] for name in names}
         return {name: finite_mean(column) for name, column in columns.items() if column}
+
+
+def between(
+    distance: Distance, a: UInt8[ndarray, "height width 3"], b: UInt8[ndarray, "height width 3"]
+) -> float:
+    """A distance of two frames."""
+    pictures = (from_8bit(torch.tensor(frame)).movedim(-1, 0)[None] for frame in (a, b))
+    with torch.inference_mode():
+        return float(distance(*pictures))
 
 
 def finite_mean(values: Iterable[float]) -> float:

@@ -6,24 +6,18 @@ folder's README assembles from public code, and each departure is declared with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import tee
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
-from common.data.order import Draw, draws
 from common.measures import mean_of
 from common.papers import Scale, Search
-from common.recipe import Recipe, Shard
 from common.schedule import Cosine
-from common.settings import later
-from video_sr.corpora import Corpus, PreparedClips, Textures, Vid3oC
-from video_sr.measures import PHOTOGRAPHS, PSNR, SSIM, of_copies
+from video_sr.corpora import PreparedClips, Textures, Vid3oC
+from video_sr.measures import PHOTOGRAPHS, PSNR
 from video_sr.networks import (
     BackProjectionSizes,
+    BasicVSRSizes,
     BicubicSizes,
     CoarseToFineSizes,
     DKSANSizes,
@@ -38,162 +32,7 @@ from video_sr.networks import (
     SPANx16Sizes,
     WideActivationSizes,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from common.results import Item
-    from video_sr.samples import Batch
-
-FARTHEST_OFFSET_PX = (
-    20.0  # mean offset of the alignment, in LR pixels, beyond which a run is lost [EDVR issues]
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Upscaling(Recipe):
-    """Trains a x16 network on windows of low-resolution frames and scores it by the challenge's protocol."""
-
-    network: Network
-    corpus: Corpus
-    copies: bool = False  # the window holds the middle frame alone, repeated: a control
-    patch: int = 16  # low-resolution pixels a side
-    charbonnier_eps: float = 1e-6
-    offset_lr_ratio: float = 1.0  # rate of layers that predict offsets of an alignment, against the others'
-    pretrained_lr_ratio: float = later(1.0)  # that of weights which others trained
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.patch < 1:
-            raise ValueError(f"patch must be 1 or more, got {self.patch}")
-        if self.steps:
-            self.corpus.check(num_frames=self.network.num_frames, patch=self.patch)
-
-    def model(self) -> nn.Module:
-        return self.network.build()
-
-    # ---- training items
-
-    def prepare(self) -> None:
-        from video_sr import data
-
-        self.corpus.prepare()
-        if self.steps or data.scorable():  # a machine filled from a pack trains, and may have no network
-            self.network.prepare()
-
-    def _draws(self, seed: int, step: int, shard: Shard) -> list[Draw]:
-        return draws(self.corpus.num_items(seed), self.batch_size, seed, step, shard)
-
-    def item_ids(self, seed: int, step: int, shard: Shard) -> list[str]:
-        return [self.corpus.item_id(seed, draw) for draw in self._draws(seed, step, shard)]
-
-    def batch(self, seed: int, step: int, shard: Shard) -> Batch:
-        from video_sr import samples
-
-        window = {"num_frames": self.network.num_frames, "patch": self.patch}
-        examples = [self.corpus.example(seed, draw, **window) for draw in self._draws(seed, step, shard)]
-        return samples.collate(examples, copies=self.copies)
-
-    # ---- learning
-
-    def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        return self.network.losses(model, batch.low, batch.high, eps=self.charbonnier_eps)
-
-    def turns(self) -> tuple[str, ...]:
-        return self.network.turns()
-
-    def losses_in_turn(self, turn: str, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
-        if turn == "":
-            return self.losses(model, batch, step)
-        return self.network.losses_in_turn(turn, model, batch.low, batch.high, eps=self.charbonnier_eps)
-
-    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Offsets may learn more slowly: they feed on themselves and run away first (EDVR's `dcn_lr_mul`); and so may
-        what others trained."""
-        if len(turns := self.turns()) > 1:
-            named = list(model.named_parameters())
-            return [
-                {"params": [w for name, w in named if self.network.turn_of(name) == turn], "turn": turn}
-                for turn in turns
-            ]
-        rest, steering, read = list[Any](), list[Any](), list[Any]()
-        for name, weight in model.named_parameters():
-            slow = name.startswith(self.network.pretrained_layers() or ("\0",))
-            (read if slow else steering if ".steer." in name else rest).append(weight)
-        groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
-        groups += [{"params": steering, "lr_ratio": self.offset_lr_ratio}] if steering else []
-        return groups + ([{"params": read, "lr_ratio": self.pretrained_lr_ratio}] if read else [])
-
-    def monitor(self, model: nn.Module) -> dict[str, Tensor]:
-        offset = getattr(model, "mean_offset_px", None)
-        return {} if offset is None else {"offset_px": offset}
-
-    def check(self, values: Mapping[str, float], step: int) -> str | None:
-        if values.get("offset_px", 0.0) > FARTHEST_OFFSET_PX:
-            return (
-                f"the alignment's mean offset is {values['offset_px']:.1f} pixels, over {FARTHEST_OFFSET_PX:.0f}: "
-                "it has lost the frames; lower peak_lr"
-            )
-        return None
-
-    def preview(self, model: nn.Module, seed: int) -> dict[str, Any]:
-        """Bicubic, output and truth side by side, of the first items of the training order."""
-        import torch
-
-        from common.data.resize import to_8bit, upscale
-
-        batch = self.batch(seed, 0, Shard()).to(next(model.parameters()).device)
-        with torch.inference_mode():
-            output = model(batch.low[:4])
-        rows = [upscale(batch.low[:4, batch.low.shape[1] // 2]), output, batch.high[:4]]
-        strip = torch.cat([torch.cat(list(row.float()), dim=2) for row in rows], dim=1)
-        return {"bicubic-output-truth": to_8bit(strip).movedim(0, -1).cpu().numpy()}
-
-    # ---- scoring
-
-    def score(self, model: nn.Module, *, seed: int, split: str, pictures: Path) -> Iterator[Item]:
-        from common.results import Item
-        from video_sr import panels
-        from video_sr.protocol import SequenceScore, crop_to_multiple, degrade, super_resolve_centre, windows
-
-        num_frames = self.network.num_frames
-        if count := self.network.fitted_on:
-            sizes = {"num_frames": num_frames, "patch": self.patch}
-            drawn = draws(self.corpus.num_items(seed), count, seed, 0)
-            self.network.fit(model, (self.corpus.example(seed, draw, **sizes) for draw in drawn))
-        for sequence in self.corpus.scored(split, seed):
-            score, still_score = SequenceScore(), SequenceScore()
-            # Two readings of one stream: the window runs ahead of the frame in its middle.
-            ahead, truths = tee(crop_to_multiple(frame) for frame in sequence.frames())
-            lows = (degrade(frame) for frame in ahead)
-            for index, (window, truth) in enumerate(zip(windows(lows, num_frames), truths, strict=True)):
-                if index not in sequence.scored:
-                    continue
-                low = window[num_frames // 2]
-                still = np.stack([low] * num_frames)
-                output = super_resolve_centre(model, still if self.copies else window)
-                score.add(output, truth, low)
-                score.add_beside(self.network.control(truth))
-                if num_frames > 1 and not self.copies:
-                    still_score.add(super_resolve_centre(model, still), truth)
-                if index == sequence.scored.start:
-                    panels.save(pictures, sequence.id, low, output, truth)
-            scores = score.means()
-            if still_score.frames:  # what the same network makes of a window without neighbours
-                means = still_score.means()
-                scores |= {of_copies(measure).name: means[measure.name] for measure in (PSNR, SSIM)}
-            yield Item(sequence.id, sequence.group, sequence.part, scores)
-
-    def manifest_sha256(self) -> str:
-        return self.corpus.manifest_sha256()
-
-    def bad_items(self) -> tuple[tuple[str, ...], float]:
-        return self.corpus.bad_items()
-
-    def departures(self) -> tuple[str, ...]:
-        ours = "The paper's training settings could not be read; they are ours."
-        return (ours, *self.corpus.departures(), *self.network.departures())
-
+from video_sr.upscaling import Upscaling
 
 # ---- the paper's hardware and corpus
 
@@ -254,7 +93,7 @@ EVESRNET_SMOKE = _smoke(
 WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
 
 
-# The other six entries: small, few steps, and one seed each; their rate is nobody's search.
+# The other six entries: small, few steps, run once by `reproduce`; their rate is nobody's search.
 _DKSAN = DKSANSizes(num_frames=3, channels=16, groups=2, front_blocks=1, trunk_blocks=(3, 1), squeeze=8)
 _MGBP = MGBP3DSizes(num_frames=3, channels=(64, 32, 12, 6, 3), visits=1, noise_channels=0)
 _EDVR = EDVRAttentionSizes(
@@ -272,7 +111,13 @@ ENTRIES_MINI = {
     "COARSE_TO_FINE": _untuned(_FINER, steps=450, cost_s=285.0),
     "BACK_PROJECTION": _untuned(_PROJECTED, steps=300, cost_s=295.0),
 }
-# Ours beside them, trained: SPAN's weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
+# Ours beside them: a recurrent network, at the entries' rate.
+_RECURRENT = BasicVSRSizes(
+    num_frames=5, channels=16, blocks=1, front_blocks=1, groups=4, tail_channels=(16, 3)
+)
+BASICVSR_MINI = _untuned(_RECURRENT, steps=600, cost_s=270.0)
+BASICVSR_SMOKE = _smoke(BASICVSR_MINI, replace(_RECURRENT, num_frames=3, channels=8, tail_channels=(8, 3)))
+# Trained, beside them: SPAN's weights at a peak rate of 3e-5, the steps of its rounds at a thousand times that.
 SPAN_X16_TRAINED_MINI = replace(
     _mini(EVESRNET, SPANx16Sizes()), steps=300, batch_size=4, patch=20, schedule=Cosine(warmup_steps=20),
     ema_decay=0.98, peak_lr=3e-2, pretrained_lr_ratio=1e-3, charbonnier_eps=1e-3, cost_s=700.0,
@@ -297,6 +142,33 @@ TRACK2_SMOKE = {
     "PERCEPTUAL": _track2(WIDE_SMOKE, 4),
     "PERCEPTUAL_EVESRNET": _track2(EVESRNET_SMOKE, 4),
 }
+# Perception against distortion: one network, weights that others trained for fidelity, and three weights of a critic.
+# The start is SPAN's, since committed weights of ours have seen other seeds' test photographs.
+_CURVE = {"CRITIC_NONE": 0.0, "CRITIC_LIGHT": 0.02, "CRITIC_HEAVY": 0.05}
+
+
+def _curve(like: Upscaling, network: Network, **changes: Any) -> dict[str, Upscaling]:
+    sizes = PerceptualSizes(generator=network, critic_channels=8, adversarial=0.0, matching=0.0)
+    return {
+        name: replace(like, network=replace(sizes, adversarial=weight), **changes)
+        for name, weight in _CURVE.items()
+    }
+
+
+CURVE = _curve(WIDE, SPANSizes(), pretrained_lr_ratio=0.1, judged_by_features=True)
+CURVE_GPU = _curve(WIDE_GPU, SPANSizes(), pretrained_lr_ratio=0.1, judged_by_features=True)
+CURVE_MINI = _curve(
+    WIDE_MINI, SPANSizes(), steps=60, batch_size=4, patch=8, schedule=Cosine(warmup_steps=10), ema_decay=0.9,
+    peak_lr=1e-3, pretrained_lr_ratio=0.1, judged_by_features=True, cost_s=125.0,
+)  # fmt: skip
+CURVE_SMOKE = _curve(WIDE_SMOKE, SPAN_SMOKE)
+BETWEEN = "CRITIC_LIGHT"  # a point of the figure; the claims read the ends of the curve
+
+
+def _ends(curve: Mapping[str, Upscaling]) -> dict[str, Upscaling]:
+    return {name: recipe for name, recipe in curve.items() if name != BETWEEN}
+
+
 _TINY: Mapping[str, Network] = {
     "DKSAN": replace(_DKSAN, channels=8, trunk_blocks=(1, 0), squeeze=2),
     "MGBP3D": replace(_MGBP, channels=(8, 6, 4, 4, 3)),
@@ -327,14 +199,16 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET_SMOKE,
             "COPIES": replace(EVESRNET_SMOKE, copies=True),
             "WIDE": WIDE_SMOKE,
+            **_ends(CURVE_SMOKE),
         },
         seeds=1,
         once={
+            BETWEEN: CURVE_SMOKE[BETWEEN],
             **ENTRIES_SMOKE,
+            "BASICVSR": BASICVSR_SMOKE,
             "SPAN_X16": replace(BICUBIC, corpus=Textures(), network=SPAN_X16_TRAINED_SMOKE.network),
-            **TRACK2_SMOKE,
         },
-        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE},
+        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE, **TRACK2_SMOKE},
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -346,14 +220,16 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET_MINI,
             "COPIES": replace(EVESRNET_MINI, copies=True, peak_lr=2e-3),
             "WIDE": WIDE_MINI,
+            **_ends(CURVE_MINI),
         },
         seeds=3,
         once={
+            BETWEEN: CURVE_MINI[BETWEEN],
             **ENTRIES_MINI,
+            "BASICVSR": BASICVSR_MINI,
             "SPAN_X16": replace(BICUBIC, network=SPANx16Sizes(), corpus=EVESRNET_MINI.corpus, cost_s=200.0),
-            **TRACK2_MINI,
         },
-        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI},
+        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI, **TRACK2_MINI},
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
         search=SEARCH,
     ),
@@ -365,8 +241,10 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET_GPU,
             "COPIES": replace(EVESRNET_GPU, copies=True),
             "WIDE": WIDE_GPU,
+            **_ends(CURVE_GPU),
         },
         seeds=3,
+        once={BETWEEN: CURVE_GPU[BETWEEN]},
         search=SEARCH,
     ),
     "paper": Scale(
@@ -377,7 +255,9 @@ SCALES: Mapping[str, Scale] = {
             "EVESRNET": EVESRNET,
             "COPIES": COPIES,
             "WIDE": WIDE,
+            **_ends(CURVE),
         },
         seeds=3,
+        once={BETWEEN: CURVE[BETWEEN]},
     ),
 }

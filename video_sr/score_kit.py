@@ -17,7 +17,7 @@ from common.data.media import VIDEO_SUFFIXES
 from common.results import jsonable
 from video_sr.challenge import FACTOR
 from video_sr.further import FURTHER, Frame, Further
-from video_sr.measures import LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL, VIF
+from video_sr.measures import FEATURES, LPIPS, PSNR, PSNR_Y, SSIM, SSIM_Y, STRUCTURE, TEMPORAL, VIF
 from video_sr.protocol import (
     FLATTEST_LEVELS,
     SMALLEST_STRUCTURE_PX,
@@ -29,7 +29,7 @@ from video_sr.upscale import Footage, pictures_in, visible
 
 FIDELITY = Further()
 MEASURES = {measure.name: measure for measure in (PSNR, SSIM, PSNR_Y, SSIM_Y, STRUCTURE, TEMPORAL, *FURTHER)}
-FINE_UNITS = (SSIM.unit, LPIPS.unit, VIF.unit)  # shown with four decimals instead of two
+FINE_UNITS = (SSIM.unit, LPIPS.unit, VIF.unit, FEATURES.unit)  # shown with four decimals instead of two
 MOST_NAMED = 8  # files or frames in a sentence
 SUDDEN = 2.0  # times the median change, from which a step between two frames is named
 FEWEST_CHANGES = 4  # that have a median

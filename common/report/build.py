@@ -64,7 +64,8 @@ def current_names(paper: Paper, scale: str) -> list[str]:
     )
 
 
-def _verdicts(paper: Paper, own: bool, scales: Sequence[str]) -> dict[str, list[Verdict]]:
+def verdicts_of(paper: Paper, own: bool, scales: Sequence[str]) -> dict[str, list[Verdict]]:
+    """By scale, of the evidence there is: published, or your own."""
     evidence = {scale: paper.evidence(scale, own=own) for scale in scales}
     return {scale: _judged(paper, runs, scale) for scale, runs in evidence.items() if runs}
 
@@ -89,8 +90,8 @@ def rows_of(paper: Paper, *, with_yours: bool, scales: Sequence[str] = JUDGED_SC
     return claim_rows(
         paper.claims,
         command=lambda scale: command(paper, scale),
-        published=_verdicts(paper, False, scales),
-        yours=_verdicts(paper, True, scales) if with_yours else None,
+        published=verdicts_of(paper, False, scales),
+        yours=verdicts_of(paper, True, scales) if with_yours else None,
     )
 
 
@@ -114,7 +115,7 @@ def claims_json(papers: Sequence[Paper], scale: str) -> str:
     """Verdicts of a scale for other programs: {paper: {published: [...], yours: [...]}}."""
     told = {
         paper.slug: {
-            name: [verdict.json() for verdict in _verdicts(paper, own, (scale,)).get(scale, [])]
+            name: [verdict.json() for verdict in verdicts_of(paper, own, (scale,)).get(scale, [])]
             for name, own in (("published", False), ("yours", True))
         }
         for paper in tracked(papers, "judging", len(papers), "paper")

@@ -103,6 +103,30 @@ class ImageNetClasses(VideoNet):
         return {f"trunk.network.{name}": tensor for name, tensor in pretrained(LITE2).state_dict().items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class PictureFeatures(VideoNet):
+    """EfficientNet-Lite0 with ImageNet's weights, frozen, and a small head over time, which is trained  [Tan19].
+
+    Args:
+        width: channels of a unit.
+    """
+
+    width: int = 256
+
+    def __post_init__(self) -> None:
+        _counts(self, "width")
+
+    def build(self) -> VideoEncoder:
+        from multimodal_ssl.model.encoders.imagenet import PictureFeaturesEncoder
+
+        return PictureFeaturesEncoder(self.width)
+
+    def fetched(self) -> dict[str, Tensor]:
+        from common.models.efficientnet_lite import LITE0, pretrained
+
+        return {f"trunk.0.network.{name}": tensor for name, tensor in pretrained(LITE0).state_dict().items()}
+
+
 # ---- audio
 
 

@@ -24,7 +24,7 @@ def card(
     Args:
         data: sentences on the clips.
         left_out: how many clips and captions were not used.
-        weights: how many there are, all of them trained.
+        weights: how many there are, those that stay as they are as well.
         use: lines to paste.
     """
     rows = []

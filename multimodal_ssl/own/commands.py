@@ -32,7 +32,9 @@ def train(
     out: Out,
     model: Annotated[
         str,
-        typer.Option(help="To start from: a name, a file, or small, s3d, r2plus1d, s3d-kinetics ..."),
+        typer.Option(
+            help="To start from: a name, a file, or small, pictures, s3d, r2plus1d, s3d-kinetics ..."
+        ),
     ] = "fine",
     dev: Annotated[
         Path | None, typer.Option(help="Clips to score on; default a tenth of DATA, by video.")

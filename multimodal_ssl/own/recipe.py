@@ -43,9 +43,16 @@ _R2PLUS1D = Matching(
     size_px=112,
     num_frames=16,
 )
+PICTURES = "pictures"
 # Networks whose text side is trained from nothing, with the clips that they were made for.
 FRESH = {
     "small": Matching(network=networks.MINI, similarity=LogMeanExp(), size_px=64, num_frames=4),
+    PICTURES: Matching(
+        network=replace(networks.MINI, video=networks.PictureFeatures()),
+        similarity=LogMeanExp(),
+        size_px=224,
+        num_frames=4,
+    ),
     "s3d": _S3D,
     "r2plus1d": _R2PLUS1D,
     "s3d-kinetics": _S3D,
@@ -198,11 +205,18 @@ def started(name: str) -> Trained:
         ValueError: no such model, with those there are.
     """
     if name in FRESH:
-        return Trained(name, FRESH[name], kinetics.trunk(name) if name in kinetics.FILES else {}, None)
+        return Trained(name, FRESH[name], _trunk(name), None)
     try:
         return weights.load(name)
     except ValueError as error:
         raise ValueError(f"{error}; or start with {', '.join(FRESH)}") from error
+
+
+def _trunk(name: str) -> dict[str, Tensor]:
+    if name in kinetics.FILES:
+        return kinetics.trunk(name)
+    video = FRESH[name].network.video
+    return {f"encoders.video.{key}": tensor for key, tensor in video.fetched().items()}
 
 
 @lru_cache(maxsize=4)
@@ -214,6 +228,11 @@ def vocabulary_of(name: str) -> Vocabulary:
     if notice:
         say(f"note: {notice}")
     return words
+
+
+def _learned(held: Trained) -> bool:
+    """Whether what is trained has learned before; what is frozen is not trained."""
+    return bool(held.tensors) and not isinstance(held.matching.network.video, networks.PictureFeatures)
 
 
 def planned(source: OwnClips, start: str, steps: int | None) -> OwnTraining:
@@ -228,7 +247,7 @@ def planned(source: OwnClips, start: str, steps: int | None) -> OwnTraining:
         steps = min(MOST_STEPS, max(LEAST_STEPS, EPOCHS * num // batch_size))
     return OwnTraining(
         source=source, start=start, network=held.matching.network, similarity=held.matching.similarity, tau=0.03,
-        steps=steps, batch_size=batch_size, peak_lr=PEAK_LR if held.tensors else FROM_NOTHING_LR,
+        steps=steps, batch_size=batch_size, peak_lr=PEAK_LR if _learned(held) else FROM_NOTHING_LR,
         schedule=Cosine(warmup_steps=round(WARM_UP * steps), final_ratio=0.02), betas=(0.9, 0.98), clip_norm=5.0,
         dev_every=max(1, steps // 10), threads=min(MOST_THREADS, os.cpu_count() or 1),
     )  # fmt: skip

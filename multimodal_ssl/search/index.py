@@ -37,7 +37,7 @@ from common.files import new_folder, only_writer, sweep, write_atomically
 from common.strict_json import parsed
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.matcher import Matcher
-from multimodal_ssl.search.vectors import BITS, packed, size_of, unpacked
+from multimodal_ssl.search.vectors import check_bits, packed, size_of, unpacked
 from multimodal_ssl.search.windows import Cut, Window, windows
 
 VERSION = 4  # raise when what lies in an index, or the hash of its model, changes its form
@@ -95,8 +95,7 @@ class Index:
     version: int = field(default=VERSION, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.bits not in BITS:
-            raise ValueError(f"bits must be one of {', '.join(map(str, BITS))}, got {self.bits}")
+        check_bits(self.bits)
 
     # ---- reading
 
@@ -176,16 +175,17 @@ class Index:
     # ---- writing
 
     @classmethod
-    def begin(cls, wanted: Index, *, moved: bool = False) -> Index:
+    def begin(cls, wanted: Index, *, moved: bool = False, bits: int | None = None) -> Index:
         """The index of these settings: new, or one to go on with.
 
         Args:
             moved: the videos that it was made of lie in the wanted folder now.
+            bits: of a number of a vector; None: of a new index as wanted, while one that is there keeps its own.
 
         Raises:
-            ValueError: what is there was made of other videos, by another model or cut otherwise.
+            ValueError: what is there was made of other videos, by another model, cut or kept otherwise.
         """
-        folder = wanted.folder
+        folder, wanted = wanted.folder, replace(wanted, bits=wanted.bits if bits is None else bits)
         if not (folder / SETTINGS).exists():
             if folder.exists() and (not folder.is_dir() or [*folder.glob("[!.]*")]):
                 raise ValueError(f"{folder} is there and holds no index; choose another --out")
@@ -202,6 +202,10 @@ class Index:
             raise ValueError(
                 f"{folder} holds windows of {there.cut}, asked for are {wanted.cut}; choose another --out"
             )
+        if bits not in (None, there.bits):
+            raise ValueError(
+                f"{folder} is kept in {there.bits} bits, asked for are {bits}; choose another --out or no --bits"
+            )
         if there.videos_folder != wanted.videos_folder:
             there = replace(there, videos_folder=wanted.videos_folder)
             write_atomically(folder / SETTINGS, there._json())
@@ -209,8 +213,7 @@ class Index:
 
     def _json(self) -> bytes:
         kept = {"version": self.version, "videos": str(self.videos_folder), "model": self.model}
-        kept |= {"bits": self.bits}
-        kept |= {"model_sha256": self.model_sha256, "cut": asdict(self.cut)}
+        kept |= {"bits": self.bits, "model_sha256": self.model_sha256, "cut": asdict(self.cut)}
         return (json.dumps(kept, indent=1) + "\n").encode()
 
     def update(self, files: dict[str, Path], encode: Encode, *, prune: bool = False) -> Iterator[Outcome]:

@@ -32,12 +32,11 @@ from multimodal_ssl.model.vocabulary import WIDTH, Vocabulary
 PUBLISHED = Path(__file__).parents[1] / "weights"
 OF_OWN = "model.safetensors"  # in a folder that `train` leaves
 MOST_TOLD = 200  # letters of an error inside another
-QUALITY = {  # of `evaluate real-films`
-    "films": "made of ImageNet's class names, without captions; the right one of 23 real clips comes first for 36 % of "
-    "39 questions (17 to 54; chance 4)",
-    "fine": "learned composed clips of a few hundred words; the right one of 23 real clips comes first for 15 % of 39 "
-    "questions (5 to 30; chance 4)",
+ORIGIN = {
+    "films": "made of ImageNet's class names, without captions",
+    "fine": "learned composed clips of a few hundred words",
 }
+REAL_FILMS = Path(__file__).parents[1] / "films" / "results"  # of `evaluate real-films --model NAME --json`
 VOCABULARY = "vocabulary"  # tensor of vectors, and in the JSON the list of its words
 FOR_FILMS, FOR_COMPOSED = "films", "fine"  # names of published models
 MATCHING = "matching"  # in the JSON of models that were trained on a person's own clips
@@ -67,7 +66,7 @@ class Trained:
     @property
     def quality(self) -> str:
         """What can be expected of a published model, in one sentence."""
-        return QUALITY.get(self.name.lower(), "")
+        return quality(self.name.lower()) if self.name.lower() in ORIGIN else ""
 
     @property
     def sha256(self) -> str:
@@ -129,6 +128,17 @@ class Trained:
             raise ValueError(f"{because}, and its captions are not here: {error}") from error
 
 
+def quality(name: str) -> str:
+    """Where a published model comes from, and its result on real films."""
+    told = json.loads((REAL_FILMS / f"{name}.json").read_text(encoding="utf-8"))
+    first = told["caption_to_clip"]["recall_at_1"]
+    return (
+        f"{ORIGIN[name]}; among {told['clips']} cut clips of real films the right one comes first for "
+        f"{first['percent']:.0f} % of {told['captions']} questions ({first['low']:.0f} to {first['high']:.0f}; chance "
+        f"{first['chance']:.0f})"
+    )
+
+
 def load_default() -> Trained:
     """The published model for real films, fetched at the first call; where it cannot be had the one for composed clips,
     and a line says so."""
@@ -188,7 +198,11 @@ def _read(name: str, path: Path) -> Trained:
             f"{path}: was made by another version, or is no model of this paper ({str(error)[:MOST_TOLD]}); of what "
             f"train left, {OF_OWN} is the model"
         ) from error
-    fetched = {f"encoders.video.{key}": tensor for key, tensor in matching.network.video.fetched().items()}
+    video = "encoders.video."  # which a file need not hold where a package does
+    held = any(key.startswith(video) for key in tensors)
+    fetched = (
+        {} if held else {video + key: tensor for key, tensor in matching.network.video.fetched().items()}
+    )
     own = None if vectors is None else Vocabulary(tuple(state[VOCABULARY]), vectors.numpy())
     return Trained(name, matching, tensors | fetched, own, composition)
 

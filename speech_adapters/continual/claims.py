@@ -58,7 +58,7 @@ LESS_TIME, APART = MoreThan(BOUND_PERCENT, BAR_ON), MoreThan(BOUND_NATS, BAR_ON)
 GIVEN = "given this backbone"
 OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: {told} of an update's time is saved, on a CPU.",
-    "not seen here": "Not in our hands: {told} of an update's time is saved, on a CPU.",
+    "not seen here": "Not at this size: {told} of an update's time is saved, on a CPU.",
     "undecided": "Cannot be told: {told} of an update's time is saved.",
 }
 CONDITIONS = {

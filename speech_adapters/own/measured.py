@@ -31,7 +31,7 @@ CAPTION = (
 MINUTES_CAPTION = (
     "Adapters over whisper-base, trained with parts of the English training speech, each inside the next: of one voice "
     "up to 14 min, then with the actors of a game; {steps} steps for all, one seed. "
-    "Made by `python -m speech_adapters.own.label_minutes`."
+    "Made by: python -m speech_adapters.own.label_minutes."
 )
 PAGE, PLACE = Path(__file__).parents[1] / "README.md", "measured"
 

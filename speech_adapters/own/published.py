@@ -71,6 +71,12 @@ AS_PUBLISHED = ("packed=false", "fused=false", "onednn=false")
 SETTINGS = ("threads=1", "dev_every=250", "log_every=10", "save_every_s=30", *AS_PUBLISHED)
 
 
+def check_language(language: str) -> None:
+    """Raises ValueError for a language without a published set, with those there are."""
+    if language not in LANGUAGES:
+        raise ValueError(f"no published set of {language!r}; languages are {', '.join(LANGUAGES)}")
+
+
 def folder(language: str, place: Path) -> Path:
     """Training and dev parts as Common Voice lays them out; at once where they are there."""
     done = place / "dev.tsv"
@@ -250,6 +256,7 @@ def main(
 ) -> None:
     """Trains a language's set on its training parts and scores it; stopped, the same command goes on."""
     with plain_errors(stopped="the same command goes on"):
+        check_language(language)
         path = out / f"{language}.safetensors"
         if not path.exists():
             train(language, out, steps or LANGUAGES[language].steps)

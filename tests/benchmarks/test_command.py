@@ -2,12 +2,15 @@
 
 import subprocess
 
+import pytest
+import typer
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
-from benchmarks import plan, transcription
+from benchmarks import plan, transcription, whisper_itself
 from benchmarks import speech_steps as steps
 from benchmarks.speech_peers import Sizes
+from speech_adapters.own import published
 
 
 def test_an_unknown_benchmark_lists_the_known_ones():
@@ -51,3 +54,30 @@ def test_every_part_is_planned():
     planned = {str(each) for each in plan.PLAN}
     assert {f"speech_steps {part}" for part in steps.contests(Sizes())} < planned
     assert {f"transcription {part}" for part in transcription.PARTS} < planned
+
+
+@pytest.mark.parametrize(
+    "words", [("--repeats", "0"), ("--cores", "0"), ("--cores", "3"), ("--minutes", "-1")]
+)
+def test_numbers_that_cannot_be_are_refused(monkeypatch, tmp_path, words):
+    done, lines = _run(monkeypatch, tmp_path, "resize", *words)
+    assert done.exit_code == 2
+    assert words[0] in done.stderr
+    assert not lines
+
+
+@pytest.mark.parametrize(
+    ("main", "words"),
+    [
+        (published.main, ["de", "--out", "speech"]),
+        (whisper_itself.main, ["--python", "python", "--rates", "en", "--rates", "de"]),
+    ],
+)
+def test_an_unknown_language_is_named_with_those_there_are(monkeypatch, tmp_path, main, words):
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert done.stderr == "error: no published set of 'de'; languages are en, fr, es, it, ru\n"
+    assert not [*tmp_path.iterdir()]

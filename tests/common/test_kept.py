@@ -40,6 +40,24 @@ def test_a_few_spread_items_are_kept_and_equal_pictures_once(paper):
     }
 
 
+def test_equal_outputs_stay_and_what_is_published_is_not_published_again(paper):
+    for recipe in ("BICUBIC", "WIDE"):
+        for path in (paper.run_folder("mini", recipe, 0) / kept.FOLDER).glob("*.output.jpg"):
+            path.write_bytes(b"equal")
+    kept.publish(paper, "mini", ["WIDE"])
+    written = kept.publish(paper, "mini", ["BICUBIC"])
+    assert sorted(path.name for path in written) == [f"item{item}.output.jpg" for item in (1, 4, 7)]
+    assert len(list(paper.published("mini").glob("WIDE/*/*/*.truth.jpg"))) == 3
+    assert len(kept.publish(paper, "mini", ["WIDE", "BICUBIC"])) == 9  # once more, in the same places
+
+
+def test_what_is_published_counts(paper, monkeypatch):
+    monkeypatch.setattr(kept, "MOST_BYTES", 40)
+    kept.publish(paper, "mini", ["WIDE"])
+    with pytest.raises(ValueError, match="pictures must fit 40 bytes at mini, got 57"):
+        kept.publish(paper, "mini", ["BICUBIC"])
+
+
 def test_pictures_of_another_run_are_refused(paper):
     run = results.find(paper.own_results("mini"), "WIDE", 0)
     results.write(paper.own_results("mini"), run.result, run.items[1:])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from common import journal, orchestrate, papers, results, run
+from common import dashboard, journal, papers, results, run
 from common.orchestrate import Job
 from common.report import build
 
@@ -99,7 +99,7 @@ def test_odd_folders_and_journals_of_runs_are_passed_over(sound, capfd):
     (folder / "former-1").mkdir()
     shutil.copy(folder / "journal.jsonl", folder / "former-1")
     assert [(name, seed) for name, seed, _ in PAPER.begun("smoke")] == [("WIDE", 0)]
-    orchestrate.dashboard(upload=False)
+    dashboard.show(upload=False)
     said = capfd.readouterr()
     assert said.out.count("finished") == 1
     assert said.err.count("is no run of ours, which would be named seedN") == 3

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pytest
 from patience import HANG_S, started
 
-from common import orchestrate, papers
+from common import dashboard, orchestrate, papers
 from common.errors import CommandError
 from common.executors import Local, RunCommand
 from common.orchestrate import Job, Lanes, run_all
@@ -248,7 +248,7 @@ def test_the_dashboard_shows_every_journal(capsys, tmp_path):
         (job.folder / "journal.jsonl").write_text(
             '{"event": "train", "step": 3, "loss": 0.25}\n' + f'{{"event": "{event}", "step": 4}}\n'
         )
-    orchestrate.dashboard(upload=False)
+    dashboard.show(upload=False)
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("WIDE", "0.25", "finished", "diverged"))
 

@@ -1,6 +1,7 @@
 """How many seeds a claim needs: known values, and what no number of seeds brings."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy.special import stdtrit
 from common.claims import judge
 from common.kinds import BestOf, Equivalent
 from common.power import LEAST, power, with_seeds
+from common.report.power_table import power_table
 from common.verdicts import Verdict
 
 
@@ -83,6 +85,22 @@ def test_repeats_within_runs_count_as_nothing_but_their_runs():
     runs = power(claim(repeats=True), ruled(group_variance=math.nan, shared_variance=math.nan))
     assert (runs.group_spread, runs.nested) == (0.0, False)
     assert with_seeds(ruled(group_variance=math.nan), 9, nested=False).variance == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("word", "needed", "told"),
+    [
+        ("upheld", 3, ("3", "")),
+        ("upheld", 4, ("decided", "")),
+        ("refuted", None, ("decided", "")),
+        ("undecided", 4, ("4", "")),
+        ("undecided", 3, ("3", "taken by the correction for many claims")),
+    ],
+)
+def test_the_table_tells_what_is_decided_and_what_the_correction_took(word, needed, told):
+    found = replace(power(claim(), ruled()), needed=needed, verdict=replace(ruled(), word=word))
+    (row,) = power_table([("a-paper", found)]).rows
+    assert (row[-1].text, row[-1].note) == told
 
 
 @pytest.mark.slow

@@ -71,6 +71,8 @@ def _other(value):
         return not value
     if isinstance(value, tuple):
         return (*value[:-1], value[-1] / 2)
+    if value == "":  # of `compile`
+        return "default"
     return value + ("x" if isinstance(value, str) else 1)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -160,14 +161,16 @@ def test_reproduce_runs_all_once_and_keeps_all_the_second_time(tmp_path):
     first = _reproduce(tmp_path)
     said, _ = first.communicate(timeout=HANG_S)
     assert first.returncode == 0, said
-    number = len(PAPER.at("smoke").recipes)
+    number = len(PAPER.at("smoke").reproduced)
     assert {run.result.recipe for run in results.read(PAPER.own_results("smoke"))} == set(
-        PAPER.at("smoke").recipes
+        PAPER.at("smoke").reproduced
     )
     written = {path: path.stat().st_mtime_ns for path in PAPER.own_results("smoke").iterdir()}
     assert (tmp_path / "report" / "index.html").stat().st_size > 1000
+    before = _seconds_of_children()
     second = _reproduce(tmp_path)
     said, _ = second.communicate(timeout=HANG_S)
+    assert _seconds_of_children() - before < 60  # of a core; the clock of a busy machine says nothing
     assert f"{number} of {number} runs are finished and kept" in said
     assert {path: path.stat().st_mtime_ns for path in PAPER.own_results("smoke").iterdir()} == written
 
@@ -183,11 +186,13 @@ def test_ctrl_c_during_reproduce_leaves_no_process_and_the_same_line_goes_on(tmp
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
     again = _reproduce(tmp_path)
     assert again.wait(HANG_S) == 0
-    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
+    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").reproduced)
 
 
 @pytest.mark.slow
-def test_a_killed_reproduce_leaves_no_process_and_the_same_line_waits_for_what_still_writes(tmp_path):
+def test_a_killed_reproduce_leaves_no_process_and_the_same_line_ends_as_an_unbroken_one(
+    tmp_path, monkeypatch
+):
     process = _reproduce(tmp_path, "--jobs", "2")
     _appears(lambda: list(PAPER.own("smoke").rglob("journal.jsonl")), lambda: process.poll() is None)
     process.kill()
@@ -195,7 +200,22 @@ def test_a_killed_reproduce_leaves_no_process_and_the_same_line_waits_for_what_s
     said, _ = again.communicate(timeout=HANG_S)
     assert again.returncode == 0, said
     assert "RUNS_ROOT=" + str(tmp_path) not in _environments()
-    assert len(results.read(PAPER.own_results("smoke"))) == len(PAPER.at("smoke").recipes)
+    killed = _raw_scores()
+    assert len(killed) == len(PAPER.at("smoke").reproduced)
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "unbroken"))
+    assert _reproduce(tmp_path, "--jobs", "2").wait(HANG_S) == 0
+    assert _raw_scores() == killed
+
+
+def _raw_scores():
+    """{run: hash of the raw scores of every test item}."""
+    return {run.result.name: run.result.items_sha256 for run in results.read(PAPER.own_results("smoke"))}
+
+
+def _seconds_of_children():
+    """That every process which ended took of the cores so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _environments():

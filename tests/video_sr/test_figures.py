@@ -8,7 +8,7 @@ from PIL import Image
 
 from common.results import Item, Result, Run
 from video_sr import figures
-from video_sr.measures import PSNR, SSIM
+from video_sr.measures import FEATURES, PSNR, SSIM
 
 RESULT = Result(
     paper="extreme-vsr", recipe="BICUBIC", scale="mini", seed=0, split="test", settings={}, settings_hash="a",
@@ -53,6 +53,35 @@ def test_panels_show_input_bicubic_networks_and_truth(tmp_path):
     assert [picture.caption for picture in panel.pictures] == [
         "input", "bicubic", "one frame (WIDE)", "several frames (EVESRNet)", "truth",
     ]  # fmt: skip
+
+
+def test_panels_find_input_and_truth_under_any_recipe(tmp_path):
+    """`kept.publish` leaves them under the first that it met, by the alphabet BACK_PROJECTION."""
+    for recipe in ("BACK_PROJECTION", "BICUBIC", "WIDE"):
+        folder = tmp_path / recipe / "seed0" / "pictures-test"
+        folder.mkdir(parents=True)
+        for name in ("low", "output", "truth") if recipe == "BACK_PROJECTION" else ("output",):
+            Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / f"a--pan.{name}.jpg")
+    (panel,) = figures.panels(tmp_path)
+    assert [picture.caption for picture in panel.pictures] == [
+        "input",
+        "bicubic",
+        "one frame (WIDE)",
+        "truth",
+    ]
+
+
+def test_the_curve_says_what_a_critic_costs_and_buys():
+    runs = []
+    for place, arm in enumerate(figures.CURVE):
+        of_arm = run(arm, {"a": 25.0 - place}, "clips")
+        scores = of_arm.items[0].scores | {FEATURES.name: 0.5 - place / 10}
+        runs.append(Run(of_arm.result, [replace(of_arm.items[0], scores=scores)]))
+    figure = figures.trade_off_figure(runs, "real recordings")
+    assert " ".join(figure._suptitle.get_text().split()) == (
+        "The heaviest critic costs 2.00 dB and the distance of features falls by 0.200, on real recordings"
+    )
+    assert figures.trade_off_figure(runs[:2], "real recordings") is None
 
 
 def test_nothing_to_show_shows_nothing(tmp_path):

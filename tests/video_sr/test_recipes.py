@@ -11,7 +11,8 @@ from common.settings import override
 from video_sr.corpora import Vid3oC
 from video_sr.figures import STYLES
 from video_sr.protocol import super_resolve
-from video_sr.recipes import FARTHEST_OFFSET_PX, SCALES
+from video_sr.recipes import SCALES
+from video_sr.upscaling import FARTHEST_OFFSET_PX
 
 SMOKE = SCALES["smoke"].reproduced
 TRAINED = [name for name, recipe in SMOKE.items() if recipe.steps]
@@ -29,7 +30,7 @@ def test_every_scale_compares_the_same_arms_at_equal_cost(scale):
 def test_every_entry_of_the_challenge_and_the_peer_have_a_recipe(scale):
     kinds = [type(recipe.network).__name__ for recipe in SCALES[scale].reproduced.values()]
     assert sorted(set(kinds)) == [
-        "BackProjectionSizes", "BicubicSizes", "CoarseToFineSizes", "DKSANSizes", "EDVRAttentionSizes",
+        "BackProjectionSizes", "BasicVSRSizes", "BicubicSizes", "CoarseToFineSizes", "DKSANSizes", "EDVRAttentionSizes",
         "EVESRNetSizes", "LeastSquaresSizes", "MGBP3DSizes", "MultiDistillationSizes", "PerceptualSizes", "SPANSizes",
         "SPANx16Sizes", "WideActivationSizes",
     ]  # fmt: skip

@@ -16,9 +16,12 @@ from video_sr.models.perceptual import Critic
 from video_sr.networks import PerceptualSizes, WideActivationSizes
 from video_sr.networks.perceptual import CRITIC, GENERATOR
 from video_sr.objective import feature_matching, relativistic
-from video_sr.recipes import SCALES, Upscaling
+from video_sr.recipes import SCALES
+from video_sr.upscaling import Upscaling
 
-RECIPES = {name: recipe for name, recipe in SCALES["smoke"].once.items() if name.startswith("PERCEPTUAL")}
+RECIPES = {
+    name: recipe for name, recipe in SCALES["smoke"].backbones.items() if name.startswith("PERCEPTUAL")
+}
 
 
 def test_a_critic_that_cannot_tell_has_a_loss_of_log_2_and_both_sides_pull_apart():

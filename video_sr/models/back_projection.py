@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from common.data.resize import upscale
 from video_sr.challenge import FACTOR
-from video_sr.models.blocks import conv3x3, start_small
+from video_sr.models.blocks import check_frames, conv3x3, start_small
 
 KERNEL, PADDING = FACTOR + 4, 2  # of a projection; gives exactly 16 times the size, and back
 
@@ -133,8 +133,7 @@ class BackProjectionSR(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         time = frames.shape[1]
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         target = frames[:, time // 2]
         neighbours = [frames[:, place] for place in range(time) if place != time // 2]
         features, found = self.enter(target - 0.5), []

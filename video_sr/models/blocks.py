@@ -5,9 +5,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from video_sr.challenge import FACTOR
+
 SLOPE = 0.1  # of every LeakyReLU [Wang19 EDVR]
 TAPS = 9  # sampling points of a 3x3 kernel
 RESIDUAL_GAIN = 0.1  # of a new residual branch: a deep trunk starts near the identity [Wang19 EDVR]
+
+
+def check_frames(frames: Float[Tensor, "batch time 3 height width"], num_frames: int) -> None:
+    """Raises ValueError where a window does not hold as many frames as a network takes."""
+    if frames.shape[1] != num_frames:
+        raise ValueError(f"this network takes {num_frames} frames, got {frames.shape[1]}")
 
 
 def conv3x3(channels_in: int, channels_out: int, stride: int = 1) -> nn.Conv2d:
@@ -101,6 +109,22 @@ class UpscaleStage(nn.Module):
     ) -> Float[Tensor, "batch out_channels out_height out_width"]:
         # The activation works element by element, so it may go before the shuffle, in place.
         return self.shuffle(F.leaky_relu(self.conv(x), SLOPE, inplace=True))
+
+
+def pixel_shuffle_tail(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
+    """Pixel-shuffle stages to `widths`, then convolutions at HR size, of which the last starts at zero."""
+    factor = round(FACTOR ** (1 / len(widths)))
+    pairs = list(zip((channels, *widths[:-1]), widths, strict=True))
+    direct = widths[-1] == 3
+    tail = nn.Sequential(*(UpscaleStage(*pair, factor) for pair in (pairs[:-1] if direct else pairs)))
+    if direct:
+        last = conv3x3(pairs[-1][0], 3 * factor**2)
+        tail.extend((last, nn.PixelShuffle(factor)))
+    else:
+        last = conv3x3(widths[-1], 3)
+        tail.extend((conv3x3(widths[-1], widths[-1]), leaky(), last))
+    start_small(last, gain=0.0)
+    return tail
 
 
 def deform_conv2d(

@@ -18,7 +18,7 @@ WEIGHTS = "weights.safetensors"  # of a run, and of a folder that `train` leaves
 READY: Mapping[str, Network] = {
     "bicubic": BicubicSizes(), "span-twice": SPANSizes(), "span-x16": SPANx16Sizes()
 }  # fmt: skip
-BEST, BEST_COMMITTED = "span-x16", "wide"  # on dev; the second needs no package
+BEST, BEST_COMMITTED = "span-x16", "wide"  # on dev; the second of those trained here, which need no package
 
 
 def usual() -> tuple[str, str]:
@@ -64,6 +64,15 @@ def load(name_or_path: str) -> nn.Module:
         f"unknown model {name_or_path!r}; known models: {known}; or give a folder that train has left, "
         "or a run's weights.safetensors"
     )
+
+
+def load_peer(name_or_path: str) -> nn.Module:
+    """As `load`, and what stands beside results without being a model of `upscale`: `realesrgan-twice`."""
+    if name_or_path.lower() == "realesrgan-twice":
+        from video_sr.models.realesrgan import published
+
+        return published().eval().requires_grad_(False)
+    return load(name_or_path)
 
 
 def _published() -> dict[str, Path]:

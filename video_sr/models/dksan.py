@@ -24,6 +24,7 @@ from video_sr.models.blocks import (
     ResidualBlock,
     UpscaleStage,
     active,
+    check_frames,
     conv3x3,
     leaky,
     sampled,
@@ -164,8 +165,7 @@ class DKSAN(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         batch, time = frames.shape[:2]
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         # batch time 3 height width -> (batch time) channels height width
         features = self.front(active(self.enter(frames.flatten(0, 1))))
         fused = self.fuse(self.align(features.unflatten(0, (batch, time))).flatten(1, 2))

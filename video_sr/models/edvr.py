@@ -22,6 +22,7 @@ from video_sr.models.blocks import (
     ResidualBlock,
     UpscaleStage,
     active,
+    check_frames,
     conv3x3,
     leaky,
     start_small,
@@ -166,8 +167,7 @@ class EDVRAttention(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         time, _, height, width = frames.shape[1:]
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         detail = self.tail(self.trunk(self.fusion(pad_to_multiple(frames - 0.5, MULTIPLE))))
         first = upscale(frames[:, time // 2], STEP) + detail[..., : STEP * height, : STEP * width]
         return upscale(first, STEP) + self.second(first - 0.5)

@@ -20,11 +20,10 @@ from video_sr.models.alignment import MULTIPLE, PcdAlignment, pad_to_multiple
 from video_sr.models.blocks import (
     ChannelAttentionBlock,
     ResidualBlock,
-    UpscaleStage,
     active,
+    check_frames,
     conv3x3,
-    leaky,
-    start_small,
+    pixel_shuffle_tail,
 )
 
 
@@ -57,22 +56,6 @@ def _gate(weights: nn.ModuleList, x: Tensor) -> Tensor:
     return cast(Tensor, x + third(second(x) * torch.sigmoid(first(x))))
 
 
-def _tail(channels: int, widths: tuple[int, ...]) -> nn.Sequential:
-    """Pixel-shuffle stages to `widths`, then convolutions at HR size, of which the last starts at zero."""
-    factor = round(FACTOR ** (1 / len(widths)))
-    pairs = list(zip((channels, *widths[:-1]), widths, strict=True))
-    direct = widths[-1] == 3
-    tail = nn.Sequential(*(UpscaleStage(*pair, factor) for pair in (pairs[:-1] if direct else pairs)))
-    if direct:
-        last = conv3x3(pairs[-1][0], 3 * factor**2)
-        tail.extend((last, nn.PixelShuffle(factor)))
-    else:
-        last = conv3x3(widths[-1], 3)
-        tail.extend((conv3x3(widths[-1], widths[-1]), leaky(), last))
-    start_small(last, gain=0.0)
-    return tail
-
-
 class EVESRNet(nn.Module):
     """Enlarges the centre of `num_frames` frames x16  [Fuoli20, team KirinUK].
 
@@ -96,7 +79,7 @@ class EVESRNet(nn.Module):
         self.fuse = nn.Conv2d(num_frames * channels, trunk_channels, 1)
         blocks = (ChannelAttentionBlock(trunk_channels, squeeze) for _ in range(trunk_blocks))
         self.trunk = nn.Sequential(*blocks)
-        self.tail = _tail(trunk_channels, tail_channels)
+        self.tail = pixel_shuffle_tail(trunk_channels, tail_channels)
         # Convolutions with few channels at HR size take a sixth of the time in this layout on a CPU.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -109,8 +92,7 @@ class EVESRNet(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         batch, time, _, height, width = frames.shape
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         padded = pad_to_multiple(frames - 0.5, MULTIPLE)
         # batch time 3 height width -> (batch time) channels height width
         features = self.front(active(self.enter(padded.flatten(0, 1))))

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from common.data.resize import upscale
 from video_sr.challenge import FACTOR
+from video_sr.models.blocks import check_frames
 
 LEVELS = 5  # of the grid: the coarsest is 2^(LEVELS - 1) = 16 times smaller, about the input's own size
 
@@ -172,7 +173,6 @@ class MGBP3D(nn.Module):
     def forward(
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
-        if frames.shape[1] != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {frames.shape[1]}")
+        check_frames(frames, self.num_frames)
         enlarged = upscale(frames, FACTOR).transpose(1, 2)
         return torch.stack([grid(enlarged) for grid in self.grids]).sum(0)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from common.data.resize import upscale
 from video_sr.challenge import FACTOR
-from video_sr.models.blocks import conv3x3, start_small
+from video_sr.models.blocks import check_frames, conv3x3, start_small
 
 SLOPE = 0.05  # of every LeakyReLU here [Hui19 IMDN]
 STEP, SCALES = 4, 3
@@ -113,8 +113,7 @@ class MultiDistillation(nn.Module):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
         batch, time = frames.shape[:2]
-        if time != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {time}")
+        check_frames(frames, self.num_frames)
         each = F.leaky_relu(self.enter(frames.flatten(0, 1) - 0.5), SLOPE)
         # (batch time) channels height width -> batch (time channels) height width
         features = self.bodies[0](self.join(each.unflatten(0, (batch, time)).flatten(1, 2)))

@@ -25,14 +25,17 @@ Affine = Float[
 
 
 def warp(
-    pictures: Float[Tensor, "item channels height width"], shift: Float[Tensor, "item 2 height width"]
+    pictures: Float[Tensor, "item channels height width"],
+    shift: Float[Tensor, "item 2 height width"],
+    padding: str = "border",
 ) -> Float[Tensor, "item channels height width"]:
-    """Pictures read, bilinearly, at each pixel's place plus its shift (right, down) in pixels; edges are repeated."""
+    """Pictures read, bilinearly, at each pixel's place plus its shift (right, down) in pixels; edges are repeated, or
+    with `padding` "zeros" all outside is 0."""
     height, width = pictures.shape[-2:]
     rows = torch.arange(height, device=shift.device, dtype=shift.dtype)[:, None] + shift[:, 1]
     columns = torch.arange(width, device=shift.device, dtype=shift.dtype) + shift[:, 0]
     grid = torch.stack(((2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1), -1)
-    return F.grid_sample(pictures, grid.to(pictures.dtype), padding_mode="border", align_corners=False)
+    return F.grid_sample(pictures, grid.to(pictures.dtype), padding_mode=padding, align_corners=False)
 
 
 def shifts(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from common.data.resize import downscale, upscale
+from video_sr.models.blocks import check_frames
 from video_sr.models.registration import Registration, inside, shifts, warp
 from video_sr.models.span import STEP, SPANTwice
 
@@ -80,7 +81,6 @@ class SPANx16(SPANTwice):
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 4*height 4*width"]:
         """The picture between the two steps."""
-        if frames.shape[1] != self.num_frames:
-            raise ValueError(f"this network takes {self.num_frames} frames, got {frames.shape[1]}")
+        check_frames(frames, self.num_frames)
         picture = self.first(frames[:, self.num_frames // 2]).clamp(0, 1)
         return self.agreement(picture, frames).clamp(0, 1)

@@ -4,6 +4,7 @@ A network is a class of sizes here and a module of the same name in `models/`; a
 """
 
 from video_sr.networks.back_projection import BackProjectionSizes
+from video_sr.networks.basicvsr import BasicVSRSizes
 from video_sr.networks.bicubic import BicubicSizes
 from video_sr.networks.coarse_to_fine import CoarseToFineSizes
 from video_sr.networks.dksan import DKSANSizes
@@ -20,6 +21,7 @@ from video_sr.networks.wide_activation import WideActivationSizes
 
 __all__ = [
     "BackProjectionSizes",
+    "BasicVSRSizes",
     "BicubicSizes",
     "CoarseToFineSizes",
     "DKSANSizes",

@@ -53,6 +53,9 @@ class PerceptualSizes(Network):
 
         return Perceptual(self.generator.empty(), self.critic_channels)
 
+    def pretrained_layers(self) -> tuple[str, ...]:
+        return tuple(f"{GENERATOR}.{name}" for name in self.generator.pretrained_layers())
+
     def turns(self) -> tuple[str, ...]:
         return (GENERATOR, CRITIC)
 
@@ -62,11 +65,14 @@ class PerceptualSizes(Network):
     def losses_in_turn(
         self, turn: str, model: nn.Module, low: Tensor, high: Tensor, *, eps: float
     ) -> dict[str, Tensor]:
+        import torch
+
         from video_sr.objective import charbonnier, feature_matching, relativistic
 
         network: Any = getattr(model, "module", model)
-        made = network.generator(low)
-        of_made, features_made = network.critic(made if turn == GENERATOR else made.detach())
+        with torch.set_grad_enabled(turn == GENERATOR):
+            made = network.generator(low)
+        of_made, features_made = network.critic(made)
         of_truth, features_of_truth = network.critic(high)
         if turn == CRITIC:
             return {"critic": relativistic(of_truth, of_made)}
@@ -79,5 +85,5 @@ class PerceptualSizes(Network):
     def departures(self) -> tuple[str, ...]:
         return (
             *self.generator.departures(),
-            "Trained against a critic, without a feature distance: no backbone of one comes with this project.",
+            "Trained against a critic alone: no feature distance is among its losses.",
         )

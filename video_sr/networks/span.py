@@ -42,6 +42,9 @@ class SPANSizes(Network):
 
             fetch_span()
 
+    def pretrained_layers(self) -> tuple[str, ...]:
+        return ("first.", "second.") if self.pretrained else ()
+
     def build(self) -> nn.Module:
         from video_sr.models.span import SPANTwice
 

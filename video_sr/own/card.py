@@ -9,7 +9,7 @@ from typing import Any
 
 from common.results import Item
 from video_sr.measures import PSNR, SSIM
-from video_sr.recipes import Upscaling
+from video_sr.upscaling import Upscaling
 
 OWN = "this model"
 

@@ -19,7 +19,8 @@ from video_sr.networks import Network
 from video_sr.own import card
 from video_sr.own.card import OWN, Scores
 from video_sr.own.corpus import OwnFilms
-from video_sr.recipes import SCALES, Upscaling
+from video_sr.recipes import SCALES
+from video_sr.upscaling import Upscaling
 
 SEED = 0
 SCORES = "scores-dev.json"

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from common.models.efficientnet_lite import LITE2, NUM_CLASSES, EfficientNetLite
+from common.models.efficientnet_lite import HEAD, LITE0, LITE2, NUM_CLASSES, EfficientNetLite
 from multimodal_ssl.model.class_names import names_of_classes
 from multimodal_ssl.model.encoders.text import Embedding, Ids, TextEncoder
 from multimodal_ssl.model.encoders.video import Grid, VideoEncoder
@@ -60,6 +60,55 @@ class ImageNetEncoder(VideoEncoder):
 
     def grid(self, time: int, height: int, width: int) -> Grid:
         return min(time, 1), math.ceil(height / STRIDE), math.ceil(width / STRIDE)
+
+
+class FrozenPlaces(nn.Module):
+    """Frames to the map before EfficientNet's classifier, which stays as it is whatever is trained behind it."""
+
+    def __init__(self, network: EfficientNetLite):
+        super().__init__()
+        self.network = network.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> FrozenPlaces:
+        super().train(mode)
+        self.network.eval()  # its batch norms keep their statistics
+        return self
+
+    @torch.no_grad()
+    def forward(
+        self, x: Float[Tensor, "batch 3 time height width"]
+    ) -> Float[Tensor, "batch channel time down right"]:
+        batch, _, time, _, _ = x.shape
+        frames = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        seen = torch.cat([self.network.places(some) for some in frames.split(FRAMES_AT_ONCE)])
+        return seen.unflatten(0, (batch, time)).transpose(1, 2)
+
+
+class HeadOverTime(nn.Module):
+    """1x1x1, then what the frames before and after add: x + 3x1x1(ReLU(x))."""
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.mix = nn.Conv3d(channels, width, 1)
+        self.around = nn.Conv3d(width, width, (3, 1, 1), padding=(1, 0, 0))
+
+    def forward(
+        self, places: Float[Tensor, "batch channel time down right"]
+    ) -> Float[Tensor, "batch width time down right"]:
+        x = self.mix(places)
+        found: Tensor = x + self.around(F.relu(x))
+        return found
+
+
+class PictureFeaturesEncoder(VideoEncoder):
+    """Units of `width` channels, one a place and a frame, from features of pictures that are not trained."""
+
+    def __init__(self, width: int) -> None:
+        trunk = nn.Sequential(FrozenPlaces(EfficientNetLite(LITE0)), HeadOverTime(HEAD, width))
+        super().__init__(trunk, width=width)
+
+    def grid(self, time: int, height: int, width: int) -> Grid:
+        return time, math.ceil(height / STRIDE), math.ceil(width / STRIDE)
 
 
 class ClassNamesEncoder(TextEncoder):

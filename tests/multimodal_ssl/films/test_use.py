@@ -51,7 +51,7 @@ def indexed(packages, tmp_path_factory):
 def test_it_is_the_default_and_says_how_good_it_is(indexed):
     folder, done = indexed
     assert json.loads((folder / "index" / "index.json").read_text())["model"] == "films"
-    assert done.stderr.startswith(f"films: {weights.QUALITY['films']}")
+    assert done.stderr.startswith(f"films: {weights.quality('films')}")
     assert "4 frames at 2 Hz" in done.stdout
 
 

@@ -7,10 +7,12 @@ import numpy as np
 import odd_videos
 import own_films
 import pytest
+import torch
 from interrupting import interrupted
 from typer.testing import CliRunner
 
 from common import checkpoint
+from common.models import efficientnet_lite
 from common.results import Item
 from multimodal_ssl import __main__ as tool
 from multimodal_ssl.measures import CLIPS, RANK, RIGHT
@@ -154,6 +156,30 @@ def test_tables_and_shards_are_trained_on_and_a_model_from_nothing_too(films, st
     assert "dev: 3 clips of 3 videos" in done.output
 
 
+def test_behind_known_pictures_a_head_is_trained_and_a_model_needs_no_package_again(
+    films, tmp_path, monkeypatch
+):
+    torch.manual_seed(0)
+    known = efficientnet_lite.EfficientNetLite(efficientnet_lite.LITE0)
+    monkeypatch.setattr(efficientnet_lite, "pretrained", lambda variant: known)
+    monkeypatch.setattr(vocabulary, "glove", lambda: vocabulary.made_up_vectors(own_films.CAPTIONS))
+    monkeypatch.setitem(recipe.FRESH, "pictures", replace(recipe.FRESH["pictures"], size_px=64))
+    for kept in (recipe.started, recipe.vocabulary_of):
+        kept.cache_clear()
+    done = run("train", films, "--model", "pictures", "--out", tmp_path, "--steps", 3, *QUICK)
+    assert done.exit_code == 0, done.output
+    monkeypatch.delattr(efficientnet_lite, "pretrained")
+    model = tmp_path / "model.safetensors"
+    found = run("evaluate", films, "--model", model, "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["clips"] == 12
+    tensors = checkpoint.load(model).tensors
+    for name, tensor in known.state_dict().items():
+        assert torch.equal(tensors[f"encoders.video.trunk.0.network.{name}"], tensor), name
+    for kept in (recipe.started, recipe.vocabulary_of):
+        kept.cache_clear()
+
+
 def test_settings_are_printed_and_nothing_is_trained(films, start, tmp_path):
     done = run("train", films, "--model", start, "--out", tmp_path, "--print-settings")
     assert done.exit_code == 0, done.output
@@ -170,7 +196,7 @@ def test_settings_are_printed_and_nothing_is_trained(films, start, tmp_path):
         ),
         (
             ("train", "FILMS", "--out", "OUT", "--model", "nope"),
-            "or start with small, s3d, r2plus1d, s3d-kinetics, r2plus1d-kinetics",
+            "or start with small, pictures, s3d, r2plus1d, s3d-kinetics, r2plus1d-kinetics",
         ),
         (("train", "FILMS/00.vtt", "--out", "OUT"), "must be a folder or a file of"),
         (

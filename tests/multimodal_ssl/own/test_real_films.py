@@ -4,14 +4,21 @@ import csv
 import gzip
 import hashlib
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from common.data.packages import FetchError, data_root
+from common.papers import ROOT
 from multimodal_ssl import __main__ as tool
 from multimodal_ssl.own import real_films
 from multimodal_ssl.own.reading import read
+from multimodal_ssl.search import weights
+
+
+def page(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -68,6 +75,31 @@ def test_what_is_listed_fits_together():
     rows = list(csv.reader(real_films._table(told["clips"]).decode().splitlines()))
     assert rows[0] == ["path", "caption", "start", "end"]
     assert len(rows) == 40
+
+
+@pytest.mark.parametrize("name", weights.ORIGIN)
+def test_pages_state_the_results_that_are_here(name):
+    told = json.loads((weights.REAL_FILMS / f"{name}.json").read_text())
+    assert (told["model"], told["clips"], told["captions"]) == (name, 23, 39)
+    found = told["caption_to_clip"]
+    first, five = found["recall_at_1"], found["recall_at_5"]
+
+    def shown(rate, digits):
+        return "{percent:.{n}f} ({low:.{n}f} to {high:.{n}f})".format(**rate, n=digits)
+
+    row = f"{shown(first, 1)} | {shown(five, 1)} | {found['median_rank']:.0f} |"
+    assert re.search(rf"\| `{name}`.* \| {re.escape(row)}", page("multimodal_ssl/README.md"))
+    assert f"| at random | {first['chance']:.1f} | {five['chance']:.1f} | 12 |" in page(
+        "multimodal_ssl/README.md"
+    )
+    rounded, span = f"{first['percent']:.0f}", f"{first['low']:.0f} to {first['high']:.0f}"
+    for where in ("README.md", "docs/own-clips.md"):
+        (told_there,) = [part for part in page(where).split("\n\n") if re.search(r"\b39 questions", part)]
+        assert re.search(rf"\b{rounded}\b", told_there)
+        assert "23" in told_there
+        assert where == "README.md" or span in told_there
+        assert name != weights.FOR_FILMS or f"{rounded} % of 39 questions (95 % interval {span}" in told_there
+    assert f"{rounded} % of 39 questions ({span}; chance 4)" in weights.quality(name)
 
 
 @pytest.mark.slow

