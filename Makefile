@@ -118,6 +118,6 @@ clean:
 	@echo "caches removed; runs/, data and .venv are kept"
 #>
 #> papers     asr-adapters  continual-pretraining  fine-grained-ssl  extreme-vsr
-#> SCALE      mini (default, 2 CPU cores) · gpu (one data-centre GPU) · paper (the paper's own hardware)
+#> SCALE      mini (default, 2 CPU cores) · night (the same, up to 10 hours) · gpu (one data-centre GPU) · paper (the paper's own hardware)
 #> DEVICE     auto (default) · cpu · cuda        SEEDS  how many; empty: as many as the scale asks for
 #> PYTHON     an interpreter to use as it is, unchecked

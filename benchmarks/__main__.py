@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.plan import BENCHMARKS, PROFILES, Planned, planned
-from benchmarks.quiet import MOST_LOAD
+from benchmarks.quiet import MOST_LOAD, WAIT_LIMIT_S
 from benchmarks.tables import generated
 from common.command import TOOL_SETTINGS, plain_errors
 from common.errors import CommandError
@@ -60,16 +60,23 @@ def run(
     with plain_errors(stopped="parts that were finished are kept"):
         if unknown := sorted(set(names or ()) - set(BENCHMARKS)):
             raise ValueError(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        if profile and names:
+            raise ValueError(f"--profile looks at {PROFILES[0]} and takes no names, got {', '.join(names)}")
         chosen = PROFILES if profile else planned(names)
-        words = _words(quiet, cores, repeats, folder)
-        left_out = _run(chosen, words, minutes)
-        if folder is None:
-            readme = HERE / "README.md"
-            write_atomically(
-                readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode()
-            )
-        if left_out:
-            typer.echo(f"no time was left for: {', '.join(left_out)}; the same command goes on with them")
+        try:
+            late, failed = _run(chosen, _words(quiet, cores, repeats, folder), minutes)
+        finally:  # what was finished before a stop is told as well
+            if folder is None:
+                _renew_tables()
+        if late:
+            typer.echo(f"no time was left for: {', '.join(late)}; the same command goes on with them")
+        if failed:
+            raise CommandError(f"failed: {', '.join(failed)}; see above. The other parts are kept")
+
+
+def _renew_tables() -> None:
+    readme = HERE / "README.md"
+    write_atomically(readme, replace_generated(readme.read_text(), "benchmarks", generated()).encode())
 
 
 def _words(quiet: bool, cores: int | None, repeats: int | None, folder: Path | None) -> list[str]:
@@ -79,23 +86,30 @@ def _words(quiet: bool, cores: int | None, repeats: int | None, folder: Path | N
     return found
 
 
-def _run(chosen: tuple[Planned, ...], words: list[str], minutes: float | None) -> list[str]:
-    """Names of the parts that there was no time for."""
-    began, left_out = time.monotonic(), []
+def _run(chosen: tuple[Planned, ...], words: list[str], minutes: float | None) -> tuple[list[str], list[str]]:
+    """Names of the parts that there was no time for, and of those that failed, with their exit codes."""
+    late: list[str] = []
+    failed: list[str] = []
+    began, planned_minutes = time.monotonic(), 0.0
     typer.echo(
         f"{len(chosen)} parts, about {sum(each.minutes for each in chosen):.0f} min on two quiet cores"
     )
     for number, each in enumerate(chosen, 1):
         gone = (time.monotonic() - began) / 60
-        if minutes is not None and gone + each.minutes > minutes:
-            left_out.append(str(each))
+        pace = max(1.0, gone / planned_minutes) if planned_minutes else 1.0  # of this machine
+        if minutes is not None and gone + pace * each.minutes > minutes:
+            late.append(str(each))
             continue
         typer.echo(f"{each}, {number} of {len(chosen)}, about {each.minutes:g} min, after {gone:.1f} min")
         line = [sys.executable, "-m", f"benchmarks.{each.benchmark}", "--parts", each.part, *words]
+        if minutes is not None:
+            line += ["--wait-limit-s", f"{min(WAIT_LIMIT_S, 60 * (minutes - gone)):.0f}"]
         done = subprocess.run(line, check=False)  # a bar would take time from what is timed
+        planned_minutes += each.minutes
         if done.returncode:
-            raise CommandError(f"benchmark {each} ended with exit code {done.returncode}; see above")
-    return left_out
+            failed.append(f"{each} (exit code {done.returncode})")
+            typer.echo(f"{each} ended with exit code {done.returncode}, see above", err=True)
+    return late, failed
 
 
 if __name__ == "__main__":

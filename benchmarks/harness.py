@@ -32,7 +32,7 @@ class Rounds:
     threads: int = 1  # of torch, BLAS and OpenMP alike
     warmup: int = 1  # rounds before them
     quiet: bool = False  # each round waits until others leave the cores alone
-    wait_limit_s: float = WAIT_LIMIT_S
+    wait_limit_s: float = WAIT_LIMIT_S  # of all rounds together
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -80,6 +80,7 @@ class Race:
     work: float = 0.0  # that one call gets done, in `unit`; 0 where no such number helps
     unit: str = ""
     loads: tuple[float, ...] = ()  # of each core, by others, before each round
+    told: str = ""  # what came out beside times
 
     @property
     def ratios(self) -> tuple[Ratio, ...]:
@@ -93,14 +94,12 @@ def in_words(ratio: Ratio, first: str) -> str:
     return f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})" + ", ours is slower" * slower
 
 
-def best_other(result: Race) -> str:
-    """How ours does against the fastest of the others, in a sentence; empty where there is none."""
-    first = result.timings[0].name
+def best_peer(result: Race) -> Ratio | None:
+    """Ours against the fastest of the others; None where either is missing."""
     others = [ratio for ratio in result.ratios if not ratio.other.startswith("ours")]
-    if not others or not first.startswith("ours"):
-        return ""
-    best = min(others, key=lambda ratio: ratio.median)
-    return f"{result.job}: the best peer is {best.other}, {first} is faster by {in_words(best, first)}"
+    if not others or not result.timings[0].name.startswith("ours"):
+        return None
+    return min(others, key=lambda ratio: ratio.median)
 
 
 @dataclass(frozen=True)
@@ -134,14 +133,19 @@ def race(
     names = list(contenders)
     timed: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     loads: list[float] = []
+    waited_s = 0.0
     previous = torch.get_num_threads()
     torch.set_num_threads(rounds.threads)
     try:
         with threadpool_limits(limits=rounds.threads):
             for turn in range(-rounds.warmup, rounds.repeats):
                 shift = turn % len(names)
-                if turn >= 0:
-                    loads.append(quiet.until_quiet(rounds.wait_limit_s) if rounds.quiet else quiet.load_now())
+                if turn >= 0 and rounds.quiet:
+                    began = time.monotonic()
+                    loads.append(quiet.until_quiet(rounds.wait_limit_s, waited_s=waited_s))
+                    waited_s += time.monotonic() - began
+                elif turn >= 0:
+                    loads.append(quiet.load_now())
                 for name in names[shift:] + names[:shift]:
                     elapsed = _time(contenders[name])
                     if turn >= 0:

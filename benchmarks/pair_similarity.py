@@ -149,7 +149,7 @@ def peaks(batches: tuple[int, ...], device: str, chunk: int, threads: int, most_
         )
         for name, one in list(contenders(chunk).items())[:4]
         for batch in batches
-        if one.chunk or one.similarity == "mean" or batch <= most_at_once
+        if one.chunk or isinstance(one.similarity, Mean) or batch <= most_at_once
     ]  # fmt: skip
 
 

@@ -40,9 +40,11 @@ def load_now() -> float:
     """What others take of each core in 0..1, measured while this process sleeps; 0 where no system tells it."""
     if not STAT.is_file():
         return 0.0
-    busy, started = machine_busy_s(), time.perf_counter()
+    before, started = machine_busy_s() - time.process_time(), time.perf_counter()
     time.sleep(LOOK_S)
-    return (machine_busy_s() - busy) / (time.perf_counter() - started) / (os.cpu_count() or 1)
+    # Threads that wait for more to multiply spin for a while: that is our own time.
+    others = machine_busy_s() - time.process_time() - before
+    return max(0.0, others) / (time.perf_counter() - started) / (os.cpu_count() or 1)
 
 
 def until_quiet(
@@ -50,27 +52,29 @@ def until_quiet(
     tell: Callable[[str], object] = print,
     look: Callable[[], float] = load_now,
     pause_s: float = PAUSE_S,
+    waited_s: float = 0.0,
 ) -> float:
     """Returns the load once it is below `MOST_LOAD`.
 
     Args:
-        limit_s: seconds to wait at most.
+        limit_s: seconds to wait at most, those of earlier rounds included.
         tell: is given one sentence where there is something to wait for.
+        waited_s: seconds that earlier rounds waited.
 
     Raises:
         CommandError: the machine stayed busy.
     """
     started, told = time.monotonic(), False
     while (load := look()) >= MOST_LOAD:
-        waited_s = time.monotonic() - started
-        if waited_s >= limit_s:
+        if waited_s + time.monotonic() - started >= limit_s:
             raise CommandError(
                 f"others took {load:.2f} of each core for {limit_s:g} s, and below {MOST_LOAD:g} is asked for; "
                 "stop them, or measure without --quiet. What was finished is kept"
             )
         if not told:
             tell(
-                f"others take {load:.2f} of each core; waiting up to {limit_s:g} s for less than {MOST_LOAD:g}"
+                f"others take {load:.2f} of each core; waiting up to {limit_s - waited_s:.0f} s for less than "
+                f"{MOST_LOAD:g}"
             )
             told = True
         time.sleep(pause_s)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks import quiet
-from benchmarks.harness import PUBLISHED_REPEATS, Peak, Race, Rounds, Timing, best_other, in_words
+from benchmarks.harness import PUBLISHED_REPEATS, Peak, Race, Rounds, Timing, best_peer, in_words
 from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import ROOT
@@ -92,6 +92,8 @@ def publish(name: str, asked: argparse.Namespace, parts: Parts) -> Path:
             found = parts[part](rounds)
         except CommandError as error:
             raise SystemExit(f"error: {part}: {error}") from error
+        if not found:  # what it needs is not installed: rows of before stay
+            continue
         show(found)
         write(path, part, found, began)
         print(f"{part}: written to {path}", flush=True)
@@ -102,7 +104,7 @@ def write(path: Path, part: str, found: Sequence[Race | Peak], began: Mapping[st
     """Puts a part's rows in the place of those of the same names."""
     before = read(path)
     machine = _machine(began["threads"])
-    if before.get("hardware") != machine["hardware"]:
+    if not _same_hardware(before.get("hardware", {}), machine["hardware"]):
         before = {"races": [], "peaks": []}
     rows = {
         "races": [_row(one) for one in found if isinstance(one, Race)],
@@ -123,7 +125,9 @@ def read(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {"races": [], "peaks": []}
     found: dict[str, Any] = json.loads(path.read_text())
-    whole = {key: found[key] for key in ("date", "commit", "load_average", "threads") if key in found}
+    whole = {
+        key: found[key] for key in ("date", "commit", "dirty", "load_average", "threads") if key in found
+    }
     for row in (*found["races"], *found["peaks"]):
         row.setdefault("measured", whole)
     return found
@@ -135,9 +139,8 @@ def race_of(row: Mapping[str, Any]) -> Race:
         Timing(one["name"], tuple(one["seconds"]), tuple(one.get("cpu_seconds", ())))
         for one in row["timings"]
     ]
-    return Race(
-        row["job"], tuple(timings), row.get("work", 0.0), row.get("unit", ""), tuple(row.get("loads", ()))
-    )
+    done = {key: row[key] for key in ("work", "unit", "told") if key in row}
+    return Race(row["job"], tuple(timings), loads=tuple(row.get("loads", ())), **done)
 
 
 def milliseconds(timing: Timing) -> tuple[str, str, str]:
@@ -161,7 +164,7 @@ def show(found: Sequence[Race | Peak]) -> None:
         bands = ["", *(in_words(ratio, result.timings[0].name) for ratio in result.ratios)]
         for place, (timing, band) in enumerate(zip(result.timings, bands, strict=True)):
             pace = f"{result.work / timing.median_s:.2f} {result.unit}" if result.work else ""
-            job = "" if place else result.job
+            job = "" if place else f"{result.job}{f': {result.told}' * bool(result.told)}"
             table.add_row(job, timing.name, *milliseconds(timing), pace, band)
     if races:
         console.print(table)
@@ -171,14 +174,17 @@ def show(found: Sequence[Race | Peak]) -> None:
         memory.add_row(peak.job, f"{peak.peak_bytes / 1e6:.0f}", f"{peak.before_bytes / 1e6:.0f}")
     if peaks:
         console.print(memory)
-    for told in filter(None, map(best_other, races)):
-        print(told)
+    for one in races:
+        if best := best_peer(one):
+            first = one.timings[0].name
+            print(f"{one.job}: the best peer is {best.other}, {first} is faster by {in_words(best, first)}")
 
 
 def _row(result: Race) -> dict[str, Any]:
     timings = [asdict(t) | {"min_s": t.min_s, "median_s": t.median_s} for t in result.timings]
-    done = {"work": result.work, "unit": result.unit} if result.work else {}
+    done: dict[str, Any] = {"work": result.work, "unit": result.unit} if result.work else {}
     ratios = [asdict(ratio) for ratio in result.ratios]
+    done |= {"told": result.told} if result.told else {}
     return {"job": result.job, **done, "loads": result.loads, "timings": timings, "ratios": ratios}
 
 
@@ -201,6 +207,11 @@ def _machine(threads: int) -> dict[str, Any]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
     found = provenance(ROOT, gpu=gpu)
     return {"threads": threads, "hardware": found["hardware"], "lock_sha256": found["lock_sha256"]}
+
+
+def _same_hardware(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """In all that both tell: an older file knows less."""
+    return bool(before) and all(before[key] == now[key] for key in before.keys() & now.keys())
 
 
 def _source_changed() -> bool:

@@ -40,12 +40,7 @@ class Sizes:
     architecture: Architecture = field(default=BASE)
     utterances: int = 4  # of a training batch, all as long
     utterance_s: float = 3.0
-    ragged_s: tuple[float, ...] = (
-        3.0,
-        2.25,
-        1.5,
-        0.75,
-    )  # of a training batch, padded for those who cannot pack
+    ragged_s: tuple[float, ...] = (3.0, 2.25, 1.5, 0.75)  # of a training batch, padded for who cannot pack
     long_s: float = 15.0  # transcribed alone
     mixed_s: tuple[float, ...] = (4.0, 3.0, 2.0, 1.0)  # transcribed as one padded batch
 
@@ -63,6 +58,7 @@ class Contender:
     keeps: bool = False  # what the frozen layers make is not computed anew; ours alone can
     half: bool = False  # in bfloat16 by autocast
     ragged: bool = False  # utterances of unequal lengths; ours computes nothing on padding
+    without: str = ""  # what ours leaves out to show its worth: "packing", "oneDNN" or "fusion"
 
     @property
     def trains(self) -> tuple[Any, ...]:

@@ -53,11 +53,10 @@ LR = 1e-5  # so small that the loss stays finite for ever
 class Step:
     """Forward, CTC, backward and AdamW on one batch of noise, again and again."""
 
-    def __init__(self, module: nn.Module, loss: Callable[[], Tensor]):
+    def __init__(self, module: nn.Module, loss: Callable[[], Tensor], fused: bool = True):
         self.module, self.loss = module, loss
-        self.optimizer = torch.optim.AdamW(
-            (w for w in module.parameters() if w.requires_grad), lr=LR, fused=True
-        )
+        trained = [w for w in module.parameters() if w.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=LR, fused=fused)
         self.first_loss, self.trained = 0.0, 0
 
     def __call__(self) -> None:
@@ -117,7 +116,9 @@ def step(contender: Contender, sizes: Sizes, weights: StoredModel | None = None)
 
 
 def _our_step(contender: Contender, sizes: Sizes, batch: Spoken, made_up: bool) -> Step:
-    model = by_onednn(ours(sizes.architecture, contender.arm)).train()
+    model = ours(sizes.architecture, contender.arm).train()
+    if contender.without != "oneDNN":
+        by_onednn(model)
     inputs, lengths, depth = batch.waveform, batch.lengths, WAVEFORM
     if contender.keeps:
         depth = frozen_depth(model.encoder)
@@ -130,10 +131,10 @@ def _our_step(contender: Contender, sizes: Sizes, batch: Spoken, made_up: bool) 
             inputs, lengths = pad([model.frozen_activations(row[:n], depth) for row, n in rows])
 
     def loss() -> Tensor:
-        log_probs, num_frames = model(inputs, lengths, depth, packed=True)
+        log_probs, num_frames = model(inputs, lengths, depth, packed=contender.without != "packing")
         return ctc_loss_per_item(log_probs, num_frames, batch.labels, batch.num_labels).sum()
 
-    return Step(model, in_half(loss) if contender.half else loss)
+    return Step(model, in_half(loss) if contender.half else loss, fused=contender.without != "fusion")
 
 
 def in_half(loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -162,9 +163,10 @@ def contests(sizes: Sizes) -> dict[str, dict[str, Contenders]]:
     _, *others = full().items()
     their_adapters = {plug_in: Contender("fairseq", every), peft: Contender("transformers", lora)}
     ragged = {label: replace(contender, ragged=True) for label, contender in full().items()}
+    padded = {"ours, padding computed": replace(ragged["ours"], without="packing")}
     halved = {label: replace(contender, half=True) for label, contender in full().items()}
     return {
-        "ragged": {"ragged batch": {"ours, nothing on padding": ragged.pop("ours"), **ragged}},
+        "ragged": {"ragged batch": {"ours, nothing on padding": ragged.pop("ours"), **ragged, **padded}},
         "full": {
             "all but the conv extractor": full(),
             f"all but the conv extractor, {frozen}": {
@@ -187,6 +189,7 @@ def contests(sizes: Sizes) -> dict[str, dict[str, Contenders]]:
             },
         },
         "bf16": {"all but the conv extractor, bfloat16": halved},
+        "settings": settings(every, layers),
         "lora": {
             f"LoRA in all {layers} layers": {
                 "ours": Contender("ours", lora),
@@ -201,6 +204,22 @@ def contests(sizes: Sizes) -> dict[str, dict[str, Contenders]]:
                 f"ours, adapters in the top {half}, {frozen}": kept,
                 "ours, head alone": Contender("ours", Arm(kind="head")),
             },
+        },
+    }
+
+
+def settings(adapters: Arm, layers: int) -> dict[str, Contenders]:
+    """Ours against ours without one of the settings that papers' recipes do without."""
+    full, ours = Contender("ours", Arm()), Contender("ours", adapters)
+    return {
+        "all but the conv extractor, settings left out": {
+            "ours": full,
+            "ours, without oneDNN": replace(full, without="oneDNN"),
+            "ours, without fused AdamW": replace(full, without="fusion"),
+        },
+        f"adapters in all {layers} layers, settings left out": {
+            "ours": ours,
+            "ours, without oneDNN": replace(ours, without="oneDNN"),
         },
     }
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
+from benchmarks import video_peers
 from benchmarks.harness import Peak, Race, Rounds, peak_memory, race
 from benchmarks.records import options, publish
 from common.papers import find
@@ -105,4 +106,6 @@ if __name__ == "__main__":
     chosen = options(
         "Times the x16 networks: training steps, full-HD frames, memory formats, deformable convolution."
     )
-    publish("upscaling", chosen, {"times": races, "memory": lambda rounds: peaks()})
+    publish(
+        "upscaling", chosen, {"times": races, "peers": video_peers.races, "memory": lambda rounds: peaks()}
+    )

@@ -54,7 +54,8 @@ def _compared(run: Run) -> Compared:
     if found is None:
         return Compared(name, "nothing is published to compare with", False)
     theirs = found.result
-    if theirs.settings_hash != result.settings_hash or theirs.manifest_sha256 != result.manifest_sha256:
+    settings = [paper.spelled_today(one) for one in (result, theirs)]
+    if settings[0] != settings[1] or theirs.manifest_sha256 != result.manifest_sha256:
         return Compared(name, "other settings or data than the published run", True)
     if theirs.items_sha256 == result.items_sha256:
         return Compared(name, "every raw score to the bit", False)

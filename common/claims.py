@@ -77,6 +77,7 @@ class Claim:
             samples of a seed list the same items in the same order.
         headline: one per paper; not corrected for the number of claims.
         question: ours; no readable text of the paper states it.
+        about: of a question: what it is about with others that stand under a heading of their own.
         parts: items of these test sets alone are evidence, in groups and degrees of freedom as well; none named
             means all.
         by_design: holds by construction; shown as "by design, verified".
@@ -101,6 +102,7 @@ class Claim:
     parts: tuple[str, ...] = ()
     headline: bool = False
     question: bool = False
+    about: str = ""
     by_design: bool = False
     consistent_with: bool = False
     repeats: bool = False
@@ -114,6 +116,12 @@ class Claim:
             raise ValueError(f"{self.id}: reads must name the recipes it compares, got none")
         if self.question and self.conditions:
             raise ValueError(f"{self.id}: a question of ours is asked under its own conditions")
+        if self.about and not self.question:
+            raise ValueError(f"{self.id}: only questions of ours have a heading of their own")
+
+    def asked_at(self, scale: str) -> bool:
+        """Whether it is judged there, or says why it is not."""
+        return scale in self.scales or scale in self.not_testable
 
     def outcome(self, verdict: Verdict) -> str:
         """What came out as a sentence; of a word that has none, the verdict as the tables tell it."""

@@ -13,7 +13,7 @@ Papers = Annotated[
 ]
 RecipeArgument = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of the recipe, see `list`.")]
 Scale = Annotated[
-    str, typer.Option(help="Preset of data, model size, steps and seeds: smoke, mini, gpu, paper.")
+    str, typer.Option(help="Preset of data, model size, steps and seeds: smoke, mini, night, gpu, paper.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed; it also picks the fold of test pictures.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds; default is the scale's.")]

@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from common import journal, results
+from common.claims import Claim, judge
 from common.errors import CommandError
 from common.executors import Executor, Local, RunCommand, Started
 from common.files import write_atomically
@@ -118,8 +120,13 @@ class Lanes:
         return self.executor.lanes(self.jobs, fitting(recipe, self.device))
 
 
-def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
+def reproduce(paper: Paper, *, scale: str, seeds: int | None, lanes: Lanes) -> None:
     """Every recipe of a scale with every seed; finished ones are kept, interrupted ones go on.
+
+    What trains nothing goes first, so that some claims are judged within minutes; the others follow seed by seed.
+
+    Args:
+        seeds: how many of each recipe; None means as many as the scale asks for.
 
     Raises:
         CommandError: some runs failed; the others are done, and each failure is named with its last words.
@@ -127,21 +134,56 @@ def reproduce(paper: Paper, *, scale: str, seeds: int, lanes: Lanes) -> None:
     preset = paper.at(scale)
     started = time.monotonic()
     paper.prepare(scale)
-    wanted = [
-        Job(paper, name, recipe, scale, seed)
-        for seed in range(seeds)
-        for name, recipe in preset.recipes.items()
-    ]
-    wanted += [Job(paper, name, recipe, scale, 0) for name, recipe in preset.once.items()]
+    wanted = [Job(paper, name, recipe, scale, seed) for name, recipe, seed in preset.runs(seeds)]
+    wanted.sort(key=lambda job: 2 if job.recipe_name in preset.once else int(not _trains_nothing(job.recipe)))
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:
-        run_all(left, lanes)
+        run_all(left, lanes, FirstVerdicts(paper, scale, left))
         say(f"{paper.slug} at {scale}: runs took {(time.monotonic() - started) / 60:.1f} min")
 
 
-def run_all(left: list[Job], lanes: Lanes) -> None:
+class FirstVerdicts:
+    """Says what came out of a claim as soon as the last run that it reads has ended.
+
+    Args:
+        left: the runs that are still to be made; claims that read none of them were judged before.
+    """
+
+    def __init__(self, paper: Paper, scale: str, left: Sequence[Job]) -> None:
+        self.paper, self.scale = paper, scale
+        self.missing = Counter(job.recipe_name for job in left)
+        self.open = [
+            claim
+            for claim in paper.claims
+            if scale in claim.scales and scale not in claim.not_testable and self.missing.keys() & claim.reads
+        ]
+
+    def __call__(self, job: Job) -> None:
+        """After a run has ended well."""
+        self.missing[job.recipe_name] -= 1
+        if self.missing[job.recipe_name] or not (ready := [one for one in self.open if self._complete(one)]):
+            return
+        self.open = [claim for claim in self.open if claim not in ready]
+        verdicts = judge(self.paper.claims, self.paper.evidence(self.scale, own=True), self.scale)
+        for claim, verdict in zip(self.paper.claims, verdicts, strict=True):
+            if claim in ready:
+                told = claim.kind.told(verdict, claim.unit) or verdict.reason
+                say(f"first verdict, uncorrected for claims to come: {claim.id} {verdict.word}, {told}")
+
+    def _complete(self, claim: Claim) -> bool:
+        return not any(self.missing[recipe] for recipe in claim.reads)
+
+
+def _trains_nothing(recipe: Experiment) -> bool:
+    return isinstance(recipe, Recipe) and recipe.steps == 0
+
+
+def run_all(left: list[Job], lanes: Lanes, ended: Callable[[Job], None] = lambda job: None) -> None:
     """Runs the jobs, a lane's number at a time, says how they go, and stops them all in good order on a signal.
+
+    Args:
+        ended: called with each job that ended well.
 
     Raises:
         CommandError: some failed; the others are done, and each failure is named with its last words.
@@ -151,7 +193,7 @@ def run_all(left: list[Job], lanes: Lanes) -> None:
     previous = {number: signal.signal(number, signal.default_int_handler) for number in stops}
     try:
         with progress("running", len(left), "run", done=0.0) as bar:
-            failed = _run_all(left, lanes, bar)
+            failed = _run_all(left, lanes, bar, ended)
     except BaseException:  # a signal, or a full disk: runs are not to go on without anybody watching
         say("stopping: every run is asked to save; the same command does what is left")
         if killed := _stop([job.process for job in left if job.process]):
@@ -164,7 +206,7 @@ def run_all(left: list[Job], lanes: Lanes) -> None:
         raise CommandError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
 
 
-def _run_all(left: list[Job], lanes: Lanes, bar: Bar) -> list[str]:
+def _run_all(left: list[Job], lanes: Lanes, bar: Bar, ended: Callable[[Job], None]) -> list[str]:
     """Those that failed, with their last words."""
     at_once = lanes.count(left[0].recipe)
     waiting, running, failed = list(left), list[Job](), list[str]()
@@ -180,6 +222,8 @@ def _run_all(left: list[Job], lanes: Lanes, bar: Bar) -> list[str]:
             say(f"{job.label}: " + ("finished" if code == 0 else f"FAILED, exit code {code}"))
             if code:
                 failed.append(f"{job.label}: {_last_words(job)}")
+            else:
+                ended(job)
         work_left = sum(job.work_left() for job in waiting + running)
         steps = ", ".join(f"{job.label} {job.steps_done()}/{job.steps}" for job in running)
         bar.reach(len(left) * (1 - work_left / work), steps)

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from common.report.page import Panel
     from common.report.styles import Style
     from common.report.tables import Table
-    from common.results import Run
+    from common.results import Result, Run
 
 ROOT = Path(__file__).resolve().parents[1]
-SCALES = ("smoke", "mini", "gpu", "paper")
+SCALES = ("smoke", "mini", "night", "gpu", "paper")
 
 WeightsFile = tuple[Path, Mapping[str, "Tensor"], Mapping[str, Any]]  # where it is committed, tensors, state
 
@@ -83,6 +83,7 @@ class Scale:
     Args:
         recipes: what `reproduce` runs, by name; the headline's first.
         seeds: how many seeds of each it runs.
+        more_seeds: of recipes that get others than that.
         once: what `reproduce` runs after those, with one seed; no claim reads them.
         backbones: known to `train` and `score` and no part of `reproduce`, such as those that make committed weights.
         weights: what `publish` commits beside results: name of a file to name of the recipe, of seed 0.
@@ -91,17 +92,30 @@ class Scale:
 
     recipes: Mapping[str, Experiment]
     seeds: int
+    more_seeds: Mapping[str, int] = field(default_factory=dict)
     once: Mapping[str, Experiment] = field(default_factory=dict)
     backbones: Mapping[str, Experiment] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     search: Search | None = None
 
     def __post_init__(self) -> None:
-        named = {*self.weights.values(), *(self.search.arms if self.search else ())}
+        named = {*self.weights.values(), *self.more_seeds, *(self.search.arms if self.search else ())}
         if unknown := sorted(named - set(self.every_recipe)):
             raise ValueError(
-                f"weights and search name recipes of their scale, which lacks {', '.join(unknown)}"
+                f"weights, seeds and search name recipes of their scale, which lacks {', '.join(unknown)}"
             )
+
+    def runs(self, seeds: int | None = None) -> Iterator[tuple[str, Experiment, int]]:
+        """(name, recipe, seed) of what `reproduce` runs, a seed of every recipe before the next one.
+
+        Args:
+            seeds: how many of each, in place of the scale's numbers.
+        """
+        for seed in range(seeds or max([self.seeds, *self.more_seeds.values()])):
+            for name, recipe in self.recipes.items():
+                if seed < (seeds or self.more_seeds.get(name, self.seeds)):
+                    yield name, recipe, seed
+        yield from ((name, recipe, 0) for name, recipe in self.once.items())
 
     @property
     def reproduced(self) -> Mapping[str, Experiment]:
@@ -253,11 +267,15 @@ class Paper:
         )
         return [run for run in found if run is not None]
 
+    def spelled_today(self, result: Result) -> Mapping[str, Any]:
+        """A result's settings, those of an earlier layout as today's recipes spell them."""
+        former = result.settings_layout < results.SETTINGS_LAYOUT
+        return self.former_settings(result.settings) if former else result.settings
+
     def as_today(self, run: Run, recipe: Experiment) -> Run | None:
         """The run with its settings as they are spelled today, or None when it is not of that recipe on its data."""
         result = run.result
-        former = result.settings_layout < results.SETTINGS_LAYOUT
-        settings = self.former_settings(result.settings) if former else result.settings
+        settings = self.spelled_today(result)
         if settings != recipe.settings() or result.manifest_sha256 != recipe.manifest_sha256():
             return None
         spelled = replace(

@@ -214,7 +214,7 @@ def reproduce(
         failed = []
         for one in chosen:
             try:
-                orchestrate.reproduce(one, scale=scale, seeds=seeds or one.at(scale).seeds, lanes=lanes)
+                orchestrate.reproduce(one, scale=scale, seeds=seeds, lanes=lanes)
             except CommandError as error:  # the others, and what there is of this one, are not lost
                 failed.append(f"{one.slug}: {error}")
         build.show_claims(chosen, scale)
@@ -247,8 +247,10 @@ def export(
 ) -> None:
     """Write claims, verdicts and runs as JSON, one file a paper, for other programs."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
+        from common.files import check_folder
         from common.report import export as exporting
 
+        check_folder(out)
         for one in papers.chosen(paper, None):
             typer.echo(str(exporting.write(one, out)))
 

@@ -288,7 +288,7 @@ def assignments(value: Any, path: str = "") -> list[str]:
             encoded = _encode(inner, hints[key], True) if isinstance(inner, tuple) else inner
             texts.append(f"{place}={_written(encoded)}")
             continue
-        if of_type.members(hints[key]) != (type(inner),):
+        if of_type.members(hints[key]) != (type(inner),) or len(kinds(hints[key])) > 1:
             texts.append(f"{place}={of_type.name_of(type(inner))}")
         texts += assignments(inner, place)
     return texts

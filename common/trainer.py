@@ -21,6 +21,7 @@ from common.journal import Mirror
 from common.output import outlives_its_reader
 from common.progress import say
 from common.recipe import Batch, Recipe
+from common.sending import sent
 from common.stopping import names, stops_noted
 from common.training_run import Trained, TrainingRun, identity, trained_weights
 
@@ -173,15 +174,15 @@ def _moving_alone(optimizer: Optimizer, turn: str) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _shares(run: TrainingRun, parts: Sequence[Batch]) -> list[float]:
+def _shares(run: TrainingRun, parts: Sequence[Batch]) -> Sequence[float | Tensor]:
     """What this rank's shards of a step hold, against the mean over all shards of all ranks."""
     world, weights = run.fabric.world_size, [run.recipe.weight(batch) for batch in parts]
-    if world * len(parts) == 1:
-        return [1.0]
-    total = torch.tensor(math.fsum(weights), dtype=torch.float64 if world == 1 else torch.float32)
-    if world > 1:
-        total = run.fabric.all_reduce(total.to(run.fabric.device), reduce_op="sum")
-    return [weight * world * len(parts) / total.item() for weight in weights]
+    if world == 1:
+        return [1.0] if len(parts) == 1 else [weight * len(parts) / math.fsum(weights) for weight in weights]
+    # Stays on the device, which need not be waited for.
+    held = sent(torch.tensor(math.fsum(weights), dtype=torch.float32), run.fabric.device)
+    total = run.fabric.all_reduce(held, reduce_op="sum").double()
+    return [(weight * world * len(parts) / total).float() for weight in weights]
 
 
 @contextmanager

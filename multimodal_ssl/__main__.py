@@ -61,6 +61,9 @@ def index(
     moved: Annotated[
         bool, typer.Option(help="The index is of these videos, which lay elsewhere when it was made.")
     ] = False,
+    approximate: Annotated[
+        bool, typer.Option(help="Make a graph too, for `search --approximate` of 100,000 windows and more.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
     """Makes a folder of videos searchable, or brings its index up to date.
@@ -73,16 +76,19 @@ def index(
     \b
     python -m multimodal_ssl index videos/
     python -m multimodal_ssl index videos/ --out holiday-index --rate 2
-    python -m multimodal_ssl search "a dog moving left" --index holiday-index
+    python -m multimodal_ssl search "a suspension bridge" --index holiday-index
     """
     with plain_errors(stopped=KEPT, too_large="a window is"):
         from common.runtime import find_device
         from multimodal_ssl import python_api
+        from multimodal_ssl.search import near
         from multimodal_ssl.search.index import left_out, video_files
         from multimodal_ssl.search.vectors import check_bits
 
         files = video_files(videos)
         check_bits(bits)
+        if approximate:
+            near.check_installed()
         finder = python_api.load(model, device=device)
         if finder.trained.quality:
             typer.echo(f"{finder.trained.name}: {finder.trained.quality}", err=True)
@@ -109,6 +115,9 @@ def index(
                     )
                 if outcome.what not in ("missing", "removed"):
                     bar.advance()
+        if approximate:
+            with progress("linking", index.num_videos, "video") as bar:
+                near.build(index, bar.advance)
         typer.echo(_summary(index, counts))
         if counts["failed"]:
             raise typer.Exit(1)
@@ -153,6 +162,12 @@ def search(
     videos: Annotated[
         Path | None, typer.Option(help="Where the videos lie now, if they were moved since.")
     ] = None,
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            help="Score only the windows that the graph of `index --approximate` proposes; default all."
+        ),
+    ] = False,
 ) -> None:
     """Finds the moments that fit a sentence or a picture best, in an index.
 
@@ -161,14 +176,14 @@ def search(
     the vectors of 400,000 words (76 MB); without a network, by `fine` alone, the words of its own captions serve.
 
     \b
-    python -m multimodal_ssl search "a dog moving left" "a cat" --html found.html
+    python -m multimodal_ssl search "a suspension bridge" "a cat" --html found.html
     python -m multimodal_ssl search --like dog.jpg --top 20 --json > found.json
-    python -m multimodal_ssl search "a dog moving left" --explain why.png
+    python -m multimodal_ssl search "a suspension bridge" --explain why.png
     """
     with plain_errors(too_large="the index is"):
         texts, pictures = text or [], like or []
         _check_search(texts, pictures, html, explain)
-        held, answers = _answers(index, model, videos, texts, pictures, top)
+        held, answers = _answers(index, model, videos, texts, pictures, top, approximate)
         reports = [answer.report for answer in answers]
         for note in dict.fromkeys(note for report in reports for note in report["notes"]):
             typer.echo(f"note: {note}", err=True)
@@ -200,10 +215,11 @@ class _Answer(NamedTuple):
 
 
 def _answers(
-    index: Path, model: str | None, videos: Path | None, texts: list[str], pictures: list[Path], top: int
-) -> tuple[Index, list[_Answer]]:
+    index: Path, model: str | None, videos: Path | None, texts: list[str], pictures: list[Path], top: int,
+    approximate: bool,
+) -> tuple[Index, list[_Answer]]:  # fmt: skip
     """What is found by every text and then by every picture; all are read before the first is searched for."""
-    from multimodal_ssl.search import likeness, query, weights
+    from multimodal_ssl.search import likeness, near, query, weights
     from multimodal_ssl.search.index import Index
 
     held = Index.read(index)
@@ -215,14 +231,18 @@ def _answers(
         vocabulary, told = trained.vocabulary()
         asked = [query.ask(trained, text, vocabulary) for text in texts]
     asked += [likeness.ask_like(trained, picture) for picture in pictures]
+    graph = near.read(held) if approximate else None
     answers = []
     with progress("searching", len(asked) * held.num_videos, "video") as bar:
         for matcher, question in asked:
-            hits, num_windows = query.search(held, matcher, question, top, bar.advance)
+            proposed = graph.propose(question) if graph else None
+            hits, num_windows = query.search(held, matcher, question, top, bar.advance, proposed)
             if not hits:
                 raise ValueError(f"{index} holds no windows: none of its videos could be decoded")
             report = _report(held, trained, question, hits, num_windows)
-            notes = [note for note in (told if question.words else "", *question.notes) if note]
+            scored = sum(map(len, (proposed or {}).values()))
+            only = f"only the {scored} windows that the graph proposes were scored" if graph else ""
+            notes = [note for note in (told if question.words else "", only, *question.notes) if note]
             answers.append(_Answer(matcher, question, hits, report | {"notes": notes}))
     return held, answers
 

@@ -75,7 +75,7 @@ VARIED = (  # each asks a question of its own
 )
 ARMS = (*COMPARED, *VARIED)
 # Of an arm at a scale; other sizes of a batch are a question of their own.
-BATCH_SIZES: Mapping[str, int] = {"smoke": 6, "mini": COARSE.batch_size, "gpu": 128}
+BATCH_SIZES: Mapping[str, int] = {"smoke": 6, "mini": COARSE.batch_size, "night": 256, "gpu": 128}
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from multimodal_ssl.measures import (
 )  # fmt: skip
 
 TITLE = "Fine-grained multi-modal self-supervision (arXiv 2112.12182)"
-JUDGED = ("mini", "gpu")
-ALL = ("smoke", "mini", "gpu", "paper")
+JUDGED = ("mini", "night", "gpu")
+ALL = ("smoke", "mini", "night", "gpu", "paper")
 NOT_AT_SMOKE = {"smoke": "made-up shapes prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
 OUTCOMES: dict[Word, str] = {
@@ -45,7 +45,7 @@ OUTCOMES: dict[Word, str] = {
 }
 CONDITIONS = {
     scale: f"composed clips of {things} things that move over photographs, not on narrated video"
-    for scale, things in (("mini", "24"), ("gpu", "195"))
+    for scale, things in (("mini", "24"), ("night", "195"), ("gpu", "195"))
 }
 WELL_ABOVE = 5  # times chance
 

@@ -13,6 +13,7 @@ from multimodal_ssl.composed.plan import Composition
 COMPOSITIONS: Mapping[str, Composition] = {
     "smoke": Composition(num_objects=4, size_px=32, views=2, scene_views=1, renditions=1, made_up=True),
     "mini": Composition(),
+    "night": Composition(num_objects=0),
     "gpu": Composition(
         num_objects=0, size_px=96, num_frames=8, frame_step=1, views=12, scene_views=12, renditions=1
     ),

@@ -47,11 +47,32 @@ def _grown(arm: Arm) -> Arm:
 def _in_batches(recipe: Contrast, batch_size: int) -> Contrast:
     """The same number of samples in batches of another size, the rate scaled by the square root."""
     ratio = batch_size / recipe.batch_size
+    assert isinstance(recipe.schedule, Cosine)
     return replace(
         recipe, batch_size=batch_size, steps=round(recipe.steps / ratio),
-        schedule=replace(GPU_COSINE, warmup_steps=round(GPU_COSINE.warmup_steps / ratio)),
+        schedule=replace(recipe.schedule, warmup_steps=round(recipe.schedule.warmup_steps / ratio)),
         peak_lr=recipe.peak_lr * ratio**0.5,
     )  # fmt: skip
+
+
+def _overnight(arm: Arm) -> Arm:
+    """All objects and batches of 256 on a core of a CPU, as many batches as at `mini`."""
+    recipe = replace(
+        arm.recipe, composition=COMPOSITIONS["night"], batch_size=BATCH_SIZES["night"], chunk=32, cost_s=900.0
+    )
+    return replace(arm, recipe=recipe)
+
+
+def _night() -> dict[str, Contrast]:
+    """Arms that are compared, and those without attention in smaller batches of as many samples in all."""
+    arms = [_overnight(arm) for arm in COMPARED]
+    found = {**_at(0, arms), **_at(25, arms)}
+    for size in (32, 64):
+        found |= {
+            f"{arm.name}_BATCH{size}": _in_batches(replace(arm.recipe, wrong=WrongCaptions(rate=0.25)), size)
+            for arm in arms[:2]
+        }
+    return found
 
 
 def _breadth() -> dict[str, Contrast]:
@@ -104,6 +125,7 @@ SEARCH = Search(
 RECIPES: Mapping[str, Mapping[str, Contrast]] = {
     "smoke": {**_at(0, _SMALL), **_at(25, _SMALL)},
     "mini": {**_at(0, COMPARED), **_at(25, COMPARED)},
+    "night": _night(),
     "gpu": _breadth(),
 }
 SCALES: Mapping[str, Scale] = {
@@ -114,5 +136,6 @@ SCALES: Mapping[str, Scale] = {
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}, start=None),
     ),
     "mini": Scale(recipes=RECIPES["mini"], seeds=3, weights={"fine": "FINE_0"}, search=SEARCH),
+    "night": Scale(recipes=RECIPES["night"], seeds=3, search=SEARCH),
     "gpu": Scale(recipes=RECIPES["gpu"], seeds=3, search=SEARCH),
 }

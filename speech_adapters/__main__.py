@@ -33,7 +33,8 @@ def transcribe(
     adapter: Annotated[
         list[str] | None,
         typer.Option(
-            help="A published set (en, fr, it) or a set's file, default en; repeat it to write every file in each."
+            help="A published set (en, es, fr, it, ru) or a set's file, default en; repeat it to write every file in "
+            "each."
         ),
     ] = None,
     model: Annotated[

@@ -16,9 +16,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from common import papers
-from common.data.packages import FetchError
+from common.models.efficientnet_lite import LITE2, EfficientNetLite
 from examples import fifth_paper
 from multimodal_ssl.model import vocabulary
+from multimodal_ssl.model.networks import ImageNetClasses
 from multimodal_ssl.own import recipe as own_recipe
 
 EVERY = sorted({(str(document), line) for document in DOCUMENTS for line in commands_in(document)})
@@ -117,7 +118,8 @@ def check_options(line):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The files that the first page names; and no network, where the words of the captions serve."""
+    """The files that the first page names; what stands for the packages of the model for films: a network of random
+    weights, and vectors of the words that are asked."""
     noise = np.random.default_rng(0).standard_normal(48_000)
     soundfile.write(tmp_path / "talk.wav", 0.1 * noise, 16_000)
     odd_videos.film(tmp_path / "small.mp4", num_frames=3)
@@ -125,10 +127,11 @@ def folder(tmp_path, monkeypatch):
         odd_videos.film(tmp_path / name / "walk.mp4", num_frames=3)
     odd_videos.film(tmp_path / "films" / "walk.mp4", num_frames=40)
 
-    def no_network():
-        raise FetchError("no network")
-
-    monkeypatch.setattr(vocabulary, "glove", no_network)
+    network = EfficientNetLite(LITE2)
+    tensors = {f"trunk.network.{name}": tensor for name, tensor in network.state_dict().items()}
+    words = vocabulary.made_up_vectors(["a suspension bridge"])
+    monkeypatch.setattr(ImageNetClasses, "fetched", lambda self: tensors)
+    monkeypatch.setattr(vocabulary, "glove", lambda: words)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

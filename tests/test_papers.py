@@ -43,7 +43,10 @@ def test_an_unknown_scale_or_recipe_is_one_sentence_everywhere(slug):
     for line in (("train", slug, "X"), ("score", slug, "X"), ("reproduce", slug), ("data", slug), ("pack", slug),
                  ("tune", slug), ("publish", slug), ("claims", slug)):  # fmt: skip
         code, said = _call(*line, "--scale", "big")
-        assert (code, said) == (2, "error: scale must be one of smoke, mini, gpu, paper, got 'big'\n"), line
+        assert (code, said) == (
+            2,
+            "error: scale must be one of smoke, mini, night, gpu, paper, got 'big'\n",
+        ), line
     for verb in ("train", "score"):
         code, said = _call(verb, slug, "X", "--scale", "smoke")
         assert (code, f"{slug} has no recipe 'X' at scale smoke; known: " in said) == (2, True)
@@ -54,6 +57,18 @@ def test_a_scale_may_only_name_recipes_that_it_has():
         Scale(recipes={}, seeds=1, weights={"a": "NONE"})
     with pytest.raises(ValueError, match="lacks WIDE"):
         Scale(recipes={}, seeds=1, search=Search(arms=("WIDE",), settings={}, measure=""))
+
+
+def test_recipes_may_have_more_seeds_than_the_others():
+    recipes = papers.find("asr-adapters").at("smoke").recipes
+    some, two = ("FULL_EN", "HEAD_EN"), {name: recipes[name] for name in ("FULL_EN", "HEAD_EN")}
+    preset = Scale(recipes=two, seeds=1, more_seeds={"HEAD_EN": 3}, once={"DEAF_EN": recipes["DEAF_EN"]})
+    found = [(name, seed) for name, _, seed in preset.runs()]
+    assert found == [("FULL_EN", 0), ("HEAD_EN", 0), ("HEAD_EN", 1), ("HEAD_EN", 2), ("DEAF_EN", 0)]
+    assert [(name, seed) for name, _, seed in preset.runs(1)] == [
+        *((name, 0) for name in some),
+        ("DEAF_EN", 0),
+    ]
 
 
 @pytest.mark.parametrize(("slug", "scale"), EVERY)
@@ -113,7 +128,7 @@ def _call(*arguments):
     return done.exit_code, done.output
 
 
-def _run_all_here(left, lanes):
+def _run_all_here(left, lanes, ended=lambda job: None):
     for job in left:
         line = ["train", job.paper.slug, job.recipe_name, "--scale", job.scale, "--seed", str(job.seed)]
         line += ["--device", "cpu", "--score", "--split", job.split]
@@ -121,6 +136,7 @@ def _run_all_here(left, lanes):
             line += ["--set", assignment]
         code, said = _call(*line)
         assert code == 0, said
+        ended(job)
 
 
 @pytest.mark.parametrize("paper", SLUGS, indirect=True)

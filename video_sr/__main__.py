@@ -114,7 +114,8 @@ def score(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Also score what a model makes of HR degraded: span-twice, realesrgan-twice, ...; repeatable."
+            help="Also score what a model makes of HR degraded: bicubic, lanczos, span-twice, realesrgan-twice, "
+            "...; all: these four; repeatable."
         ),
     ] = None,
     lpips: Annotated[
@@ -146,6 +147,10 @@ def score(
         for path, what, suffix in ((plot, "plot", ".png"), (html, "page", ".html")):
             if path and (path.suffix.lower() != suffix or not path.parent.is_dir()):
                 raise ValueError(f"{path}: the {what} must be a {suffix} in a folder that is there")
+            if path and path.is_dir():
+                raise ValueError(
+                    f"{path}: is a folder; name a file for the {what}, such as {path / f'a{suffix}'}"
+                )
         for side in (sr, hr):
             if not side.exists():
                 raise ValueError(f"{side}: no such file or folder")
@@ -155,7 +160,9 @@ def score(
             ffmpeg=by_ffmpeg.program() if ffmpeg else None,
             warped=warped,
         )
-        beside = {name: load_peer(name) for name in peer or []}  # a wrong name is told before any work
+        beside = {
+            name: load_peer(name) for name in peers.named(peer or [])
+        }  # a wrong name is told before any work
         for name, one in beside.items():
             if told := getattr(one, "told", ""):
                 typer.echo(f"note: {name}: {told}", err=True)
@@ -175,7 +182,7 @@ def score(
             score_shown.plot(scored).savefig(plot, dpi=150)
             typer.echo(f"{plot}: drawn", err=True)
         if html:
-            write_atomically(html, score_shown.page(scored).encode())
+            write_atomically(html, score_shown.page(scored, rows).encode())
             typer.echo(f"{html}: written", err=True)
 
 

@@ -32,7 +32,7 @@ from video_sr.measures import (
     of_copies,
 )
 
-JUDGED = ("mini", "gpu", "paper")
+JUDGED = ("mini", "night", "gpu", "paper")
 UNSEEN = (
     PHOTOGRAPHS.name,
     VID3OC.name,
@@ -49,7 +49,7 @@ OUTCOMES: dict[Word, str] = {
     "undecided": "Cannot be told: {told} against SPAN x4 run twice.",
 }
 CONSISTENT_DB = 40.0
-CONDITIONS = dict.fromkeys(("mini", "gpu"), "made camera motion over photographs, not on Vid3oC")
+CONDITIONS = dict.fromkeys(("mini", "night", "gpu"), "made camera motion over photographs, not on Vid3oC")
 
 
 # Every margin is a mean over groups (pictures, recordings) of the mean over their clips.
@@ -141,7 +141,7 @@ CLAIMS = (
         scales=JUDGED,
         not_testable=NOT_AT_SMOKE,
         conditions=dict.fromkeys(
-            ("mini", "gpu"),
+            ("mini", "night", "gpu"),
             "SPAN's published weights trained on, with and without a critic, over photographs; no entry, not on Vid3oC",
         ),
     ),
@@ -170,7 +170,7 @@ CLAIMS = (
         margin=gain("WIDE", "SPAN_TWICE", PSNR),
         unit=PSNR.unit,
         parts=(CLIPS.name,),
-        scales=("mini", "gpu"),
+        scales=("mini", "night", "gpu"),
         not_testable=NOT_AT_SMOKE | NOT_AT_PAPER,
     ),
     _question(

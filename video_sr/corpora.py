@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from video_sr.data import ScoredSequence
+    from video_sr.known_motion import KnownMotion
     from video_sr.layouts import FrameSequence
 
 
@@ -42,6 +43,16 @@ class Corpus(ABC):
         Returns:
             low-resolution frames (num_frames, patch, patch, 3) and the truth of the middle one, both uint8.
         """
+
+    def motion(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> KnownMotion:
+        """How the same example as of `example` moves.
+
+        Raises:
+            ValueError: nobody knows.
+        """
+        raise ValueError(
+            f"how clips of {type(self).__name__} move is not known, as of Textures and PreparedClips"
+        )
 
     @abstractmethod
     def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
@@ -82,6 +93,11 @@ class Textures(Corpus):
         from video_sr import textures
 
         return textures.sample(draw, num_frames=num_frames, patch=patch)
+
+    def motion(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> KnownMotion:
+        from video_sr import textures
+
+        return textures.motion_of(draw, num_frames=num_frames, patch=patch)
 
     def scored(self, split: str, seed: int) -> Iterator[ScoredSequence]:
         from video_sr import textures
@@ -156,6 +172,11 @@ class PreparedClips(Photographs):
         from video_sr import samples
 
         return samples.prepared(seed, draw, clips=self.clips, num_frames=num_frames, patch=patch)
+
+    def motion(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> KnownMotion:
+        from video_sr import samples
+
+        return samples.motion_prepared(seed, draw, clips=self.clips, num_frames=num_frames, patch=patch)
 
 
 @dataclass(frozen=True, kw_only=True)

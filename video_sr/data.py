@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +32,9 @@ from common.files import only_writer, write_atomically
 from common.progress import say, tracked
 from video_sr import shots
 from video_sr.challenge import FACTOR
+from video_sr.known_motion import KnownMotion, known_motion
 from video_sr.layouts import FrameSequence
-from video_sr.motion import Motion, clip
+from video_sr.motion import Motion, Plan, clip, plan
 from video_sr.shots import Shot
 
 SALT = "aim-2020-x16"
@@ -209,24 +210,35 @@ def _prepare_photograph(folder: Path, clips: int, shot: Shot) -> Bad | None:
         reduced = [reduce_to(picture, side) for side in SHORT_SIDES if side <= min(picture.shape[:2])]
         for side, array in zip(SHORT_SIDES, reduced, strict=False):
             save_array(folder / f"{shot.id}-{side}.npy", array)
-        size = (PREPARED_PATCH + 4) * FACTOR  # two low-resolution pixels around, which borders would spoil
         inside, outer = slice(2, 2 + PREPARED_PATCH), slice(2 * FACTOR, (2 + PREPARED_PATCH) * FACTOR)
         low = np.empty((clips, PREPARED_FRAMES, PREPARED_PATCH, PREPARED_PATCH, 3), np.uint8)
         high = np.empty((clips, PREPARED_PATCH * FACTOR, PREPARED_PATCH * FACTOR, 3), np.uint8)
         for number in range(clips):
-            rng = np.random.default_rng([*hashlib.sha256(f"{shot.id}/{number}".encode()).digest()[:8]])
-            frames = clip(
-                reduced[number % len(reduced)],
-                Motion(),
-                num_frames=PREPARED_FRAMES,
-                size=(size, size),
-                rng=rng,
-            )
+            reduced_picture = reduced[number % len(reduced)]
+            frames = _plan_of(shot.id, number, reduced_picture.shape[:2]).frames(reduced_picture)
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
             high[number] = frames[PREPARED_FRAMES // 2][outer, outer]
         save_array(folder / f"{shot.id}-low{clips}.npy", low)
         save_array(folder / f"{shot.id}-high{clips}.npy", high)
     return None
+
+
+def _plan_of(photograph: str, number: int, picture_size: tuple[int, ...]) -> Plan:
+    """How a prepared clip moves; it is cut later, by two low-resolution pixels around, which borders would spoil."""
+    side, (height, width) = (PREPARED_PATCH + 4) * FACTOR, picture_size
+    rng = np.random.default_rng([*hashlib.sha256(f"{photograph}/{number}".encode()).digest()[:8]])
+    return plan((height, width), Motion(), num_frames=PREPARED_FRAMES, size=(side, side), rng=rng)
+
+
+@lru_cache(maxsize=10_000)  # two kilobytes each
+def known_motion_of(photograph: str, number: int) -> KnownMotion:
+    """Of a prepared clip."""
+    there = [
+        path for side in SHORT_SIDES if (path := prepared_folder() / f"{photograph}-{side}.npy").exists()
+    ]
+    size = array(there[number % len(there)]).shape[:2]
+    every = slice(0, PREPARED_FRAMES)
+    return known_motion(_plan_of(photograph, number, size)).cropped(every, 2, 2, PREPARED_PATCH)
 
 
 def reduce_to(
@@ -247,9 +259,9 @@ def pack(path: Path, scale: str) -> str:
     Unpacked into the `DATA_ROOT` of a machine without a network it is all that training at `gpu` needs. It holds
     no real clip and no uncompressed still, so nothing can be tuned on those there.
     """
-    if scale not in ("mini", "gpu"):
+    if scale not in ("mini", "night", "gpu"):
         raise ValueError(
-            f"extreme-vsr at scale {scale} trains on nothing that a pack could hold; mini and gpu do"
+            f"extreme-vsr at scale {scale} trains on nothing that a pack could hold; mini, night and gpu do"
         )
     root = shots.fetch_packages(None, "photographs")
     folders = dict.fromkeys(shots.package_of(shot).folder for shot in shots.listed("photographs"))
@@ -274,9 +286,9 @@ def verify(scale: str) -> list[Bad]:
 
     Vid3oC's frames are read as they are.
     """
-    return (
-        [*shots.verify(), *sealed.faults(prepared_folder() / sealed.SEAL)] if scale in ("mini", "gpu") else []
-    )
+    if scale not in ("mini", "night", "gpu"):
+        return []
+    return [*shots.verify(), *sealed.faults(prepared_folder() / sealed.SEAL)]
 
 
 @cache

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 BASELINE = "BICUBIC"
 CURVE = ("CRITIC_NONE", "CRITIC_LIGHT", "CRITIC_HEAVY")  # by the weight of a critic
-COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE", "LEAST_SQUARES")  # with several seeds
+UNTRAINED = "SPAN_TWICE"  # whose weights they start from
+COMPARED = ("BICUBIC", "EVESRNET", "COPIES", "WIDE", "SPAN_TWICE", "LEAST_SQUARES")  # those that claims read
 BESIDE = (
     *(
         "DKSAN",
@@ -73,24 +74,31 @@ def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure
 
 
 def trade_off_figure(runs: Sequence[Run], words: str) -> matplotlib.figure.Figure | None:
-    """Likeness over fidelity, a point an arm of the curve and a dot a seed; None where no arm has both scores."""
+    """Likeness over fidelity, a point an arm of the curve and a dot a seed, and where nobody trained on; None where an
+    arm lacks a score."""
     points: dict[str, list[tuple[float, float]]] = {}
     for run in runs:
         both = [item for item in run.items if FEATURES.name in item.scores]
-        if run.result.recipe in CURVE and both:
+        if run.result.recipe in (*CURVE, UNTRAINED) and both:
             means = (statistics.fmean(item.scores[m.name] for item in both) for m in (PSNR, FEATURES))
             points.setdefault(run.result.recipe, []).append((next(means), next(means)))
-    if len(points) < len(CURVE):
+    if not set(CURVE) <= set(points):
         return None
     figure = new_figure(7.5, 4.2)
     axes = figure.subplots()
-    middles = {arm: tuple(map(statistics.fmean, zip(*points[arm], strict=True))) for arm in CURVE}
-    axes.plot(*zip(*middles.values(), strict=True), color=FAINT, linewidth=1)
+    shown = [arm for arm in (*CURVE, UNTRAINED) if arm in points]
+    middles = {arm: tuple(map(statistics.fmean, zip(*points[arm], strict=True))) for arm in shown}
+    axes.plot(*zip(*(middles[arm] for arm in CURVE), strict=True), color=FAINT, linewidth=1)
     for arm, (psnr, features) in middles.items():
-        axes.plot(*zip(*points[arm], strict=True), linestyle="", alpha=0.45, **STYLES[arm].look(4))
-        axes.plot([psnr], [features], linestyle="", **STYLES[arm].look(9))
+        hollow = arm == UNTRAINED
+        axes.plot(
+            *zip(*points[arm], strict=True), linestyle="", alpha=0.45, **STYLES[arm].look(4, hollow=hollow)
+        )
+        axes.plot([psnr], [features], linestyle="", **STYLES[arm].look(9, hollow=hollow))
     label(axes, x=f"{PSNR.name} (dB), right is truer", y=f"{FEATURES.name}, lower looks more alike")
-    legend(axes, [(arm, {"linestyle": "", **STYLES[arm].look()}) for arm in CURVE])
+    names = {arm: f"{arm}, the start, not trained" if arm == UNTRAINED else arm for arm in shown}
+    looks = {arm: STYLES[arm].look(hollow=arm == UNTRAINED) for arm in shown}
+    legend(axes, [(names[arm], {"linestyle": "", **looks[arm]}) for arm in shown])
     tidy(axes)
     lost, won = (middles[CURVE[0]][n] - middles[CURVE[-1]][n] for n in (0, 1))
     headline(

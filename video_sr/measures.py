@@ -100,6 +100,20 @@ def of_copies(measure: Measure) -> Measure:
     return Measure(name=f"copies/{measure.name}", unit=measure.unit, heading=f"{measure.heading} of copies")
 
 
+def of_reversed(measure: Measure) -> Measure:
+    """The same, of a window whose frames come in reverse order."""
+    return Measure(
+        name=f"reversed/{measure.name}", unit=measure.unit, heading=f"{measure.heading} of reversed"
+    )
+
+
+def of_apart(measure: Measure) -> Measure:
+    """The same, of a window of every third frame, which moved three times as far."""
+    return Measure(
+        name=f"apart/{measure.name}", unit=measure.unit, heading=f"{measure.heading} of every third"
+    )
+
+
 # ---- parts of a test set, and which of them stand for what
 
 PHOTOGRAPHS = Part(name="photographs", words="made camera motion over photographs never trained on")

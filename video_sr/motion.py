@@ -4,6 +4,8 @@ A pan by whole high-resolution pixels is a sub-pixel shift of the low-resolution
 interpolation. Zoom and rotation are interpolated, so their frames are a little softer than the centre frame,
 which is never resampled. Perfect camera motion alone teaches a network to trust neighbours that real video
 does not give, so some clips carry objects that move on their own and some are cut.
+
+A clip is planned before any pixel is read, so that what moves where is known (`known_motion.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -35,6 +37,58 @@ Picture = UInt8[ndarray, "picture_height picture_width 3"]
 Frames = UInt8[ndarray, "time height width 3"]
 
 
+@dataclass(frozen=True)
+class Thing:
+    """An ellipse of another place of the picture that moves on its own, by whole pixels."""
+
+    radii: tuple[float, float]  # down, right
+    source: tuple[int, int]  # corner of its box in the picture
+    corners: Int[ndarray, "time 2"]  # of its box in each frame
+
+    @property
+    def box(self) -> Int[ndarray, " 2"]:
+        return np.ceil(2 * np.array(self.radii)).astype(int)
+
+    def covers(self, down: ndarray, right: ndarray) -> Bool[ndarray, ...]:
+        """Whether it covers places, in pixels from the corner of its box."""
+        shape: ndarray = ((down - self.radii[0]) / self.radii[0]) ** 2 + (
+            (right - self.radii[1]) / self.radii[1]
+        ) ** 2 <= 1
+        return shape
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the camera and all things are in each frame of a clip over a picture."""
+
+    room: tuple[int, int]  # by how much the picture is higher and wider than a frame
+    size: tuple[int, int]  # height and width of a frame
+    corners: Int[ndarray, "time 2"]  # of the frames in the picture, before they are held inside
+    zoom_per_frame: float
+    turn_deg_per_frame: float
+    things: tuple[Thing, ...] = ()  # later ones lie above
+    cut: tuple[slice, Plan] | None = None  # frames that show another place, and where
+
+    @property
+    def times(self) -> Int[ndarray, " time"]:
+        """Of frames, 0 the middle one."""
+        return np.arange(len(self.corners)) - len(self.corners) // 2
+
+    def frames(self, picture: Picture) -> Frames:
+        frames = np.stack(
+            [
+                _view(picture, corner, self.size, 1 + self.zoom_per_frame * t, self.turn_deg_per_frame * t)
+                for t, corner in zip(self.times, self.corners, strict=True)
+            ]
+        )
+        for thing in self.things:
+            _show(thing, frames, picture)
+        if self.cut is not None:
+            lost, elsewhere = self.cut
+            frames[lost] = elsewhere.frames(picture)[lost]
+        return frames
+
+
 def clip(
     picture: Picture, motion: Motion, *, num_frames: int, size: tuple[int, int], rng: np.random.Generator
 ) -> Frames:
@@ -46,30 +100,38 @@ def clip(
     Raises:
         ValueError: the picture is smaller than a frame, with both sizes.
     """
+    height, width = picture.shape[:2]
+    return plan((height, width), motion, num_frames=num_frames, size=size, rng=rng).frames(picture)
+
+
+def plan(
+    picture_size: tuple[int, int],
+    motion: Motion,
+    *,
+    num_frames: int,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> Plan:
+    """As `clip`, before any pixel is read."""
     height, width = size
-    room = np.array(picture.shape[:2]) - size
+    room = np.array(picture_size) - size
     if room.min() < 0:
         raise ValueError(
-            f"a {height}x{width} frame does not fit a {picture.shape[0]}x{picture.shape[1]} picture"
+            f"a {height}x{width} frame does not fit a {picture_size[0]}x{picture_size[1]} picture"
         )
     times = np.arange(num_frames) - num_frames // 2
     shifts = _pan(times, motion, rng)
     place = _place(room, shifts, rng)
     warped = rng.random() < motion.warped_share
     zoom = motion.zoom_per_frame * rng.normal() * warped
-    angle_deg = motion.rotation_deg_per_frame * rng.normal() * warped
-    frames = np.stack(
-        [
-            _view(picture, place + shift, size, 1 + zoom * t, angle_deg * t)
-            for t, shift in zip(times, shifts, strict=True)
-        ]
-    )
+    turn_deg = motion.rotation_deg_per_frame * rng.normal() * warped
+    things = tuple[Thing, ...]()
     if rng.random() < motion.object_share:
-        for _ in range(rng.integers(1, 3)):
-            _add_object(frames, picture, _pan(times, replace(motion, still_share=0), rng), rng)
-    if rng.random() < motion.cut_share:
-        _cut(frames, picture, motion, rng)
-    return frames
+        things = tuple(_thing(picture_size, size, times, motion, rng) for _ in range(rng.integers(1, 3)))
+    cut = None
+    if rng.random() < motion.cut_share and num_frames >= 3:
+        cut = _cut(picture_size, motion, num_frames, size, rng)
+    return Plan((int(room[0]), int(room[1])), size, place + shifts, zoom, turn_deg, things, cut)
 
 
 def _pan(times: ndarray, motion: Motion, rng: np.random.Generator) -> ndarray:
@@ -92,6 +154,11 @@ def _place(room: ndarray, shifts: ndarray, rng: np.random.Generator) -> ndarray:
     return rng.integers(low, high + 1)
 
 
+def margin_px(size: tuple[int, int]) -> int:
+    """How far around a turned frame the picture is read."""
+    return int(0.1 * max(size)) + 8
+
+
 def _view(
     picture: Picture, corner: ndarray, size: tuple[int, int], zoom: float, angle_deg: float
 ) -> UInt8[ndarray, "height width 3"]:
@@ -102,7 +169,7 @@ def _view(
         return picture[top : top + height, left : left + width]
     cosine, sine = np.cos(np.deg2rad(angle_deg)) / zoom, np.sin(np.deg2rad(angle_deg)) / zoom
     # Only the surroundings that a small turn can reach, since Pillow copies what it is given.
-    margin = int(0.1 * max(size)) + 8
+    margin = margin_px(size)
     top0, left0 = max(0, top - margin), max(0, left - margin)
     around = Image.fromarray(picture[top0 : top + height + margin, left0 : left + width + margin])
     middle_x, middle_y = left - left0 + width / 2, top - top0 + height / 2
@@ -127,29 +194,44 @@ def _inside(
     return (x > 2) & (x < around[1] - 2) & (y > 2) & (y < around[0] - 2)
 
 
-def _add_object(frames: Frames, picture: Picture, shifts: ndarray, rng: np.random.Generator) -> None:
-    """Pastes an ellipse of another place of the picture, moving by whole pixels."""
+def _thing(
+    picture_size: tuple[int, int],
+    size: tuple[int, int],
+    times: ndarray,
+    motion: Motion,
+    rng: np.random.Generator,
+) -> Thing:
+    shifts = _pan(times, replace(motion, still_share=0), rng)
+    down, right = rng.uniform(0.08, 0.3, 2) * min(size)
+    box = np.ceil(2 * np.array((down, right))).astype(int)
+    source = rng.integers(0, np.array(picture_size) - box + 1)
+    start = rng.integers(-box // 2, np.array(size) - box // 2)
+    return Thing((down, right), (int(source[0]), int(source[1])), start + shifts)
+
+
+def _show(thing: Thing, frames: Frames, picture: Picture) -> None:
+    """Pastes it into every frame that it reaches."""
     height, width = frames.shape[1:3]
-    radii = rng.uniform(0.08, 0.3, 2) * min(height, width)
-    box = np.ceil(2 * radii).astype(int)
-    source = rng.integers(0, np.array(picture.shape[:2]) - box + 1)
+    box, source = thing.box, thing.source
     texture = picture[source[0] : source[0] + box[0], source[1] : source[1] + box[1]]
     rows, columns = np.mgrid[: box[0], : box[1]]
-    mask = ((rows - radii[0]) / radii[0]) ** 2 + ((columns - radii[1]) / radii[1]) ** 2 <= 1
-    start = rng.integers(-box // 2, np.array([height, width]) - box // 2)
-    for frame, (top, left) in zip(frames, start + shifts, strict=True):
+    mask = thing.covers(rows, columns)
+    for frame, (top, left) in zip(frames, thing.corners, strict=True):
         y0, y1, x0, x1 = max(0, top), min(height, top + box[0]), max(0, left), min(width, left + box[1])
         if y0 < y1 and x0 < x1:
             part = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
             frame[y0:y1, x0:x1][mask[part]] = texture[part][mask[part]]
 
 
-def _cut(frames: Frames, picture: Picture, motion: Motion, rng: np.random.Generator) -> None:
-    """Replaces the frames before or after some instant by a clip of another place; the middle frame stays."""
-    num_frames, middle = len(frames), len(frames) // 2
-    if num_frames < 3:
-        return
-    first = int(rng.integers(middle + 1, num_frames))
+def _cut(
+    picture_size: tuple[int, int],
+    motion: Motion,
+    num_frames: int,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> tuple[slice, Plan]:
+    """The frames before or after some instant, never the middle one, and the plan of another place."""
+    first = int(rng.integers(num_frames // 2 + 1, num_frames))
     lost = slice(first, num_frames) if rng.random() < 0.5 else slice(0, num_frames - first)
     plain = Motion(warped_share=0, object_share=0, cut_share=0)
-    frames[lost] = clip(picture, plain, num_frames=num_frames, size=frames.shape[1:3], rng=rng)[lost]
+    return lost, plan(picture_size, plain, num_frames=num_frames, size=size, rng=rng)

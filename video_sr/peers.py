@@ -17,6 +17,15 @@ from video_sr.models.by_name import num_weights
 from video_sr.protocol import crop_to_multiple, degrade, super_resolve_centre, windows
 from video_sr.score_kit import FIDELITY, MEASURES, Pair, Scored, cells, columns, overall, score
 
+OTHERS = ("bicubic", "lanczos", "span-twice", "realesrgan-twice")  # what people would use instead
+ALL = "all"
+
+
+def named(asked: Sequence[str]) -> tuple[str, ...]:
+    """Peers that are asked for, each once; `all` stands for `OTHERS`."""
+    every = [name for one in asked for name in (OTHERS if one.lower() == ALL else (one,))]
+    return tuple(dict.fromkeys(every))
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -66,21 +75,28 @@ def _made(network: nn.Module, pair: Pair, spent: list[float]) -> Iterator[tuple[
         yield made, truth
 
 
-def table(scored: Sequence[Scored], peers: Sequence[Peer]) -> str:
-    """A line for what was scored, one per peer, and what their columns mean."""
+NOTE = (
+    "peers enlarge the truth degraded by the protocol; seconds are the network's alone, on this machine's CPU, "
+    "gigabytes those of the whole process at its most, with the scoring; "
+    "SR stands without, for nothing here made it"
+)
+
+
+def rows(scored: Sequence[Scored], peers: Sequence[Peer]) -> list[list[str]]:
+    """Headings, what was scored, and one row per peer, as texts."""
     means = {name: value for name, value in overall(scored).items() if all(name in p.means for p in peers)}
-    rows = [["method", *(MEASURES[name].heading for name in means), "s a frame", "GB", "weights"]]
-    rows.append(["SR", *cells(means, means), "-", "-", "-"])
+    found = [["method", *(MEASURES[name].heading for name in means), "s a frame", "GB", "weights"]]
+    found.append(["SR", *cells(means, means), "-", "-", "-"])
     for peer in peers:
         memory = f"{peer.memory_bytes / 1e9:.2f}"
         cost = [f"{peer.seconds_a_frame:.2f}", memory, f"{peer.num_weights:,}"]
-        rows.append([peer.name, *cells(peer.means, means), *cost])
-    note = (
-        "peers enlarge the truth degraded by the protocol; seconds are the network's alone, on this machine's CPU, "
-        "gigabytes those of the whole process at its most, with the scoring; "
-        "SR stands without, for nothing here made it"
-    )
-    return "\n".join([*columns(rows), "", note])
+        found.append([peer.name, *cells(peer.means, means), *cost])
+    return found
+
+
+def table(scored: Sequence[Scored], peers: Sequence[Peer]) -> str:
+    """A line for what was scored, one per peer, and what their columns mean."""
+    return "\n".join([*columns(rows(scored, peers)), "", NOTE])
 
 
 def report(peers: Sequence[Peer]) -> dict[str, Any]:

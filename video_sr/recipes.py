@@ -6,6 +6,7 @@ folder's README assembles from public code, and each departure is declared with 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,7 @@ from video_sr.networks import (
     SPANx16Sizes,
     WideActivationSizes,
 )
+from video_sr.taught_alignment import TaughtAlignment
 from video_sr.upscaling import Upscaling
 
 # ---- the paper's hardware and corpus
@@ -75,6 +77,7 @@ def _smoke(recipe: Upscaling, network: Network) -> Upscaling:
     )  # fmt: skip
 
 
+OFFSET_WEIGHT = 0.05  # times an error of half a pixel it is about what a new network's picture lacks
 # 15 blocks, so that its weights stay below 16 MB.
 EVESRNET_GPU = _gpu(EVESRNET, EVESRNetSizes(num_frames=5, channels=64, trunk_blocks=15))
 WIDE_GPU = _gpu(WIDE, WideActivationSizes())
@@ -91,6 +94,16 @@ EVESRNET_SMOKE = _smoke(
     EVESRNET_MINI, replace(NARROW, channels=8, trunk_channels=8, trunk_blocks=1, squeeze=2)
 )
 WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
+
+
+# Whether an alignment that was taught by the true motion makes neighbours help: two arms that differ in that alone.
+def _taught(like: Upscaling, offset_weight: float) -> TaughtAlignment:
+    fields = {field.name: getattr(like, field.name) for field in dataclasses.fields(like)}
+    return TaughtAlignment(**fields | {"judged_by_order": True, "offset_weight": offset_weight})
+
+
+def _arms_of_alignment(like: Upscaling) -> dict[str, TaughtAlignment]:
+    return {"TAUGHT": _taught(like, OFFSET_WEIGHT), "UNTAUGHT": _taught(like, 0.0)}
 
 
 # The other six entries: small, few steps, run once by `reproduce`; their rate is nobody's search.
@@ -180,6 +193,18 @@ _TINY: Mapping[str, Network] = {
 ENTRIES_SMOKE = {name: _smoke(recipe, _TINY[name]) for name, recipe in ENTRIES_MINI.items()}
 
 
+# Overnight on CPU cores: the networks of `mini` at ten times the steps.
+NIGHT_FACTOR = 10
+
+
+def _night(recipe: Upscaling) -> Upscaling:
+    assert isinstance(recipe.schedule, Cosine)
+    schedule = replace(recipe.schedule, warmup_steps=NIGHT_FACTOR * recipe.schedule.warmup_steps)
+    return replace(
+        recipe, steps=NIGHT_FACTOR * recipe.steps, schedule=schedule, cost_s=NIGHT_FACTOR * recipe.cost_s
+    )
+
+
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
 SEARCH = Search(
     arms=("WIDE", "EVESRNET", "COPIES"),
@@ -208,7 +233,11 @@ SCALES: Mapping[str, Scale] = {
             "BASICVSR": BASICVSR_SMOKE,
             "SPAN_X16": replace(BICUBIC, corpus=Textures(), network=SPAN_X16_TRAINED_SMOKE.network),
         },
-        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE, **TRACK2_SMOKE},
+        backbones={
+            "SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE,
+            **TRACK2_SMOKE,
+            **_arms_of_alignment(EVESRNET_SMOKE),
+        },
         weights={"wide": "WIDE"},
         search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
     ),
@@ -229,8 +258,26 @@ SCALES: Mapping[str, Scale] = {
             "BASICVSR": BASICVSR_MINI,
             "SPAN_X16": replace(BICUBIC, network=SPANx16Sizes(), corpus=EVESRNET_MINI.corpus, cost_s=200.0),
         },
-        backbones={"SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI, **TRACK2_MINI},
+        backbones={
+            "SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI,
+            **TRACK2_MINI,
+            **_arms_of_alignment(replace(EVESRNET_MINI, cost_s=260.0)),
+        },
         weights={"evesrnet": "EVESRNET", "wide": "WIDE"},  # names for `upscale --model`
+        search=SEARCH,
+    ),
+    "night": Scale(
+        recipes={
+            "BICUBIC": replace(BICUBIC, corpus=EVESRNET_MINI.corpus, cost_s=20.0),
+            "LEAST_SQUARES": replace(LEAST_SQUARES, corpus=EVESRNET_MINI.corpus, cost_s=50.0),
+            "SPAN_TWICE": replace(SPAN_TWICE, corpus=EVESRNET_MINI.corpus, cost_s=60.0),
+            "EVESRNET": _night(EVESRNET_MINI),
+            "COPIES": _night(replace(EVESRNET_MINI, copies=True, peak_lr=2e-3)),
+            "WIDE": _night(WIDE_MINI),
+            **{name: _night(recipe) for name, recipe in _ends(CURVE_MINI).items()},
+        },
+        seeds=3,
+        once={BETWEEN: _night(CURVE_MINI[BETWEEN])},
         search=SEARCH,
     ),
     "gpu": Scale(

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from common.data.order import Draw
 from video_sr import data
 from video_sr.challenge import FACTOR
 from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
+from video_sr.known_motion import KnownMotion
 from video_sr.layouts import FrameSequence
 from video_sr.motion import Motion, clip
 from video_sr.protocol import crop_to_multiple, degrade
@@ -30,6 +31,25 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         return Batch(self.low.to(device, non_blocking=True), self.high.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class MovedBatch(Batch):
+    """A batch of which the motion is known, as `KnownMotion` has it."""
+
+    offset_px: Float[Tensor, "batch time 2 height width"]
+    known: Bool[Tensor, "batch time height width"]
+
+    def to(self, device: torch.device) -> MovedBatch:
+        return MovedBatch(*(each.to(device, non_blocking=True) for each in vars(self).values()))
+
+
+def moved(batch: Batch, motions: list[KnownMotion]) -> MovedBatch:
+    """The batch, and how its examples move."""
+    offset, known = (
+        torch.from_numpy(np.stack([getattr(m, key) for m in motions])) for key in ("offset_px", "known")
+    )
+    return MovedBatch(batch.low, batch.high, offset, known)
 
 
 @cache
@@ -58,6 +78,16 @@ def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) 
         number, top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
     ]
     return augment(low, high, rng)
+
+
+def motion_prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> KnownMotion:
+    """How the same example as of `prepared` moves."""
+    photograph, number = clip_ids(seed, clips)[draw.item]
+    rng = draw.generator()
+    top, left = rng.integers(0, PREPARED_PATCH - patch + 1, 2)
+    around = slice(PREPARED_FRAMES // 2 - num_frames // 2, PREPARED_FRAMES // 2 + num_frames // 2 + 1)
+    known = data.known_motion_of(photograph, number).cropped(around, int(top), int(left), patch)
+    return Turn.drawn(rng).motion(known)
 
 
 def photograph_of(seed: int, draw: Draw) -> Shot:
@@ -103,18 +133,43 @@ def footage(sequence: FrameSequence, draw: Draw, *, num_frames: int, patch: int)
     return augment(low[:, top : top + patch, left : left + patch], high, rng)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One of eight flips and turns, and the clip played either way."""
+
+    upside_down: bool
+    mirrored: bool
+    turned: bool
+    backwards: bool
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Turn:
+        return cls(*map(bool, rng.random(4) < 0.5))
+
+    def window(self, low: ndarray) -> ndarray:
+        return np.ascontiguousarray(self.truth(low)[:: -1 if self.backwards else 1])
+
+    def truth(self, high: ndarray) -> ndarray:
+        """Of a picture, or of all pictures of a window."""
+        rows, columns = high.ndim - 3, high.ndim - 2
+        high = np.flip(high, rows) if self.upside_down else high
+        high = np.flip(high, columns) if self.mirrored else high
+        return np.ascontiguousarray(high.swapaxes(rows, columns) if self.turned else high)
+
+    def motion(self, motion: KnownMotion) -> KnownMotion:
+        """Offsets point where the turned pictures show them."""
+        signs = np.array((-1 if self.upside_down else 1, -1 if self.mirrored else 1), np.float32)
+        offset = motion.offset_px * signs[:, None, None]
+        offset = offset[:, ::-1] if self.turned else offset
+        # time down_right height width -> time height width down_right, as pictures have their channels
+        offset = self.window(np.moveaxis(offset, 1, -1))
+        return KnownMotion(np.moveaxis(offset, -1, 1), self.window(motion.known[..., None])[..., 0])
+
+
 def augment(low: ndarray, high: ndarray, rng: np.random.Generator) -> tuple[ndarray, ndarray]:
-    """One of eight flips and turns, and the clip played either way; of a window and the truth of its middle frame."""
-    upside_down, mirrored, turned, backwards = rng.random(4) < 0.5
-    if upside_down:
-        low, high = low[:, ::-1], high[::-1]
-    if mirrored:
-        low, high = low[:, :, ::-1], high[:, ::-1]
-    if turned:
-        low, high = low.swapaxes(1, 2), high.swapaxes(0, 1)
-    if backwards:
-        low = low[::-1]
-    return np.ascontiguousarray(low), np.ascontiguousarray(high)
+    """A window and the truth of its middle frame, turned alike."""
+    turn = Turn.drawn(rng)
+    return turn.window(low), turn.truth(high)
 
 
 def collate(examples: list[tuple[ndarray, ndarray]], *, copies: bool) -> Batch:

@@ -15,7 +15,9 @@ from numpy import ndarray
 from common.measures import Measure
 from common.report.figures import new_figure, to_svg
 from common.report.page import Picture
+from video_sr import peers
 from video_sr.measures import PSNR, VIF, XPSNR
+from video_sr.peers import Peer
 from video_sr.protocol import crop_to_multiple, degrade, finite_mean, super_resolve_centre
 from video_sr.score_kit import MEASURES, Scored, cells, notes, overall
 
@@ -78,9 +80,9 @@ class Compared(NamedTuple):
     pictures: tuple[Picture, Picture, Picture]  # restored, original, bicubic
 
 
-def page(scored: Sequence[Scored]) -> str:
-    """Every score, the figure, and the worst frame of the first sequences under a slider; one HTML file, which asks
-    for nothing else. Every string is escaped."""
+def page(scored: Sequence[Scored], beside: Sequence[Peer] = ()) -> str:
+    """Every score, peers beside them, the figure, and the worst frame of the first sequences under a slider; one HTML
+    file, which asks for nothing else. Every string is escaped."""
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -89,7 +91,8 @@ def page(scored: Sequence[Scored]) -> str:
     text: str = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         headings=[MEASURES[name].heading for name in means],
         rows=[*rows, ("mean", sum(len(s.frames) for s in scored), cells(means, means))],
-        notes=notes(scored),
+        peers=peers.rows(scored, beside) if beside else [],
+        notes=[*notes(scored), *([peers.NOTE] if beside else [])],
         figure=Picture("Scores over the frames of every sequence.", to_svg(plot(scored))),
         compared=[_compared(s) for s in scored[:MOST_SHOWN]],
         num_left_out=max(0, len(scored) - MOST_SHOWN),

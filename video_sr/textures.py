@@ -12,7 +12,8 @@ from numpy import ndarray
 from common.data.order import Draw
 from video_sr.challenge import FACTOR
 from video_sr.data import CONTEXT_FRAMES, SCORED_FRAMES, ScoredSequence
-from video_sr.motion import Motion, clip
+from video_sr.known_motion import KnownMotion, known_motion
+from video_sr.motion import Motion, Plan, clip, plan
 from video_sr.protocol import degrade
 
 NUM_TEXTURES = 7
@@ -34,11 +35,18 @@ def texture(number: int) -> UInt8[ndarray, "480 480 3"]:
 
 def sample(draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
     """One training example: low-resolution frames and the truth of the middle one, uint8."""
-    size = patch * FACTOR
-    frames = clip(
-        texture(draw.item), Motion(), num_frames=num_frames, size=(size, size), rng=draw.generator()
-    )
+    frames = _plan(draw, num_frames, patch).frames(texture(draw.item))
     return np.stack([degrade(frame) for frame in frames]), frames[num_frames // 2]
+
+
+def motion_of(draw: Draw, *, num_frames: int, patch: int) -> KnownMotion:
+    """How the same example moves."""
+    return known_motion(_plan(draw, num_frames, patch))
+
+
+def _plan(draw: Draw, num_frames: int, patch: int) -> Plan:
+    size = patch * FACTOR
+    return plan((SIDE, SIDE), Motion(), num_frames=num_frames, size=(size, size), rng=draw.generator())
 
 
 def sequences() -> Iterator[ScoredSequence]:

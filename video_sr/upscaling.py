@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import tee
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.data.order import Draw, draws
+from common.measures import Measure
 from common.recipe import Recipe, Shard
 from common.settings import later
 from video_sr.corpora import Corpus
-from video_sr.measures import PSNR, SSIM, of_copies
+from video_sr.measures import PSNR, SSIM, of_apart, of_copies, of_reversed
 from video_sr.networks import Network
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from common.results import Item
     from video_sr.samples import Batch
 
+APART = 3  # frames between neighbours that are shown to be of less use
 FARTHEST_OFFSET_PX = (
     20.0  # mean offset of the alignment, in LR pixels, beyond which a run is lost [EDVR issues]
 )
@@ -42,11 +45,16 @@ class Upscaling(Recipe):
     judged_by_features: bool = later(
         False
     )  # also scored by a feature distance, and by LPIPS where its file is
+    judged_by_order: bool = later(
+        False
+    )  # also scored with neighbours in reverse order, and three frames apart
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.patch < 1:
             raise ValueError(f"patch must be 1 or more, got {self.patch}")
+        if self.judged_by_order and self.network.num_frames == 1:
+            raise ValueError("judged_by_order needs a network of several frames, got one of 1")
         if self.steps:
             self.corpus.check(num_frames=self.network.num_frames, patch=self.patch)
 
@@ -155,26 +163,36 @@ class Upscaling(Recipe):
             drawn = draws(self.corpus.num_items(seed), count, seed, 0)
             self.network.fit(model, (self.corpus.example(seed, draw, **sizes) for draw in drawn))
         for sequence in self.corpus.scored(split, seed):
-            score, still_score = SequenceScore(distances), SequenceScore()
+            score, others = (
+                SequenceScore(distances),
+                defaultdict[Callable[[Measure], Measure], Any](SequenceScore),
+            )
             # Two readings of one stream: the window runs ahead of the frame in its middle.
             ahead, truths = tee(crop_to_multiple(frame) for frame in sequence.frames())
             lows = (degrade(frame) for frame in ahead)
-            for index, (window, truth) in enumerate(zip(windows(lows, num_frames), truths, strict=True)):
+            around = windows(lows, APART * (num_frames - 1) + 1 if self.judged_by_order else num_frames)
+            for index, (wide, truth) in enumerate(zip(around, truths, strict=True)):
                 if index not in sequence.scored:
                     continue
-                low = window[num_frames // 2]
+                first = len(wide) // 2 - num_frames // 2
+                window, low = wide[first : first + num_frames], wide[len(wide) // 2]
                 still = np.stack([low] * num_frames)
                 output = super_resolve_centre(model, still if self.copies else window)
                 score.add(output, truth, low)
                 score.add_beside(self.network.control(truth))
+                shown: dict[Callable[[Measure], Measure], Any] = {}
                 if num_frames > 1 and not self.copies:
-                    still_score.add(super_resolve_centre(model, still), truth)
+                    shown[of_copies] = still
+                if self.judged_by_order:
+                    shown |= {of_reversed: window[::-1], of_apart: wide[::APART]}
+                for named, other in shown.items():
+                    others[named].add(super_resolve_centre(model, other), truth)
                 if index == sequence.scored.start:
                     panels.save(pictures, sequence.id, low, output, truth)
             scores = score.means()
-            if still_score.frames:  # what the same network makes of a window without neighbours
-                means = still_score.means()
-                scores |= {of_copies(measure).name: means[measure.name] for measure in (PSNR, SSIM)}
+            for named, of_other in others.items():  # what the same network makes of other windows
+                means = of_other.means()
+                scores |= {named(measure).name: means[measure.name] for measure in (PSNR, SSIM)}
             yield Item(sequence.id, sequence.group, sequence.part, scores)
 
     def manifest_sha256(self) -> str:

@@ -275,6 +275,8 @@ def _run(command: list[str], package: Package, work: Path) -> str | None:
         lines = errors.read().decode(errors="replace").strip().splitlines()
     if client.returncode == 0:
         return None
+    # pip warns of errors on the way, of a network that it tries again and of its own age.
+    lines = [line for line in lines if not line.startswith("WARNING")] or lines
     told = [line for line in lines if "rror" in line or line.startswith("E:")] or lines
     return " ".join(told[-1:]).strip() or f"{command[0]} ended with status {client.returncode}"
 

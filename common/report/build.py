@@ -88,7 +88,7 @@ def _judged(paper: Paper, runs: Sequence[Run], scale: str) -> list[Verdict]:
 def rows_of(paper: Paper, *, with_yours: bool, scales: Sequence[str] = JUDGED_SCALES) -> list[ClaimRow]:
     """Claims of a paper with the published verdicts and, where asked for, yours."""
     return claim_rows(
-        paper.claims,
+        [claim for claim in paper.claims if any(map(claim.asked_at, scales))],
         command=lambda scale: command(paper, scale),
         published=verdicts_of(paper, False, scales),
         yours=verdicts_of(paper, True, scales) if with_yours else None,

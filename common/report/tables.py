@@ -12,7 +12,7 @@ from common.digits import number, signed
 from common.results import Run
 from common.verdicts import Verdict
 
-SCALE_ORDER = ("smoke", "mini", "gpu", "paper")
+SCALE_ORDER = ("smoke", "mini", "night", "gpu", "paper")
 Verdicts = Mapping[str, Sequence[Verdict]]  # scale -> verdicts
 
 
@@ -82,7 +82,7 @@ def claim_rows(
     published: Verdicts | None = None,
     yours: Verdicts | None = None,
 ) -> list[ClaimRow]:
-    """One row per claim and scale with evidence; a claim without any has one row that says so.
+    """One row per claim and scale with evidence that it is asked at; a claim without any has one row that says so.
 
     `command` gives, for a scale, the line that makes the evidence.
     """
@@ -103,11 +103,10 @@ def claim_rows(
             )
             for scale in scales
         ]
-        shown = [
-            row for row in per_scale if any(v and v.word != "not run" for v in (row.published, row.yours))
-        ]
-        nowhere = per_scale[:1] or [ClaimRow(claim, (*claim.scales, "mini")[0], None, None, command("mini"))]
-        rows += shown or nowhere
+        asked = [row for row in per_scale if claim.asked_at(row.scale)]
+        shown = [row for row in asked if any(v and v.word != "not run" for v in (row.published, row.yours))]
+        first = (*claim.scales, "mini")[0]
+        rows += shown or asked[:1] or [ClaimRow(claim, first, None, None, command(first))]
     return rows
 
 
@@ -163,11 +162,11 @@ def _scale_cell(row: ClaimRow | None, own: bool) -> Cell:
 
 
 def verdict_tables(rows: Sequence[ClaimRow], *, with_yours: bool = True) -> list[Table]:
-    """The paper's claims and, apart from them, our own questions; an empty one is left out."""
-    parts = {
-        "What the paper says": [row for row in rows if not row.claim.question],
-        "Our questions": [row for row in rows if row.claim.question],
-    }
+    """The paper's claims and, apart from them, our own questions, by heading; an empty one is left out."""
+    parts: dict[str, list[ClaimRow]] = {"What the paper says": [], "Our questions": []}
+    for row in rows:
+        heading = "Our questions" if row.claim.question else "What the paper says"
+        parts.setdefault(f"{heading}: {row.claim.about}" if row.claim.about else heading, []).append(row)
     return [verdict_table(part, title=title, with_yours=with_yours) for title, part in parts.items() if part]
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from common.sending import sent
 from multimodal_ssl.model.encoders.video import as_video
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class ClipBatch:
         return as_video(self.frames)
 
     def to(self, device: Any) -> ClipBatch:
-        return replace(self, frames=self.frames.to(device), text=self.text.to(device))
+        return replace(self, frames=sent(self.frames, device), text=sent(self.text, device))
 
 
 def train_batch(composed: ComposedClips, wrong: tuple[Any, Any], places: Sequence[int]) -> ClipBatch:

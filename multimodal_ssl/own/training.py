@@ -50,7 +50,7 @@ class Wanted:
         held = recipes.started(self.model)
         if held.matching.network == networks.FILMS:  # nothing of it learns from clips
             raise ValueError(
-                f"{self.model} is made of names and learns nothing from clips; start with fine or small"
+                f"{self.model} is made of names and learns nothing from clips; start with {recipes.PICTURES}"
             )
         words = recipes.vocabulary_of(self.model)
         source = OwnClips(

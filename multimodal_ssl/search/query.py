@@ -1,13 +1,13 @@
 """From a sentence to the moments of an index that fit it best.
 
-Every window is scored, by the model's own similarity as it was trained and by one pooled vector a side. Both are shown
-and never mixed: the order is the first's.
+Every window is scored, or those that a graph proposes (`near`), by the model's own similarity as it was trained and by
+one pooled vector a side. Both are shown and never mixed: the order is the first's.
 """
 
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 from numpy import ndarray
+from torch.nn import functional as F
 
 from multimodal_ssl.model.matcher import Matcher
-from multimodal_ssl.model.similarity import Compare, mean_and_max_pooled, mean_pooled
+from multimodal_ssl.model.similarity import Compare, maximum, mean, mean_and_max_pooled, mean_pooled
 from multimodal_ssl.model.units import Units
 from multimodal_ssl.model.vocabulary import FUNCTION_WORDS, MOST_WORDS, Vocabulary
 from multimodal_ssl.search.index import Index, IndexedVideo, picture_name
@@ -51,6 +52,12 @@ class Question:
         if not self.words:
             return "means of places"
         return "means of both sides" if self.pooled is mean_pooled else "mean of places, maximum of phrases"
+
+    def pooled_vector(self) -> Float32[ndarray, " channel"]:
+        """The side of `pooled` that is the question's, of unit length."""
+        pool = mean if self.pooled is mean_pooled else maximum
+        vector: ndarray = F.normalize(pool(self.units), dim=1)[0].numpy()
+        return vector
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,39 +128,46 @@ def _once(words: list[str]) -> tuple[str, ...]:
 
 
 def search(
-    index: Index, matcher: Matcher, question: Question, top: int, advance: Callable[[], object] = lambda: None
+    index: Index,
+    matcher: Matcher,
+    question: Question,
+    top: int,
+    advance: Callable[[], object] = lambda: None,
+    proposed: Mapping[int, Sequence[int]] | None = None,
 ) -> tuple[list[Hit], int]:
     """The `top` best windows, best first, and how many there are. Of windows that share a moment the best alone counts;
     of equal scores that of the first path and time.
 
     Args:
         advance: called after each video.
+        proposed: windows that are scored, in the order of time, by number of the video; None: all.
     """
     if top < 1:
         raise ValueError(f"top must be at least 1, got {top}")
     hits, num = [], 0
-    for video, folder in index.videos():
+    for number, (video, folder) in enumerate(index.videos()):
         num += len(video.times_s)
-        own, pooled = score_windows(index, video, folder, matcher, question.units, question.pooled)
-        for window in islice(_apart(video, own[:, 0]), top):
-            hits.append(Hit(video, folder, window, float(own[window, 0]), float(pooled[window, 0])))
+        chosen = range(len(video.times_s)) if proposed is None else proposed.get(number, ())
+        own, pooled = score_windows(index, video, folder, matcher, question.units, question.pooled, chosen)
+        for place in islice(_apart([video.times_s[window] for window in chosen], own[:, 0]), top):
+            hits.append(Hit(video, folder, chosen[place], float(own[place, 0]), float(pooled[place, 0])))
         advance()
     return sorted(hits, key=lambda hit: (-hit.score, hit.video.path, hit.window))[:top], num
 
 
-def _apart(video: IndexedVideo, scores: Float32[ndarray, " window"]) -> Iterator[int]:
-    """Windows from the best on, without those that share a moment with a better one; as many as are asked for.
+def _apart(times_s: Sequence[tuple[float, float]], scores: Float32[ndarray, " window"]) -> Iterator[int]:
+    """Places of windows from the best on, without those that share a moment with a better one; as many as are taken.
 
     Those that are kept share none, so that a window can meet its two neighbours in time alone.
     """
     kept: list[tuple[float, float]] = []  # in the order of time
-    for window in np.argsort(-scores, kind="stable").tolist():
-        start_s, stop_s = video.times_s[window]
+    for place in np.argsort(-scores, kind="stable").tolist():
+        start_s, stop_s = times_s[place]
         at = bisect(kept, (start_s, stop_s))
         before, after = kept[at - 1 : at] if at else [], kept[at : at + 1]
         if all(stop_s <= other[0] or start_s >= other[1] for other in (*before, *after)):
             kept.insert(at, (start_s, stop_s))
-            yield window
+            yield place
 
 
 @torch.inference_mode()
@@ -164,10 +178,11 @@ def score_windows(
     matcher: Matcher,
     texts: Units,
     pooled: Compare = mean_and_max_pooled,
+    chosen: Sequence[int] | None = None,
 ) -> tuple[Float32[ndarray, "window text"], Float32[ndarray, "window text"]]:
-    """Scores of all windows of a video by the model's own similarity, and of pooled vectors."""
+    """Scores of some windows of a video, of all by default, by the model's own similarity, and of pooled vectors."""
     ways = (matcher.scores, pooled)
-    found = [[way(units, texts).numpy() for way in ways] for units in _in_parts(index, video, folder)]
+    found = [[way(units, texts).numpy() for way in ways] for units in _in_parts(index, video, folder, chosen)]
     if not found:
         nothing = np.zeros((0, len(texts)), np.float32)
         return nothing, nothing
@@ -175,8 +190,23 @@ def score_windows(
     return own, of_pooled
 
 
-def _in_parts(index: Index, video: IndexedVideo, folder: Path) -> Iterator[Units]:
-    for start in range(0, len(video.times_s), AT_ONCE):
-        stop = min(start + AT_ONCE, len(video.times_s))
-        vectors = torch.from_numpy(index.units(video, folder, start, stop))
+@torch.inference_mode()
+def pooled_windows(
+    index: Index, video: IndexedVideo, folder: Path
+) -> Iterator[Float32[ndarray, "window channel"]]:
+    """Means of the places of a video's windows, of unit length, in parts."""
+    for units in _in_parts(index, video, folder):
+        yield F.normalize(mean(units), dim=1).numpy()
+
+
+def _in_parts(
+    index: Index, video: IndexedVideo, folder: Path, chosen: Sequence[int] | None = None
+) -> Iterator[Units]:
+    chosen = range(len(video.times_s)) if chosen is None else chosen
+    for start in range(0, len(chosen), AT_ONCE):
+        part = chosen[start : start + AT_ONCE]
+        whole = part[-1] - part[0] + 1 == len(part)  # one after another
+        spans = [(part[0], part[-1] + 1)] if whole else [(window, window + 1) for window in part]
+        found = [index.units(video, folder, *span) for span in spans]
+        vectors = torch.from_numpy(found[0] if whole else np.concatenate(found))
         yield Units(vectors, torch.ones(vectors.shape[:2], dtype=torch.bool))

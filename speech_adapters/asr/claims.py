@@ -76,9 +76,9 @@ def lower(arm: str, than: str, counted: Measure = CTC_NATS) -> Callable[[Arms], 
     return lambda arms: nats(arms[than], counted) - nats(arms[arm], counted)
 
 
-def better_than_deaf(*names: str) -> Callable[[Arms], Drawn]:
+def better_than_deaf(*names: str, floor: str = "DEAF_EN") -> Callable[[Arms], Drawn]:
     """Margin: how much lower the loss of the best of some arms is than that of one that hears nothing."""
-    return lambda arms: nats(arms["DEAF_EN"]) - np.minimum.reduce([nats(arms[name]) for name in names])
+    return lambda arms: nats(arms[floor]) - np.minimum.reduce([nats(arms[name]) for name in names])
 
 
 def in_nats(margin: Callable[..., Any], *arms: Any, kind: Kind | None = None) -> dict[str, Any]:
@@ -104,16 +104,18 @@ def _shares_as_printed(arms: Arms) -> bool:
     return all(bool((found == BASE_SHARES[arm]).all()) for arm, found in shares.items())
 
 
-def _slope(template: str, layers: int, counted: Measure = CTC_NATS) -> Callable[[Arms], Drawn]:
+def slope(template: str, layers: int, counted: Measure = CTC_NATS) -> Callable[[Arms], Drawn]:
     """Margin: by how much the loss falls from one layer to the next above it, by least squares over all layers."""
     numbers = np.arange(1, layers + 1)
     weights = (numbers - numbers.mean()) / ((numbers - numbers.mean()) ** 2).sum()
     return lambda arms: -(weights @ np.stack([nats(arms[template.format(n)], counted) for n in numbers]))
 
 
-def _singles(layers: int, counted: Measure = CTC_NATS) -> Callable[[Arms], Drawn]:
-    """Margin: how much lower adapters in one layer are than fine-tuning that layer, mean over layers."""
-    margins = [lower(f"ADAPTER_LAYER{n}_EN", f"FINETUNE_LAYER{n}_EN", counted) for n in range(1, layers + 1)]
+def layer_by_layer(
+    template: str, than: str, layers: int, counted: Measure = CTC_NATS
+) -> Callable[[Arms], Drawn]:
+    """Margin: how much lower what is done to one layer is than something else done to it, mean over layers."""
+    margins = [lower(template.format(n), than.format(n), counted) for n in range(1, layers + 1)]
     return lambda arms: np.mean([margin(arms) for margin in margins], axis=0)
 
 
@@ -210,7 +212,7 @@ CLAIMS = (
         paper="direction only",
         reads=tuple(f"{kind}_LAYER{n}_EN" for kind in ("ADAPTER", "FINETUNE") for n in range(1, LAYERS + 1)),
         kind=Superior(),
-        **in_nats(_singles, LAYERS),
+        **in_nats(layer_by_layer, "ADAPTER_LAYER{}_EN", "FINETUNE_LAYER{}_EN", LAYERS),
         parts=ENGLISH,
         scales=BROAD,
         not_testable=NOT_AT_SMOKE | NOT_AT_MINI,
@@ -221,7 +223,7 @@ CLAIMS = (
         paper="direction only; doubted by the reader whose notes we have",
         reads=tuple(f"ADAPTER_LAYER{n}_EN" for n in range(1, LAYERS + 1)),
         kind=Trend(),
-        **in_nats(_slope, "ADAPTER_LAYER{}_EN", LAYERS),
+        **in_nats(slope, "ADAPTER_LAYER{}_EN", LAYERS),
         parts=ENGLISH,
         scales=BROAD,
         not_testable=NOT_AT_SMOKE | NOT_AT_MINI,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.results import Item, Run
 from common.settings import decode
@@ -20,7 +20,7 @@ from speech_adapters.asr.measures import (
     TRAINED_AT_BASE,
 )
 from speech_adapters.ctc.measures import CHARACTERS
-from speech_adapters.model.arm import usual_bottleneck
+from speech_adapters.model.architecture import WhisperArchitecture, kind_of
 
 LANGUAGES = {"en": "English", "fr": "French"}
 METHODS = {  # in the order in which they are given colours
@@ -39,13 +39,14 @@ METHOD_OF_KIND = {"finetune": "full", "single-finetune": "full", "single-adapter
 
 @dataclass(frozen=True)
 class Variant:
-    """What of a recogniser was trained, and on which language; a number is None where it is as usual."""
+    """What of a recogniser was trained, on which language and encoder; a number is None where it is as usual."""
 
     method: str  # one of METHODS
     language: str
     top: int | None = None
     layer: int | None = None
     width: int | None = None  # of adapters
+    encoder: str = ""  # what it is, where that is no wav2vec 2.0
 
     @property
     def whole(self) -> bool:
@@ -55,6 +56,10 @@ class Variant:
     @property
     def words(self) -> str:
         return METHODS[self.method]
+
+    def is_all(self, method: str, language: str) -> bool:
+        """Whether it is that method on every layer, whatever the encoder: a scale has one for each method."""
+        return self.whole and (self.method, self.language) == (method, language)
 
 
 def is_recogniser(run: Run) -> bool:
@@ -68,6 +73,11 @@ def variant(run: Run) -> Variant:
 
 
 def variant_of(recipe: FineTune) -> Variant:
+    whisper = isinstance(recipe.architecture, WhisperArchitecture)
+    return replace(_trained_part(recipe), encoder=kind_of(recipe.architecture) if whisper else "")
+
+
+def _trained_part(recipe: FineTune) -> Variant:
     arm, language = recipe.arm, recipe.language
     if not recipe.steps:
         return Variant("deaf", language)
@@ -80,7 +90,7 @@ def variant_of(recipe: FineTune) -> Variant:
         return Variant(method, language, top=arm.layers)
     if arm.kind == "adapters" and arm.places != "both":
         return Variant("one-adapter", language)
-    unusual = arm.kind == "adapters" and arm.bottleneck != usual_bottleneck(recipe.architecture)
+    unusual = arm.kind == "adapters" and arm.bottleneck != recipe.architecture.width // 3
     return Variant(method, language, width=arm.bottleneck if unusual else None)
 
 

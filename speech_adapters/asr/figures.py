@@ -186,16 +186,16 @@ def _legend(axes: Any, runs: Sequence[Run]) -> None:
     legend(axes, [(METHODS[one], _look(one)) for one in methods])
 
 
-def _level(runs: Sequence[Run], what: Variant) -> float:
+def _level(runs: Sequence[Run], method: str, language: str) -> float:
     """Mean over seeds of nats per character; nan where it was not run."""
-    values = [NATS.of(own_utterances(run)) for run in runs if variant(run) == what]
+    values = [NATS.of(own_utterances(run)) for run in runs if variant(run).is_all(method, language)]
     return statistics.fmean(values) if values else math.nan
 
 
 def _share_sentence(runs: Sequence[Run]) -> str:
     told = []
     for language in _languages(runs):
-        adapters, full = (_level(runs, Variant(method, language)) for method in ("adapters", "full"))
+        adapters, full = (_level(runs, method, language) for method in ("adapters", "full"))
         if math.isfinite(adapters) and math.isfinite(full):
             told.append(f"{number(adapters)} against {number(full)} ({language_words(language)})")
     if not told:
@@ -245,7 +245,7 @@ def _learning_sentence(runs: Sequence[Run]) -> str:
     told = []
     for language in _languages(runs):
         arms = [
-            [dev_curve(run) for run in runs if variant(run) == Variant(method, language)]
+            [dev_curve(run) for run in runs if variant(run).is_all(method, language)]
             for method in ("adapters", "full")
         ]
         if all(arms):

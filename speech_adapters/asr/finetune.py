@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.schedule import TRI_STAGE, Schedule
+from common.settings import later
 from speech_adapters.ctc.ngram import NgramSearch
 from speech_adapters.ctc.training import LOSS, CTCTraining
 from speech_adapters.data.source import PARTS, Source
-from speech_adapters.model.architecture import NO_DROPOUT, SMALL, Architecture, Dropout, Masking
+from speech_adapters.model.architecture import (
+    NO_DROPOUT,
+    SMALL,
+    Architecture,
+    Dropout,
+    Masking,
+    WhisperArchitecture,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,6 +47,7 @@ class FineTune(CTCTraining):
     time_masking: Masking = NO_MASKING
     channel_masking: Masking = NO_MASKING
     head_only_steps: int = 0  # at the start, in which the encoder is frozen
+    head_lr: float = later(0.0)  # peak rate of the output head where it has one of its own; 0 is `peak_lr`
     schedule: Schedule = TRI_STAGE
     dev_every: int = 50  # steps between scores of the dev part; 0 never scores it
     search: NgramSearch = field(default_factory=NgramSearch)
@@ -49,14 +58,15 @@ class FineTune(CTCTraining):
         from speech_adapters.data.text import Vocabulary
         from speech_adapters.model.adapters import apply
         from speech_adapters.model.ctc_model import CTCModel
-        from speech_adapters.model.wav2vec2 import Wav2Vec2
 
         if self.backbone:
             from speech_adapters.checkpoints import by_name
 
             encoder = by_name.load(self.backbone, self.dropout)
         else:
-            encoder = Wav2Vec2(self.architecture, self.dropout)
+            from speech_adapters.model import encoders
+
+            encoder = encoders.build(self.architecture, self.dropout)
         model = CTCModel(encoder, len(Vocabulary.of(self.language)))
         if self.backbone:
             apply(self.arm, encoder, model.head)
@@ -82,6 +92,9 @@ class FineTune(CTCTraining):
 
     def prepare(self) -> None:
         """What is only scored is left out on a machine that got its data from a pack without it."""
+        from speech_adapters.checkpoints import by_name
+
+        by_name.prepare(self.backbone)
         self.source.prepare()
         packed = self.source.from_pack()
         for source in self.other_voices:
@@ -89,6 +102,9 @@ class FineTune(CTCTraining):
                 source.prepare()
 
     # ---- learning
+
+    def ratio_of_the_head(self) -> float:
+        return self.head_lr / self.peak_lr if self.head_lr else 1.0
 
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         network: Any = getattr(model, "module", model)
@@ -100,6 +116,7 @@ class FineTune(CTCTraining):
         """Spans of frames and of channels, where something random may touch the embedding."""
         import torch
 
+        from common.sending import sent
         from speech_adapters.model.wav2vec2 import span_mask
 
         masks: dict[str, Tensor | None] = {}
@@ -110,7 +127,7 @@ class FineTune(CTCTraining):
         if depth < 0 or not self.cache_frozen:
             num_frames = self.encoder_architecture().num_frames(batch.lengths)
         most = int(num_frames.max())
-        num_frames = num_frames.to(batch.inputs.device)  # where masks are drawn
+        num_frames = sent(num_frames, batch.inputs.device)  # where masks are drawn
         if self.time_masking.start:
             masks["time_mask"] = span_mask(num_frames, most, self.time_masking)
         if self.channel_masking.start:
@@ -209,6 +226,7 @@ class FineTune(CTCTraining):
     def departures(self) -> tuple[str, ...]:
         from speech_adapters.data.sources import ASTERISK
 
+        whisper = bool(self.backbone) and isinstance(self.architecture, WhisperArchitecture)
         told = {
             "The paper's rates, steps and batch could not be read; they are ours, chosen on dev.": True,
             "Studio prompts of one professional voice a language instead of Libri-Light and Common Voice: "
@@ -222,6 +240,11 @@ class FineTune(CTCTraining):
                 "deep"
             ),
             "From random weights, all of them trained: a control that the paper does not have.": not self.backbone,
+            "Whisper's encoder, which was trained with transcripts in many languages, instead of a self-supervised "
+            "one: a question of ours, no evidence for what the paper says.": whisper,
+            "Of adapters in some layers alone, the norms of those layers are trained, not of all.": (
+                self.arm.norms == "adapted"
+            ),
         }
         return tuple(sentence for sentence, holds in told.items() if holds)
 

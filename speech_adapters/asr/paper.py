@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from common.papers import Data, Paper, Report
-from speech_adapters.asr import data, figures, recipes
-from speech_adapters.asr.claims import CLAIMS, TITLE
+from speech_adapters.asr import claims, data, figures, night_claims, recipes
+from speech_adapters.asr.claims import TITLE
 from speech_adapters.asr.former import former_settings
 
 PAPER = Paper(
@@ -13,7 +13,7 @@ PAPER = Paper(
     folder=Path(__file__).parent,
     scales=recipes.SCALES,
     data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
-    claims=CLAIMS,
+    claims=(*claims.CLAIMS, *night_claims.CLAIMS),
     report=Report(
         styles=figures.STYLES,
         figures=figures.figures,

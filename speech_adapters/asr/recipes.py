@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common.papers import Scale, Search, WeightsFile
 from common.recipe import Recipe
 from common.schedule import TRI_STAGE, Cosine
+from speech_adapters.asr import night
 from speech_adapters.asr.data import CORPORA, OTHER_VOICES, PROMPTS
 from speech_adapters.asr.deaf import Deaf
 from speech_adapters.asr.finetune import FineTune
@@ -165,6 +166,7 @@ SCALES: Mapping[str, Scale] = {
             "HEAD_EN": _smoke(HEAD_MINI),
             "RANDOM_EN": _smoke(RANDOM_MINI),
             "DEAF_EN": replace(_smoke(DEAF), steps=0, dev_every=0),
+            **night.SMOKE,
         },
         seeds=1,
         weights={"en": "ADAPTERS_EN"},
@@ -188,6 +190,7 @@ SCALES: Mapping[str, Scale] = {
         },
         search=SEARCH,
     ),
+    "night": night.NIGHT,
     "gpu": Scale(
         recipes={
             "DEAF_EN": DEAF,

@@ -126,7 +126,8 @@ def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int]:
 
 def _who(runs: Sequence[Run]) -> Cell:
     what = variant(runs[0])
-    return Cell(runs[0].result.recipe, "code", f"{what.words}, {language_words(what.language)}")
+    told = [what.words, language_words(what.language), what.encoder]
+    return Cell(runs[0].result.recipe, "code", ", ".join(filter(None, told)))
 
 
 def _weights(run: Run) -> Cell:

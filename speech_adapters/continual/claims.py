@@ -45,7 +45,7 @@ from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS,
 from speech_adapters.data.sources import AMAZON_QUEEN
 
 TITLE = "Adapters inside continued pre-training of wav2vec 2.0 (arXiv 2107.13530)"
-JUDGED = ("mini", "gpu", "paper")
+JUDGED = ("mini", "night", "gpu", "paper")
 NOT_AT_SMOKE = {"smoke": "made-up tones prove the path from file to verdict and judge nothing"}
 NOT_AT_MINI = NOT_AT_SMOKE | {"mini": "its arms are run at gpu"}
 PRINTED = 32.0  # % less time
@@ -63,9 +63,11 @@ OUTCOMES: dict[Word, str] = {
 }
 CONDITIONS = {
     scale: f"an encoder of our own of 2 M parameters and {steps} updates on less than an hour of a language"
-    for scale, steps in (("mini", "360"), ("gpu", "4,000"))
+    for scale, steps in (("mini", "360"), ("night", "4,000"), ("gpu", "4,000"))
 }
-ON_A_CPU = {"mini": "one core of a CPU, in 32 bits"}  # at gpu an update is of BASE's size, on a GPU
+ON_A_CPU = dict.fromkeys(
+    ("mini", "night"), "one core of a CPU, in 32 bits"
+)  # at gpu an update is of BASE's size, on a GPU
 ENGLISH = tuple(CONTRAST.on(source).name for source in (AMAZON_QUEEN, *FOLDERS["en"]))
 ENGLISH_LETTERS = tuple(LETTERS.on(source).name for source in (AMAZON_QUEEN, CORPORA["en"]))
 
@@ -335,7 +337,7 @@ def _recognition() -> list[Claim]:
             **in_nats("ADAPTERS_FR_THEN_ES", "ADAPTERS_ES"),
             unit="nats a character",
             parts=_letters("es"),
-            scales=("gpu",),
+            scales=("night", "gpu"),
             not_testable=NOT_AT_MINI,
         ),
         _question(
@@ -346,7 +348,7 @@ def _recognition() -> list[Claim]:
             margin=lambda arms: 0.5 * higher("FULL_FR", "SOURCE")(arms) - higher("REPLAY_FR", "SOURCE")(arms),
             unit="nats",
             parts=ENGLISH,
-            scales=("gpu",),
+            scales=("night", "gpu"),
             not_testable=NOT_AT_MINI,
         ),
     ]

@@ -81,6 +81,11 @@ def _gpu(recipe: Continue) -> Continue:
     )  # fmt: skip
 
 
+def _night(recipe: Continue) -> Continue:
+    """As many updates on a core of a CPU: half an hour."""
+    return replace(_gpu(recipe), workers=0, cost_s=2000.0)
+
+
 def _after_french(recipe: Continue, language: str) -> Continue:
     """A chain: French first, then another language with what French has left, in one run."""
     return replace(
@@ -105,6 +110,10 @@ def _breadth(full: Continue, adapters: Continue) -> dict[str, Continue]:
     for name, recipe in (("FULL", full), ("ADAPTERS", adapters)):
         arms[f"{name}_FR_THEN_ES"] = _after_french(recipe, "es")
     return arms
+
+
+# Of those, what a night carries: controls that claims and figures read, and the chains.
+_NIGHT_BREADTH = ("FULL_FROZEN_FR", "JOINT_FR", "REPLAY_FR", "FULL_FR_THEN_ES", "ADAPTERS_FR_THEN_ES")
 
 
 def _smoke(recipe: Continue) -> Continue:
@@ -160,6 +169,23 @@ SCALES: Mapping[str, Scale] = {
             "ADAPTERS_ES": _in(ADAPTERS_MINI, "es", recognised=False),
             "SOURCE": SOURCE_MINI,
             "COST": COST,
+        },
+        seeds=3,
+        search=SEARCH,
+    ),
+    "night": Scale(
+        recipes={
+            "FULL_FR": _night(FULL_MINI),
+            "ADAPTERS_FR": _night(ADAPTERS_MINI),
+            "FULL_ES": _in(_night(FULL_MINI), "es", recognised=False),
+            "ADAPTERS_ES": _in(_night(ADAPTERS_MINI), "es", recognised=False),
+            "SOURCE": replace(SOURCE_MINI, evaluation=_night(FULL_MINI).evaluation),
+            "COST": COST,
+            **{
+                name: recipe
+                for name, recipe in _breadth(_night(FULL_MINI), _night(ADAPTERS_MINI)).items()
+                if name in _NIGHT_BREADTH
+            },
         },
         seeds=3,
         search=SEARCH,

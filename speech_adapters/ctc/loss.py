@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from common.sending import sent
+
 SHOWN = 5  # items named in a message
 
 
@@ -52,7 +54,7 @@ def ctc_loss_per_item(
     device = torch.device("cpu") if torch.are_deterministic_algorithms_enabled() else log_probs.device
     return F.ctc_loss(
         log_probs.float().transpose(0, 1).to(device),
-        labels.long().masked_fill(~own, 0).to(device),
+        sent(labels.long().masked_fill(~own, 0), device),
         num_frames.long(),
         num_labels.long(),
         reduction="none",
@@ -93,10 +95,12 @@ def _refuse_impossible(
 def refuse_logits(log_probs: Float[Tensor, "*batch symbol"]) -> None:
     """Logits give a loss and a confidence that look fine and are wrong.
 
-    On a GPU they are noticed a little later, and end the process, since to ask now would be to wait for it.
+    A GPU notices them a little later, tells the rule on stderr and ends the process, since to ask now would be to wait
+    for it.
     """
-    if log_probs.is_cuda:
-        torch._assert_async((log_probs.detach() <= 1e-3).all() | log_probs.detach().isnan().any())
+    if log_probs.device.type != "cpu":
+        fine = (log_probs.detach() <= 1e-3).all() | log_probs.detach().isnan().any()
+        torch._assert_async(fine, "log-probabilities must be 0 or less; apply log_softmax")
         return
     highest = float(log_probs.detach().max()) if log_probs.numel() else 0.0
     if highest > 1e-3:

@@ -79,6 +79,20 @@ class CTCTraining(Recipe):
         by_onednn(model)
         return model
 
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        groups, ratio = super().parameter_groups(model), self.ratio_of_the_head()
+        if ratio == 1:
+            return groups
+        head = list(model.head.parameters())  # type: ignore[union-attr]
+        places = set(map(id, head))
+        rest = [weight for weight in groups[0]["params"] if id(weight) not in places]
+        apart = [{"params": head, "lr_ratio": ratio}]
+        return [{"params": rest}, *apart] if rest else apart
+
+    def ratio_of_the_head(self) -> float:
+        """Of the output head's rate to that of all else: it may learn faster than what a pre-trained encoder holds."""
+        return 1.0
+
     # ---- training items
 
     def utterances(self, part: str) -> tuple[Utterance, ...]:
@@ -158,7 +172,7 @@ class CTCTraining(Recipe):
             for row, n in zip(batch.inputs, batch.lengths.tolist(), strict=True)
         ]
         inputs, lengths = pad(rows)
-        return inputs, lengths.to(inputs.device), depth
+        return inputs, lengths, depth
 
     def log_probs(self, model: CTCModel, utterance: Utterance) -> Tensor:
         """Of one utterance of the source, alone."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from common.data.pcm import as_floats
 from common.recipe import Shard
+from common.sending import sent
 from speech_adapters.model.wav2vec2 import pad
 
 LENGTH_JITTER = 0.1  # relative; who meets whom in a batch changes from epoch to epoch
@@ -30,7 +31,7 @@ class Batch:
 
     def to(self, device: Any) -> Batch:
         """Inputs alone go there: a host that knows lengths and masks need not wait for a GPU to tell them."""
-        return replace(self, inputs=self.inputs.to(device))
+        return replace(self, inputs=sent(self.inputs, device))
 
 
 @dataclass(frozen=True)

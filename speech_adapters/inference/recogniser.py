@@ -125,8 +125,7 @@ class SingleModel(nn.Module):
         num_samples: Int[Tensor, " batch"],
         names: Sequence[str],
     ) -> list[Float[Tensor, "frame symbol"]]:
-        packs = isinstance(self.recogniser, CTCModel) and not waveform.is_cuda
-        packing = {"packed": True} if packs else {}
+        packing = {"packed": True} if isinstance(self.recogniser, CTCModel) else {}
         log_probs, num_frames = self.recogniser(waveform, num_samples, **packing)
         return [
             row[:n, self.kept].log_softmax(dim=1)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.sending import sent
 from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
@@ -45,7 +46,9 @@ class Quantiser(nn.Module):
         probabilities = logits.softmax(dim=2).mean(dim=0)
         if self.training:
             noise = (
-                -torch.empty_like(logits).exponential_().log() if noise is None else noise.to(logits.device)
+                -torch.empty_like(logits).exponential_().log()
+                if noise is None
+                else sent(noise, logits.device)
             )
             soft = ((logits + noise) / temperature).softmax(dim=2)
             hard = F.one_hot(soft.argmax(dim=2), self.codes).to(soft.dtype)
@@ -114,7 +117,7 @@ def contrastive(
         / temperature
     )
     same = (indices[:, :, None] == indices[:, None]).all(dim=3)
-    negative = similarity.masked_fill(same, -torch.inf).gather(2, negatives.to(same.device))
+    negative = similarity.masked_fill(same, -torch.inf).gather(2, sent(negatives, same.device))
     logits = torch.cat([similarity.diagonal(dim1=1, dim2=2)[:, :, None], negative], dim=2)
     logits = taken(logits, scored)
     accuracy = (logits[:, 0] > logits[:, 1:].amax(dim=1)).float().mean()
@@ -231,7 +234,7 @@ def feature_penalty(
 def taken(x: Tensor, chosen: Tensor) -> Tensor:
     """`x[chosen]`, where the host knows what is chosen and a GPU, which has x, is not waited for."""
     places = chosen.cpu().flatten().nonzero()[:, 0]
-    return x.flatten(0, 1)[places.to(x.device)]
+    return x.flatten(0, 1)[sent(places, x.device)]
 
 
 def _rows(flat: Tensor, counts: Tensor) -> Tensor:

@@ -36,10 +36,12 @@ class CTCModel(nn.Module):
         Args:
             inputs: waveforms, or what `frozen_activations` made of them at `depth`.
             time_mask: frames to mask; only where `depth` is before the embedding.
-            packed: compute nothing on padding: what lies below the layers utterance by utterance, the layers on all
-                of them end to end. Equal but for the rounding of other sizes of matrix products; padding gets zeros.
+            packed: on a CPU compute nothing on padding: what lies below the layers utterance by utterance, the
+                layers on all of them end to end. Equal but for the rounding of other sizes of matrix products;
+                padding gets zeros. Without effect on a GPU, which computes padding sooner than it starts one small
+                kernel after another.
         """
-        packed = packed and bool((lengths != inputs.shape[1]).any())
+        packed = packed and inputs.device.type == "cpu" and bool((lengths != inputs.shape[1]).any())
         encode = self._encode_packed if packed else self._encode
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.head_only):
             x, num_frames = encode(inputs, lengths, depth, time_mask, channel_mask)

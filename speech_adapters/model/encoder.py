@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from common.sending import sent
 from speech_adapters.model.architecture import NO_DROPOUT, Architecture, Dropout
 
 
@@ -22,7 +23,7 @@ def valid_frames(
     """
     if bool((num_frames == length).all()):
         return None
-    return torch.arange(length, device=device) < num_frames.to(device)[:, None]
+    return torch.arange(length, device=device) < sent(num_frames, device)[:, None]
 
 
 # Which frames may be attended to: all, those of a mask, or, where utterances lie end to end in one row, each

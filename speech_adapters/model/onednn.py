@@ -1,8 +1,8 @@
 """Linear layers by oneDNN's matrix product, for training and recognition on a CPU.
 
-torch multiplies float32 matrices on a CPU by MKL. Where a processor is not Intel's, oneDNN's product, which torch
-carries for convolutions, takes 7 to 15 % less of an EPYC's time, forth and back alike. The sums are added up in another
-order, so losses differ by float32's rounding.
+torch multiplies float32 matrices on a CPU by MKL. On an EPYC oneDNN's product, which torch carries for convolutions,
+takes less time, forth and back alike; how much of a step that is, is measured by `python -m benchmarks.speech_steps
+--parts settings`. The sums are added up in another order, so losses differ by float32's rounding.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ CPU = Path("/proc/cpuinfo")
 
 @cache
 def pays() -> bool:
-    """Whether this is a processor on which it was measured to be faster: one of AMD's, under Linux."""
-    return torch.backends.mkldnn.is_available() and CPU.is_file() and "AuthenticAMD" in CPU.read_text()
+    """Whether this torch has the product, and a processor on which it was measured to be faster: AMD's, under Linux."""
+    has_it = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return has_it and CPU.is_file() and "AuthenticAMD" in CPU.read_text()
 
 
 def by_onednn(module: AnyModule) -> AnyModule:

@@ -14,8 +14,10 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from common.sending import sent
 from speech_adapters.model.architecture import BASE, NO_DROPOUT, Architecture, Dropout, Masking
 from speech_adapters.model.encoder import SpeechEncoder, drawn_as_bert, valid_frames
 
@@ -34,12 +36,47 @@ class PaddingAwareGroupNorm(nn.GroupNorm):
         length = x.shape[2]
         if bool((num_frames == length).all()):
             return super().forward(x)
-        # RawUtterance by utterance is exact, needs no masked copies and is the same sum as for one alone.
+        if x.device.type != "cpu":  # few kernels, however many utterances
+            normed: Tensor = _GroupNormOfOwn.apply(x, self.weight, self.bias, num_frames, self.eps)
+            return normed
+        # Utterance by utterance is exact, needs no masked copies and is the same sum as for one alone.
         rows = [
             F.pad(super(PaddingAwareGroupNorm, self).forward(row[None, :, :n]), (0, length - n))
             for row, n in zip(x, num_frames.tolist(), strict=True)
         ]
         return torch.cat(rows)
+
+
+class _GroupNormOfOwn(torch.autograd.Function):
+    """The same for all utterances at once, equal but for rounding; only the input is kept for the way back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, num_frames: Tensor, eps: float
+    ) -> Float[Tensor, "batch channel frame"]:
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        own = valid_frames(num_frames, x.shape[2], x.device)
+        assert own is not None, "nothing is padding"
+        own, count = own[:, None], sent(num_frames, x.device).to(exact.dtype)[:, None, None]
+        mean = exact.masked_fill(~own, 0.0).sum(dim=2, keepdim=True) / count
+        scale = (
+            (exact - mean).masked_fill(~own, 0.0).square().sum(dim=2, keepdim=True) / count + eps
+        ).rsqrt()
+        ctx.save_for_backward(x, weight, own, count, mean, scale)
+        normed = (exact - mean) * scale * weight[:, None] + bias[:, None]
+        return normed.masked_fill(~own, 0.0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        x, weight, own, count, mean, scale = ctx.saved_tensors
+        grad = grad.masked_fill(~own, 0.0)
+        normed = (x - mean).masked_fill(~own, 0.0) * scale
+        of_bias = grad.sum(dim=2, keepdim=True)
+        of_weight = (grad * normed).sum(dim=2, keepdim=True)
+        of_x = scale * weight[:, None] * (grad - (of_bias + normed * of_weight) / count)
+        of_x = of_x.masked_fill(~own, 0.0).to(x.dtype)
+        return of_x, of_weight.sum(dim=0)[:, 0], of_bias.sum(dim=0)[:, 0], None, None
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -112,6 +149,12 @@ def normalise_waveform(
 ) -> Float[Tensor, "batch sample"]:
     """Each utterance's own samples to zero mean and unit variance, to which `epsilon` is added; padding to zero."""
     length = waveform.shape[1]
+    if waveform.device.type != "cpu":  # few kernels, however many utterances
+        if bool((num_samples == length).all()):
+            return F.layer_norm(waveform, (length,), eps=epsilon)
+        gain, shift = waveform.new_ones(1), waveform.new_zeros(1)
+        normed: Tensor = _GroupNormOfOwn.apply(waveform[:, None], gain, shift, num_samples, epsilon)
+        return normed[:, 0]
     rows = [F.pad(F.layer_norm(row[:n], (n,), eps=epsilon), (0, length - n))
             for row, n in zip(waveform, num_samples.tolist(), strict=True)]  # fmt: skip
     return torch.stack(rows)
@@ -206,7 +249,7 @@ class Wav2Vec2(SpeechEncoder):
     ) -> Float[Tensor, "batch frame width"]:
         x = self.feature_dropout(self.projection(self.feature_norm(features)))
         if time_mask is not None:
-            x = torch.where(time_mask[:, :, None].to(x.device), self.mask_vector.to(x.dtype), x)
+            x = torch.where(sent(time_mask, x.device)[:, :, None], self.mask_vector.to(x.dtype), x)
         if channel_mask is not None:
             x = x.masked_fill(channel_mask[:, None], 0.0)
         own = valid_frames(num_frames, x.shape[1], x.device)

@@ -130,7 +130,9 @@ def finetune(
 
 def evaluate(
     data: Data,
-    adapter: Annotated[str | None, typer.Option(help="A published set (en, fr, it) or a set's file.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="A published set (en, es, fr, it, ru) or a set's file.")
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(

@@ -92,14 +92,30 @@ def measure(amount: str, out: Path, steps: int) -> dict[str, Any]:
     }
 
 
+def refuse_other_steps(folder: Path, steps: int) -> None:
+    """Amounts compare only after equal training.
+
+    Raises:
+        ValueError: a result that is there was trained for another number of steps.
+    """
+    for amount in (*AMOUNTS, ALL):
+        path = folder / f"{LANGUAGE}-{amount}.json"
+        if path.exists() and (there := json.loads(path.read_text())["settings"]["steps"]) != steps:
+            raise ValueError(
+                f"--steps must be equal for all amounts: {path} has {there}, got {steps}; "
+                "name another --folder and another --out"
+            )
+
+
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the speech and the runs.")],
     steps: Annotated[int, typer.Option(min=1, help="Steps of training, of each amount.")] = STEPS,
     folder: Annotated[Path, typer.Option(help="Where results go.")] = measured.LABEL_MINUTES,
 ) -> None:
     """Trains on each amount and writes a result for it; what is there stays, and the same command goes on."""
-    folder.mkdir(parents=True, exist_ok=True)
     with plain_errors(stopped="the same command goes on"):
+        refuse_other_steps(folder, steps)
+        folder.mkdir(parents=True, exist_ok=True)
         for amount in (*AMOUNTS, ALL):
             path = folder / f"{LANGUAGE}-{amount}.json"
             if not path.exists():

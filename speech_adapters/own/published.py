@@ -184,6 +184,26 @@ def told(language: str, scores: Mapping[str, Any]) -> str:
     return sentence if heard.others else f"{sentence}; other voices do worse"
 
 
+def opened(language: str) -> str:
+    """How often test parts were looked at, by the results that there are; nothing was chosen by them."""
+    heard = LANGUAGES[language]
+    times = [f"by {heard.former} before it"] if heard.former else []
+    times += [
+        "once the set was made",
+        *(["beside Whisper itself"] if language in measured.read(measured.WHISPER) else []),
+    ]
+    number = {1: "once", 2: "twice"}.get(len(times), f"{len(times)} times")
+    told = f"every test part was opened {number}: {', '.join(times)}"
+    nested = [
+        one for name, one in measured.read(measured.LABEL_MINUTES).items() if name.startswith(f"{language}-")
+    ]
+    if not nested:
+        return told
+    looked = " and ".join(name for name in nested[0]["scores"] if name.endswith(" test"))
+    why = "the sets for [minutes of labels](../../README.md#beside-whisper-itself)"
+    return f"{told}; {looked} {len(nested)} times more, by {why}"
+
+
 def page(made: AdapterSet) -> str:
     """The card of a published set, in Markdown."""
     rows = [
@@ -196,14 +216,13 @@ def page(made: AdapterSet) -> str:
         else ""
     )
     heard, language = LANGUAGES[made.language], made.language
-    former = f"; {heard.former} had opened them before it" if heard.former else ""
     result = measured.read(measured.WHISPER).get(language)
     beside = f"{measured.against_whisper(result)} " if result else ""
     return f"""# {language}, on {made.origin["model"]}
 
 Adapters over Whisper's encoder, which is supervised and multilingual: {made.origin["quality"]}.{plain}
 Made by `python -m speech_adapters.own.published {language} --out DIR`, in {heard.steps} steps, on training parts
-alone; every test part was opened once, after the set was made{former}. `{language}.safetensors` holds
+alone; {opened(language)}. `{language}.safetensors` holds
 {sum(one.numel() for one in made.tensors.values()):,} weights in half precision.
 
 | part | recordings | WER %, 95 % interval | CER %, 95 % interval |

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from common.journal import read as read_journal
 from common.schedule import TRI_STAGE, Schedule
@@ -114,14 +114,8 @@ class OwnTraining(CTCTraining):
 
     # ---- learning
 
-    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        if self.head_lr_ratio == 1:
-            return super().parameter_groups(model)
-        head = list(cast("CTCModel", model).head.parameters())
-        places = set(map(id, head))
-        rest = [one for one in model.parameters() if one.requires_grad and id(one) not in places]
-        groups: list[dict[str, Any]] = [{"params": rest}] if rest else []
-        return [*groups, {"params": head, "lr_ratio": self.head_lr_ratio}]
+    def ratio_of_the_head(self) -> float:
+        return self.head_lr_ratio
 
     def losses(self, model: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
         network: Any = getattr(model, "module", model)

@@ -1,6 +1,7 @@
 """`python -m benchmarks` tells errors as every command does."""
 
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -30,11 +31,46 @@ def _run(monkeypatch, tmp_path, *words, fails=""):
     return CliRunner().invoke(command.app, [*words, "--folder", str(tmp_path)]), lines
 
 
-def test_one_that_fails_is_named_and_ends_the_command(monkeypatch, tmp_path):
-    done, lines = _run(monkeypatch, tmp_path, "resize", "upscaling", fails="upscaling")
+def test_one_that_fails_is_named_and_the_others_are_run(monkeypatch, tmp_path):
+    done, lines = _run(monkeypatch, tmp_path, "upscaling", "resize", fails="upscaling")
     assert done.exit_code == 2
-    assert done.stderr == "error: benchmark upscaling times ended with exit code 3; see above\n"
-    assert lines == [["benchmarks.upscaling", "--parts", "times", "--folder", str(tmp_path)]]
+    assert "upscaling times ended with exit code 3, see above\n" in done.stderr
+    told = "error: failed: upscaling times (exit code 3), upscaling memory (exit code 3); see above."
+    assert f"{told} The other parts are kept\n" in done.stderr
+    assert [line[0] for line in lines] == [
+        "benchmarks.upscaling",
+        "benchmarks.resize",
+        "benchmarks.upscaling",
+    ]
+
+
+def test_a_stop_renews_the_tables_of_what_was_finished(monkeypatch):
+    renewed = []
+    monkeypatch.setattr(command, "_renew_tables", lambda: renewed.append(True))
+
+    def stopped(line, check):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", stopped)
+    assert CliRunner().invoke(command.app, ["resize"]).exit_code == 130
+    assert renewed
+
+
+def test_a_slow_machine_begins_nothing_that_its_pace_would_end_too_late(monkeypatch, tmp_path):
+    clock = iter(range(0, 10_000, 60))  # a minute at every look, twice what resize is planned to take
+    monkeypatch.setattr(command, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(
+        command, "PROFILES", (plan.Planned("one", "all", 0.5), plan.Planned("two", "all", 2.0))
+    )
+    done, lines = _run(monkeypatch, tmp_path, "--profile", "--minutes", "5")
+    assert [line[0] for line in lines] == ["benchmarks.one"]
+    assert "no time was left for: two all" in done.stdout
+
+
+def test_profiles_take_no_names(monkeypatch, tmp_path):
+    done, lines = _run(monkeypatch, tmp_path, "resize", "--profile")
+    assert done.stderr == "error: --profile looks at profiles all and takes no names, got resize\n"
+    assert not lines
 
 
 def test_settings_reach_every_part(monkeypatch, tmp_path):

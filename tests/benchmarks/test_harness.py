@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import quiet, records
 from benchmarks.harness import Peak, Race, Rounds, Timing, peak_memory, race
-from benchmarks.tables import table
+from benchmarks.tables import BEFORE, table
 from common.errors import CommandError
 
 
@@ -41,6 +41,22 @@ def test_a_busy_machine_is_told_and_waited_for():
 def test_a_machine_that_stays_busy_ends_the_benchmark_with_the_way_out():
     with pytest.raises(CommandError, match=r"others took 0.90 of each core for 0 s.*without --quiet"):
         quiet.until_quiet(0, lambda sentence: None, lambda: 0.9, pause_s=0.0)
+
+
+def test_rounds_wait_no_longer_than_the_limit_all_together(monkeypatch):
+    told = []
+    monkeypatch.setattr(quiet, "load_now", lambda: 0.9)
+    with pytest.raises(CommandError, match="for 5 s"):
+        quiet.until_quiet(5, told.append, lambda: 0.9, pause_s=0.0, waited_s=5.0)
+    assert not told
+
+
+def test_what_this_process_spins_is_nobody_elses_load(monkeypatch):
+    busy, own = iter([1.0, 2.0]), iter([0.0, 1.0])
+    monkeypatch.setattr(quiet, "machine_busy_s", lambda: next(busy))
+    monkeypatch.setattr(quiet, "LOOK_S", 0.0)
+    monkeypatch.setattr(quiet.time, "process_time", lambda: next(own))
+    assert quiet.load_now() == 0.0
 
 
 @pytest.fixture
@@ -82,12 +98,46 @@ def test_a_part_that_fails_costs_that_part_alone_and_what_is_there_is_not_measur
 def test_rows_of_another_commit_stay_and_say_so(asked, monkeypatch):
     old = {"date": "2026-01-02", "commit": "a" * 40, "load_average": [0.5], "threads": 1, "peaks": []}
     old |= records._machine(1) | {"races": [records._row(_race(job, None)) for job in ("old", "new")]}
+    del old["hardware"]["vector_instructions"]  # which nobody asked for then
     (asked.folder / "some.json").write_text(json.dumps(old))
     records.publish("some", asked, {"part": lambda rounds: [_race("new", rounds)]})
     rows = table("some").rows
     assert [row[0].text for row in rows] == ["old", "old", "new", "new"]
     assert rows[0][-1].text == "commit aaaaaaaaaaaa, 2026-01-02, load average 0.5"
     assert "aaaa" not in rows[2][-1].text
+
+
+def test_what_was_published_before_stands_beside_what_was_measured_since(asked):
+    def slower(rounds):
+        return [Race("one", (Timing("ours", (1.0, 1.0)), Timing("other", (4.0, 4.0))))]
+
+    parts = {job: lambda rounds, job=job: [_race(job, rounds)] for job in ("one", "two")}
+    path = records.publish("some", asked, parts)
+    old = json.loads(path.read_text())
+    old["races"][0]["measured"] |= {"commit": "b" * 40, "dirty": True, "date": "2026-01-02T00:00:00+00:00"}
+    (asked.folder / BEFORE).mkdir()
+    (asked.folder / BEFORE / "some.json").write_text(json.dumps(old))
+    asked.anew, asked.parts = True, ["one"]
+    records.publish("some", asked, parts | {"one": slower})
+    found = table("some")
+    start = found.columns.index("first is faster by (quartiles)")
+    assert found.columns[start + 1 : start + 3] == ("before: median (ms)", "before: first is faster by")
+    told = [[cell.text for cell in row[start : start + 3]] for row in found.rows]
+    assert told[1] == ["4.00 (4.00 to 4.00)", "3000.0", "2.00 (2.00 to 2.00)"]
+    assert told[3] == ["2.00 (2.00 to 2.00)", "", ""]  # not measured since
+    assert "Before: commit bbbbbbbbbbbb with changes, 2026-01-02" in found.caption
+
+
+def test_rows_of_another_machine_go(asked):
+    machine = records._machine(1)
+    old = {"date": "2026-01-02", "commit": "a" * 40, "load_average": [0.5], "threads": 1, "peaks": []}
+    old |= machine | {
+        "hardware": machine["hardware"] | {"cores": 999},
+        "races": [records._row(_race("old", None))],
+    }
+    (asked.folder / "some.json").write_text(json.dumps(old))
+    path = records.publish("some", asked, {"part": lambda rounds: [_race("new", rounds)]})
+    assert [row["job"] for row in records.read(path)["races"]] == ["new"]
 
 
 def test_a_machine_that_stays_busy_is_one_line(asked):

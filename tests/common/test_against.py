@@ -46,10 +46,18 @@ def test_a_run_that_differs_is_within_what_was_stated_or_not(tmp_path, published
 
 
 def test_other_settings_and_recipes_that_nobody_published_are_named(tmp_path, published):
-    (found,) = compare(written(tmp_path, published, settings_hash="other"))
+    other = {**published.result.settings, "steps": 751}
+    (found,) = compare(written(tmp_path, published, settings=other))
     assert (found.told, found.off) == ("other settings or data than the published run", True)
     (found,) = compare(written(tmp_path, published, seed=77))
     assert (found.told, found.off) == ("nothing is published to compare with", False)
+
+
+def test_a_run_of_today_is_compared_with_one_whose_settings_were_spelled_otherwise(tmp_path, published):
+    today = PAPER.as_today(published, PAPER.recipe("EVESRNET", "mini"))
+    assert published.result.settings != today.result.settings
+    (found,) = compare(written(tmp_path, today))
+    assert (found.told, found.off) == ("every raw score to the bit", False)
 
 
 def test_nothing_to_compare_is_a_sentence(tmp_path):

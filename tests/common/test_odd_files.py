@@ -139,5 +139,5 @@ def test_a_list_is_of_what_was_asked_for(sound):
     assert _call("list", "--paper", "no-such")[0] == 2
     assert _call("list", "--scale", "big") == (
         2,
-        "error: scale must be one of smoke, mini, gpu, paper, got 'big'\n",
+        "error: scale must be one of smoke, mini, night, gpu, paper, got 'big'\n",
     )

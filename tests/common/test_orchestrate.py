@@ -18,6 +18,7 @@ from common.errors import CommandError
 from common.executors import Local, RunCommand
 from common.orchestrate import Job, Lanes, run_all
 from common.papers import Search
+from common.verdicts import Verdict
 
 PAPER = papers.find("extreme-vsr")
 SAVES = "import signal,sys,time; signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(130))); "
@@ -139,13 +140,46 @@ def test_a_run_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp_
 def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, capsys):
     started = []
     monkeypatch.setattr(Job, "finished", lambda self: self.recipe_name == "WIDE" and self.seed == 0)
-    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: started.extend(left))
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, ended: started.extend(left))
     orchestrate.reproduce(PAPER, scale="smoke", seeds=2, lanes=Lanes("cpu", 1))
     names, once = list(PAPER.at("smoke").recipes), list(PAPER.at("smoke").once)
-    expected = [(name, seed) for seed in (0, 1) for name in names if (name, seed) != ("WIDE", 0)]
+    at_once = [name for name in names if PAPER.recipe(name, "smoke").steps == 0]
+    assert {"BICUBIC", "LEAST_SQUARES", "SPAN_TWICE"} <= {*at_once} < {*names}
+    trained = [name for name in names if name not in at_once]
+    expected = [(name, seed) for part in (at_once, trained) for seed in (0, 1) for name in part]
+    expected.remove(("WIDE", 0))
     expected += [(name, 0) for name in once]  # after all that claims read
     assert [(job.recipe_name, job.seed) for job in started] == expected
     assert f"1 of {2 * len(names) + len(once)} runs are finished and kept" in capsys.readouterr().out
+
+
+def test_a_claim_is_judged_when_the_last_run_that_it_reads_has_ended(monkeypatch, capsys):
+    claims = {claim.id: claim for claim in PAPER.claims}
+    both, alone = claims["trade-off"], claims["structure-x4"]
+    paper = replace(PAPER, claims=(both, alone))
+    made = [
+        Job(paper, name, paper.recipe(name, "smoke"), "smoke", seed) for seed in (0, 1) for name in both.reads
+    ]
+    left = [*made, *(Job(paper, "BICUBIC", paper.recipe("BICUBIC", "smoke"), "smoke", s) for s in (0, 1))]
+    found = [Verdict(claim=one.id, scale="mini", word="upheld", point=0.5) for one in paper.claims]
+    monkeypatch.setattr(orchestrate, "judge", lambda claims, runs, scale: found)
+    told = orchestrate.FirstVerdicts(paper, "mini", left)
+    for job in made[:-1]:
+        told(job)
+    assert not capsys.readouterr().out
+    told(made[-1])
+    assert f"{both.id} upheld" in (lines := capsys.readouterr().out)
+    assert alone.id not in lines.split()
+    for job in left[len(made) :]:
+        told(job)
+    assert "structure-x4 upheld" in capsys.readouterr().out
+
+
+def test_claims_that_read_no_run_to_come_are_not_told_again():
+    recipe = PAPER.recipe("BICUBIC", "mini")
+    told = orchestrate.FirstVerdicts(PAPER, "mini", [Job(PAPER, "BICUBIC", recipe, "mini", 0)])
+    assert told.open
+    assert all("BICUBIC" in claim.reads for claim in told.open)
 
 
 def test_a_search_tries_every_combination_and_the_frozen_one_under_the_arms_name(monkeypatch):

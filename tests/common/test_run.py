@@ -52,7 +52,11 @@ def test_list_shows_every_paper_recipe_and_scale():
         (("train", "extreme-vsr", "WIDE", "--scale", "smoke", "--set", "leaning_rate=1"), 2, "peak_lr"),
         (("train", "extreme-vsr", "WIDE", "--scale", "smoke", "--set", "steps=many"), 2, "got 'many'"),
         (("train", "extreme-vsr", "WIDER", "--scale", "smoke"), 2, "EVESRNET"),
-        (("train", "extreme-vsr", "WIDE", "--scale", "huge"), 2, "smoke, mini, gpu, paper, got 'huge'"),
+        (
+            ("train", "extreme-vsr", "WIDE", "--scale", "huge"),
+            2,
+            "smoke, mini, night, gpu, paper, got 'huge'",
+        ),
         (("train", "no-such-paper", "WIDE"), 2, "unknown paper 'no-such-paper'; known: asr-adapters"),
         (("score", "extreme-vsr", "WIDE", "--scale", "smoke"), 2, "holds no finished weights; train first"),
         (("train", "extreme-vsr", "WIDE", "--scale", "smoke", "--resume", "must"), 2, "--resume auto"),

@@ -71,17 +71,40 @@ def test_panels_find_input_and_truth_under_any_recipe(tmp_path):
     ]
 
 
-def test_the_curve_says_what_a_critic_costs_and_buys():
+def of_curve(*arms):
+    """Runs of arms with both scores, each a decibel worse and a tenth more alike than the last."""
     runs = []
-    for place, arm in enumerate(figures.CURVE):
+    for place, arm in enumerate(arms or figures.CURVE):
         of_arm = run(arm, {"a": 25.0 - place}, "clips")
         scores = of_arm.items[0].scores | {FEATURES.name: 0.5 - place / 10}
         runs.append(Run(of_arm.result, [replace(of_arm.items[0], scores=scores)]))
+    return runs
+
+
+def test_the_curve_says_what_a_critic_costs_and_buys():
+    runs = of_curve()
     figure = figures.trade_off_figure(runs, "real recordings")
     assert " ".join(figure._suptitle.get_text().split()) == (
         "The heaviest critic costs 2.00 dB and the distance of features falls by 0.200, on real recordings"
     )
     assert figures.trade_off_figure(runs[:2], "real recordings") is None
+
+
+def test_the_start_that_nobody_trained_is_a_hollow_point_where_it_has_the_score():
+    without, start = of_curve(), of_curve("SPAN_TWICE")
+    with_start = figures.trade_off_figure([*without, *start], "clips").axes[0]
+    (hollow,) = [
+        line
+        for line in with_start.lines
+        if line.get_markersize() == 9 and line.get_markerfacecolor() == "white"
+    ]
+    assert hollow.get_xydata().tolist() == [[25.0, 0.5]]
+    told = [text.get_text() for text in with_start.get_legend().get_texts()]
+    assert told == [*figures.CURVE, "SPAN_TWICE, the start, not trained"]
+    unscored = run("SPAN_TWICE", {"a": 26.0}, "clips")
+    lone = figures.trade_off_figure([*without, unscored], "clips").axes[0]
+    assert len(lone.lines) == 1 + 2 * len(figures.CURVE)
+    assert figures.trade_off_figure([*without[:2], *start], "clips") is None
 
 
 def test_nothing_to_show_shows_nothing(tmp_path):

@@ -77,6 +77,7 @@ def test_known_values_of_the_real_program():
     sequence, _ = Further(ffmpeg=by_ffmpeg.program()).score([(sr, hr), (hr, hr)])
     first, second = sequence.frames
     assert (first[XPSNR.name], first[VIF.name]) == pytest.approx((38.8382, 0.986362), abs=1e-4)
+    assert (first[VMAF.name], second[VMAF.name]) == pytest.approx((92.866220, 97.428268), abs=1e-4)
     assert (second[XPSNR.name], second[VIF.name]) == (math.inf, 1.0)
 
 

@@ -29,7 +29,7 @@ def made(tmp_path_factory):
         write(folder / "sr" / name, 2)
         write(folder / "hr" / name)
     page = folder / "scores.html"
-    words = ["score", "--sr", folder / "sr", "--hr", folder / "hr", "--html", page]
+    words = ["score", "--sr", folder / "sr", "--hr", folder / "hr", "--html", page, "--peer", "bicubic"]
     done = CliRunner().invoke(app, list(map(str, words)))
     assert done.exit_code == 0, done.output
     return page
@@ -44,11 +44,19 @@ def test_it_holds_everything_and_escapes_names(made):
     assert "2 more sequence(s) are in the table alone" in text
     assert text.count('src="data:image/jpeg') == 3 * MOST_SHOWN
     assert "42.11" in text
+    rows = re.findall(r"<tr>(.*?)</tr>", text.split("<h2>Beside peers</h2>")[1].split("</table>")[0])
+    assert [re.findall(r">(.*?)</t", row)[0] for row in rows] == ["method", "SR", "bicubic"]
+    assert "<td>42.11</td>" in rows[1]
 
 
 def test_a_page_that_cannot_be_written_is_refused_before_scoring(tmp_path):
-    done = CliRunner().invoke(app, ["score", "--sr", "a", "--hr", "b", "--html", str(tmp_path / "p.pdf")])
-    assert (done.exit_code, "the page must be a .html in a folder that is there" in done.stderr) == (2, True)
+    (tmp_path / "p.html").mkdir()
+    for name, told in (
+        ("p.pdf", "the page must be a .html in a folder that is there"),
+        ("p.html", "p.html: is a folder; name a file for the page, such as"),
+    ):
+        done = CliRunner().invoke(app, ["score", "--sr", "a", "--hr", "b", "--html", str(tmp_path / name)])
+        assert (done.exit_code, told in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.slow

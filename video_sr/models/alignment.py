@@ -4,6 +4,8 @@ Departures: deformable masks start at 1 rather than 0.5; pictures are padded at 
 where EDVR refuses other sizes.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -106,6 +108,29 @@ class PcdAlignment(nn.Module):
         self.cascade_compare = Compare(channels)
         self.cascade_refine = conv3x3(channels, channels)
         self.cascade_sample = DeformableConv(channels, groups)
+
+    @contextmanager
+    def watched(self) -> Iterator[list[tuple[int, Tensor]]]:
+        """Within, a forward leaves what each deformable layer steers by: the level of its pixels, and its offsets
+        (item two_groups_taps height width), with their gradient. The last is the cascade's."""
+        seen: list[tuple[int, Tensor]] = []
+
+        def note(level: int, steer: Tensor) -> None:
+            seen.append((level, steer[:, : steer.shape[1] // 3 * 2]))
+
+        samplers = [
+            *enumerate(cast(PyramidLevel, level).sample for level in self.levels),
+            (0, self.cascade_sample),
+        ]
+        hooks = [
+            sampler.steer.register_forward_hook(lambda _, __, steer, level=level: note(level, steer))
+            for level, sampler in samplers
+        ]
+        try:
+            yield seen
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     @property
     def mean_offset_px(self) -> Float[Tensor, ""]:

@@ -67,7 +67,11 @@ def load(name_or_path: str) -> nn.Module:
 
 
 def load_peer(name_or_path: str) -> nn.Module:
-    """As `load`, and what stands beside results without being a model of `upscale`: `realesrgan-twice`."""
+    """As `load`, and what stands beside results without being a model of `upscale`: `lanczos`, `realesrgan-twice`."""
+    if name_or_path.lower() == "lanczos":
+        from video_sr.models.lanczos import Lanczos
+
+        return Lanczos().eval()
     if name_or_path.lower() == "realesrgan-twice":
         from video_sr.models.realesrgan import published
 

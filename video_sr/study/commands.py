@@ -36,15 +36,23 @@ def study(
         from video_sr.study import pairs, ranking, server
 
         given = pairs.read_votes(votes)
+        if rank and not given:
+            raise ValueError(
+                f"{votes}: there are no votes to rank by; without --rank the study asks for some"
+            )
         if rank:
             typer.echo(ranking.table(given))
             return
         if not votes.absolute().parent.is_dir():
             raise ValueError(f"{votes}: there is no folder {votes.parent}; create it first")
-        folders = dict(_named(text) for text in method or [])
+        folders = _named(method or [])
         root = Path(__file__).parents[1]
         shown = pairs.from_folders(folders) if folders else pairs.published(root, "mini")
         asked = pairs.questions(shown, given, np.random.default_rng())
+        if not asked:
+            typer.echo(ranking.table(given))
+            typer.echo(f"every pair was answered in {votes}; another --votes asks anew", err=True)
+            return
         with server.serve(server.Study(shown, asked, votes), port) as running:
             address = f"http://{server.HOST}:{running.server_address[1]}/"
             told = f"{len(asked)} pairs of {len(shown)} methods to go: open {address}"
@@ -52,8 +60,13 @@ def study(
             running.serve_forever()
 
 
-def _named(text: str) -> tuple[str, Path]:
-    name, _, folder = text.partition("=")
-    if not name or not Path(folder).is_dir() or not folder:
-        raise ValueError(f"--method must be NAME=FOLDER of a folder that is there, got {text!r}")
-    return name, Path(folder)
+def _named(texts: list[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, _, folder = text.partition("=")
+        if not name or not Path(folder).is_dir() or not folder:
+            raise ValueError(f"--method must be NAME=FOLDER of a folder that is there, got {text!r}")
+        if name in found:
+            raise ValueError(f"--method {name} is there twice, {found[name]} and {folder}; rename one")
+        found[name] = Path(folder)
+    return found

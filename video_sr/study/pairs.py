@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from common.data.media import PICTURE_SUFFIXES
+from common.data.pictures import read_image
 from common.strict_json import parsed
 
 CHOICES = ("left", "right", "same")
@@ -43,6 +44,8 @@ class Vote:
     def __post_init__(self) -> None:
         if self.chosen not in CHOICES:
             raise ValueError(f"chosen must be one of {', '.join(CHOICES)}, got {self.chosen!r}")
+        if self.left == self.right:
+            raise ValueError(f"left and right must be two methods, got {self.left!r} twice")
 
     @property
     def pair(self) -> Pair:
@@ -53,18 +56,40 @@ Shown = Mapping[str, Mapping[str, Path]]  # method -> scene -> picture
 
 
 def from_folders(folders: Mapping[str, Path]) -> dict[str, dict[str, Path]]:
-    """Methods by name, each a folder of pictures; those of one name show one scene.
+    """Methods by name, each a folder of pictures; those of one name show one scene. Every picture is read once.
 
     Raises:
-        ValueError: fewer than two methods, or no scene that all of them show.
+        ValueError: fewer than two methods, a folder without pictures or with two of one name, no scene that all of them
+            show, or pictures of a scene that differ in size.
+        MediaError: a file that cannot be read as a picture.
     """
-    shown = {
-        method: {
-            path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICTURE_SUFFIXES
-        }
-        for method, folder in folders.items()
-    }
-    return _of_common_scenes(shown)
+    shown = _of_common_scenes({method: _scenes(folder) for method, folder in folders.items()})
+    for scene in next(iter(shown.values())):
+        sizes = {method: _size(pictures[scene]) for method, pictures in shown.items()}
+        if len(set(sizes.values())) > 1:
+            told = ", ".join(f"{method} {size}" for method, size in sizes.items())
+            raise ValueError(f"pictures of {scene} must be of one size, so that none stands out; got {told}")
+    return shown
+
+
+def _scenes(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise ValueError(
+                f"{folder}: picture {path.stem} is there twice, {found[path.stem].name} and {path.name}; keep one"
+            )
+        found[path.stem] = path
+    if not found:
+        raise ValueError(f"{folder}: holds no pictures ({', '.join(PICTURE_SUFFIXES)})")
+    return found
+
+
+def _size(path: Path) -> str:
+    height, width, _ = read_image(path).shape
+    return f"{width}x{height}"
 
 
 def published(folder: Path, scale: str) -> dict[str, dict[str, Path]]:
@@ -104,12 +129,18 @@ def read_votes(path: Path) -> list[Vote]:
     """Votes of a file, one JSON object a line; none where there is no file.
 
     Raises:
-        ValueError: a line that is no vote, with its number.
+        ValueError: a folder, no text, or a line that is no vote, with its number.
     """
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; votes are kept in a file, such as {path / 'votes.jsonl'}")
     if not path.exists():
         return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: holds no votes, for it is no text: {error}; name another file") from error
     votes, keys = [], {field.name for field in fields(Vote)}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
             content = parsed(line)
             if not isinstance(content, dict) or set(content) != keys:

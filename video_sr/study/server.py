@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from common.data.pictures import read_image
 from common.strict_json import parsed
 from video_sr.study.pairs import Pair, Shown, Vote, keep
 
@@ -42,10 +44,12 @@ class Study:
         return {"number": self.answered if left else None, "left": left}
 
     def picture(self, number: int, side: str) -> bytes:
-        """The file that a question shows on a side."""
+        """What a question shows on a side: the file where every browser shows its kind, else the same as PNG."""
         pair = self.questions[number]
         method = {"left": pair.left, "right": pair.right}[side]
-        return self.shown[method][pair.scene].read_bytes()
+        path = self.shown[method][pair.scene]
+        content = path.read_bytes()
+        return content if content.startswith(tuple(KINDS)) else _png(path)
 
     def vote(self, number: int, chosen: str) -> None:
         """Keeps an answer.
@@ -61,13 +65,28 @@ class Study:
             self.answered += 1
 
 
+def _png(path: Path) -> bytes:
+    from PIL import Image
+
+    held = io.BytesIO()
+    Image.fromarray(read_image(path)).save(held, "PNG")
+    return held.getvalue()
+
+
 def serve(study: Study, port: int) -> ThreadingHTTPServer:
-    """A server on this machine's own address, not yet running; port 0 takes any that is free."""
+    """A server on this machine's own address, not yet running; port 0 takes any that is free.
+
+    Raises:
+        ValueError: the port is taken.
+    """
 
     class Handler(_Handler):
         pass
 
-    serving = ThreadingHTTPServer((HOST, port), Handler)
+    try:
+        serving = ThreadingHTTPServer((HOST, port), Handler)
+    except OSError as error:
+        raise ValueError(f"port {port} cannot be had: {error}; --port 0 takes any that is free") from error
     Handler.study, Handler.port = study, serving.server_port
     return serving
 
@@ -82,12 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
         match self.path.strip("/").split("/"):
             case [""]:
                 self._send(PAGE.read_bytes(), "text/html; charset=utf-8")
+            case ["favicon.ico"]:  # browsers ask for one, and complain where there is none
+                self._send(b"", "image/x-icon", HTTPStatus.NO_CONTENT)
             case ["next"]:
                 self._send(json.dumps(self.study.state()).encode(), "application/json")
             case ["picture", number, ("left" | "right") as side] if self._asked(number):
                 content = self.study.picture(int(number), side)
-                kind = next((k for start, k in KINDS.items() if content.startswith(start)), "")
-                self._send(content, kind or "application/octet-stream")
+                self._send(content, next(k for start, k in KINDS.items() if content.startswith(start)))
             case _:
                 self._send(b"there is no such page", "text/plain", HTTPStatus.NOT_FOUND)
 
@@ -102,6 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.study.vote(int(content["number"]), str(content["chosen"]))
         except (ValueError, KeyError, TypeError) as error:
             self._send(str(error).encode(), "text/plain; charset=utf-8", HTTPStatus.BAD_REQUEST)
+        except OSError as error:  # the page tells whoever answers
+            self._send(str(error).encode(), "text/plain; charset=utf-8", HTTPStatus.INTERNAL_SERVER_ERROR)
         else:
             self._send(b"kept", "text/plain")
 

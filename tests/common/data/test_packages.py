@@ -21,7 +21,9 @@ import os, pathlib, shutil, sys
 calls = pathlib.Path({calls!r})
 calls.write_text(calls.read_text() + " ".join(sys.argv[1:]) + "\\n")
 if "==9.9" in " ".join(sys.argv):
-    sys.exit("ERROR: no matching distribution found")
+    print("WARNING: Retrying after NewConnectionError", file=sys.stderr)
+    print("ERROR: no matching distribution found", file=sys.stderr)
+    sys.exit("WARNING: There was an error checking the latest version of pip.")
 shutil.copy({archive!r}, sys.argv[sys.argv.index("--dest") + 1])
 """
 
@@ -129,6 +131,15 @@ def test_the_size_is_said_before_the_download(registry, tmp_path, capsys):
     package, _, _ = registry
     fetch(replace(package, size_bytes=12_300_000), tmp_path / "root")
     assert "fetching pip:clips=1.0 (12.3 MB)" in capsys.readouterr().err
+
+
+def test_why_pip_failed_is_told_without_its_warnings(registry, tmp_path):
+    package, _, wheel = registry
+    wheel.unlink()
+    with pytest.raises(
+        FetchError, match=r"could not be fetched: ERROR: no matching distribution found\. Fetch"
+    ):
+        fetch(replace(package, version="9.9"), tmp_path / "root")
 
 
 @pytest.mark.parametrize(("manager", "client"), [("apt", "apt-get"), ("npm", "npm")])

@@ -2,8 +2,11 @@
 
 import json
 
+from typer.testing import CliRunner
+
 from common import papers, results
 from common.report import build, export
+from common.run import cli
 
 PAPER = papers.find("continual-pretraining")
 
@@ -28,3 +31,10 @@ def test_a_papers_file_holds_every_claim_verdict_and_run(tmp_path, monkeypatch):
             row = found.pop((scale, run.result.recipe, run.result.seed))
             assert (row["commit"], row["items_sha256"]) == (run.result.commit, run.result.items_sha256)
     assert found == {}
+
+
+def test_a_file_where_the_folder_should_be_is_refused_before_any_work(tmp_path):
+    (tmp_path / "taken").write_text("")
+    done = CliRunner().invoke(cli, ["export", "--out", str(tmp_path / "taken")])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{tmp_path / 'taken'} is a file" in done.stderr

@@ -128,6 +128,16 @@ def test_our_questions_stand_apart():
     assert ours.title == "Our questions"
 
 
+def test_questions_with_a_heading_of_their_own_stand_under_it_and_only_where_they_are_asked():
+    apart = replace(QUESTION, id="apart", about="another encoder", scales=("night",), not_testable={})
+    titles = [table.title for table in tables.verdict_tables(rows(claims=(CLAIM, QUESTION, apart)))]
+    assert titles == ["What the paper says", "Our questions", "Our questions: another encoder"]
+    (row,) = [row for row in rows(claims=(CLAIM, apart)) if row.claim.id == "apart"]
+    assert (row.scale, row.published, row.command) == ("night", None, command("night"))
+    with pytest.raises(ValueError, match="apart: only questions of ours have a heading"):
+        replace(apart, question=False)
+
+
 def test_by_design_and_consistent_with_are_said():
     claim = replace(CLAIM, by_design=True, consistent_with=True, headline=True)
     cells = tables.verdict_table(rows(claims=(claim,)), title="t").rows[0]

@@ -106,7 +106,7 @@ def test_it_cannot_be_trained(packages, tmp_path):
         tool.app, ["train", str(tmp_path / "films"), "--out", str(tmp_path / "out"), "--model", "films"]
     )
     assert done.exit_code == 2
-    assert "films is made of names and learns nothing from clips" in done.stderr
+    assert "films is made of names and learns nothing from clips; start with pictures" in done.stderr
 
 
 def test_without_its_packages_the_model_of_composed_clips_serves_and_says_so(monkeypatch, capsys):

@@ -15,7 +15,7 @@ from multimodal_ssl.model.encoders.video import as_video
 from multimodal_ssl.model.similarity import mean_and_max_pooled
 from multimodal_ssl.model.vocabulary import MOST_WORDS, Vocabulary
 from multimodal_ssl.search import query, weights
-from multimodal_ssl.search.index import Index, IndexedVideo, encoder, video_files
+from multimodal_ssl.search.index import Index, encoder, video_files
 from multimodal_ssl.search.windows import Cut, windows
 
 CUT = Cut(num_frames=4, size_px=32, rate_hz=5)
@@ -184,20 +184,17 @@ def test_windows_apart_are_those_of_the_plain_rule(steps, top):
         start_s += step / 2
         times_s.append((start_s, start_s + length / 2))
     scores = np.array([score for *_, score in steps], np.float32)
-    video = IndexedVideo(path="a", size_bytes=0, modified_ns=0, times_s=tuple(times_s))
-    assert list(islice(query._apart(video, scores), top)) == _apart_plainly(times_s, scores)[:top]
+    assert list(islice(query._apart(times_s, scores), top)) == _apart_plainly(times_s, scores)[:top]
 
 
 def test_a_long_film_is_looked_through_no_further_than_is_asked(monkeypatch):
     """The work is a sort and a place found for each window that is met, not a comparison with all that are kept."""
     num = 40_000
-    video = IndexedVideo(
-        path="a", size_bytes=0, modified_ns=0, times_s=tuple((2.0 * i, 2.0 * i + 4) for i in range(num))
-    )
+    times_s = [(2.0 * i, 2.0 * i + 4) for i in range(num)]
     scores = np.random.default_rng(0).random(num).astype(np.float32)
     looked = []
     monkeypatch.setattr(query, "bisect", lambda kept, item: looked.append(item) or bisect(kept, item))
-    assert len(list(islice(query._apart(video, scores), 5))) == 5
+    assert len(list(islice(query._apart(times_s, scores), 5))) == 5
     assert len(looked) < 20
 
 

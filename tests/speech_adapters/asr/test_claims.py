@@ -10,13 +10,14 @@ from common import papers
 from common.claims import judge
 from common.results import Item
 from common.sample import Sample
-from speech_adapters.asr import claims
+from speech_adapters.asr import claims, night_claims
 from speech_adapters.asr.measures import TOTAL_AT_BASE, TRAINED_AT_BASE
 from speech_adapters.asr.recipes import SCALES
 from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS, WORD_ERRORS, WORDS
 
-BY_ID = {claim.id: claim for claim in claims.CLAIMS}
-JUDGED = [claim for claim in claims.CLAIMS if claim.scales]
+ALL = (*claims.CLAIMS, *night_claims.CLAIMS)
+BY_ID = {claim.id: claim for claim in ALL}
+JUDGED = [claim for claim in ALL if claim.scales]
 TRAINED_AND_TOTAL = {"ADAPTERS_EN": (9_560_096, 103_894_944), "FULL_EN": (90_195_872, 94_396_320)}
 
 
@@ -52,11 +53,35 @@ def lowest(template, best):
     return [levels[0]], [levels[1]]
 
 
+def close(arm, than):
+    """True of two levels within the bound."""
+    return tuple([{arm: level, than: 1.0} for level in levels] for levels in ((0.95, 1.05), (0.8, 1.2)))
+
+
+def singles(layers, prefix=""):
+    """True of adapters in each layer below fine-tuning of that layer."""
+    arms = (("ADAPTER", 0.0), ("FINETUNE", 1.0))
+    return tuple(
+        [{f"{prefix}{arm}_LAYER{n}_EN": 1 + beats * by for n in range(1, layers + 1) for arm, by in arms}]
+        for beats in (0.1, -0.1)
+    )
+
+
+def rising(layers, prefix=""):
+    """True of the lower level, the higher the layer."""
+    return tuple(
+        [{f"{prefix}ADAPTER_LAYER{n}_EN": 2 - slope * n for n in range(1, layers + 1)}]
+        for slope in (0.1, -0.1)
+    )
+
+
+def heard(arm, than, deaf):
+    """As `two`, both better than one that hears nothing."""
+    return tuple([levels | {deaf: 9.0} for levels in case] for case in two(arm, than))
+
+
 LAYERS = range(1, claims.LAYERS + 1)
-SINGLES = {
-    beats: {f"{arm}_LAYER{n}_EN": level for n in LAYERS for arm, level in (("ADAPTER", 1.0), ("FINETUNE", 1 + beats))}
-    for beats in (0.1, -0.1)
-}  # fmt: skip
+WHISPERS = [f"WHISPER_{arm}_EN" for arm in ("ADAPTERS", "FULL", "RANDOM", "HEAD")]
 CASES = {  # claim: levels of the arms for which it is true, and for which it is not
     "shares": (
         [TRAINED_AND_TOTAL],
@@ -64,28 +89,31 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
     ),
     "english": slightly("FULL_EN", "ADAPTERS_EN"),
     "french": slightly("ADAPTERS_FR", "FULL_FR"),
-    "top-4": (
-        [{"ADAPTERS_TOP4_EN": level, "ADAPTERS_EN": 1.0} for level in (0.95, 1.05)],
-        [{"ADAPTERS_TOP4_EN": level, "ADAPTERS_EN": 1.0} for level in (0.8, 1.2)],
-    ),
+    "top-4": close("ADAPTERS_TOP4_EN", "ADAPTERS_EN"),
     "best-adapters": lowest("ADAPTERS_TOP{}_EN", 6),
     "best-finetuning": lowest("FINETUNE_TOP{}_EN", 8),
-    "single-layer": ([SINGLES[0.1]], [SINGLES[-0.1]]),
-    "upper-layers": tuple([{f"ADAPTER_LAYER{n}_EN": 2 - slope * n for n in LAYERS}] for slope in (0.1, -0.1)),
+    "single-layer": singles(claims.LAYERS),
+    "upper-layers": rising(claims.LAYERS),
     "two-a-layer": two("ADAPTERS_EN", "ONE_ADAPTER_EN"),
     "sooner": two("ADAPTERS_EN", "FULL_EN"),
     "pre-training": two("FULL_EN", "RANDOM_EN"),
     "adapters-over-nothing": two("ADAPTERS_EN", "RANDOM_EN"),
-    "adapters-as-head": (
-        [{"ADAPTERS_EN": level, "HEAD_EN": 1.0} for level in (0.95, 1.05)],
-        [{"ADAPTERS_EN": level, "HEAD_EN": 1.0} for level in (0.8, 1.2)],
-    ),
+    "adapters-as-head": close("ADAPTERS_EN", "HEAD_EN"),
     "english-errors": two("FULL_EN", "ADAPTERS_EN"),
     "french-errors": two("ADAPTERS_FR", "FULL_FR"),
-    **dict.fromkeys(
-        ("other-voices", "other-voices-errors"),
-        tuple([levels | {"DEAF_EN": 9.0} for levels in case] for case in two("ADAPTERS_EN", "FULL_EN")),
-    ),
+    **dict.fromkeys(("other-voices", "other-voices-errors"), heard("ADAPTERS_EN", "FULL_EN", "DEAF_EN")),
+    "whisper-english": slightly(WHISPERS[1], WHISPERS[0]),
+    "whisper-french": slightly("WHISPER_ADAPTERS_FR", "WHISPER_FULL_FR"),
+    "whisper-pre-trained": two(WHISPERS[1], WHISPERS[2]),
+    "whisper-adapters-over-nothing": two(WHISPERS[0], WHISPERS[2]),
+    "whisper-adapters-over-head": two(WHISPERS[0], WHISPERS[3]),
+    "whisper-top-2": close("WHISPER_ADAPTERS_TOP2_EN", WHISPERS[0]),
+    "whisper-finetuning-top-4": close("WHISPER_FINETUNE_TOP4_EN", WHISPERS[1]),
+    "whisper-single-layer": singles(night_claims.LAYERS, "WHISPER_"),
+    "whisper-upper-layers": rising(night_claims.LAYERS, "WHISPER_"),
+    "whisper-lora": close("WHISPER_LORA_EN", WHISPERS[0]),
+    "whisper-bitfit": close("WHISPER_BITFIT_EN", WHISPERS[0]),
+    "whisper-other-voices": heard(WHISPERS[0], WHISPERS[1], "WHISPER_DEAF_EN"),
 }  # fmt: skip
 
 
@@ -123,7 +151,7 @@ def test_rates_are_of_the_corpus():
         ("english", {"ADAPTERS_EN": 2.1, "FULL_EN": 2.0}, 0.1),
         ("french", {"ADAPTERS_FR": 1.9, "FULL_FR": 2.0}, 0.1),
         ("upper-layers", {f"ADAPTER_LAYER{n}_EN": 4 - 0.2 * n for n in LAYERS}, 0.2),
-        ("single-layer", SINGLES[0.1], 0.1),
+        ("single-layer", singles(claims.LAYERS)[0][0], 0.1),
         ("best-adapters", CASES["best-adapters"][0][0], 0.2),
     ],
 )
@@ -140,7 +168,7 @@ def test_beside_a_claim_in_nats_stands_the_same_in_character_and_in_word_errors(
     ]
     assert [twin.unit for twin in claim.twins] == ["CER", "WER"]
     assert [margin.item() for margin in told] == pytest.approx([0.0, 0.2])
-    assert all(claim.twins for claim in claims.CLAIMS if claim.unit == "nats a character")
+    assert all(claim.twins for claim in ALL if claim.unit == "nats a character")
 
 
 def test_no_published_ruling_is_of_arms_that_are_all_worse_than_one_that_hears_nothing():
@@ -169,7 +197,7 @@ def of(run, part):
 
 
 def test_what_claims_read_is_run_at_their_scales():
-    for claim in claims.CLAIMS:
+    for claim in ALL:
         for scale in set(claim.scales) - set(claim.not_testable):
             assert set(claim.reads) <= set(SCALES[scale].recipes), (claim.id, scale)
 

@@ -1,12 +1,13 @@
 """Linear layers by oneDNN are the plain ones but for rounding, forth and back, and keep no more than those."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from speech_adapters.model.onednn import OneDnnLinear, by_onednn
+from speech_adapters.model.onednn import OneDnnLinear, by_onednn, pays
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN"
@@ -60,3 +61,8 @@ def test_half_precision_goes_the_usual_way():
     x = torch.randn(5, 24)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(plain(x), ours(x))
+
+
+def test_a_torch_without_the_product_goes_the_usual_way(monkeypatch):
+    monkeypatch.setattr("torch.ops.mkldnn", SimpleNamespace())
+    assert pays.__wrapped__() is False

@@ -8,7 +8,14 @@ from speech_adapters.checkpoints import model_files
 from speech_adapters.checkpoints.convert import convert
 from speech_adapters.checkpoints.interop import torchaudio
 from speech_adapters.model.architecture import BASE, LARGE, XLSR, Masking
-from speech_adapters.model.wav2vec2 import Wav2Vec2, normalise_waveform, pad, span_mask
+from speech_adapters.model.wav2vec2 import (
+    PaddingAwareGroupNorm,
+    Wav2Vec2,
+    _GroupNormOfOwn,
+    normalise_waveform,
+    pad,
+    span_mask,
+)
 
 TOLERANCE = 1e-5  # float32; 2e-6 was measured, 1e-4 is asked
 FAMILIES = ("fairseq", "huggingface", "torchaudio")
@@ -48,6 +55,21 @@ def _their_states(family, model, a, x, lengths):
         encoder, run = model.encoder.transformer, lambda: model(x, lengths if padded else None)
     norm = encoder.layer_norm if a.pre_norm else None
     return peers.hidden_states(encoder.layers, norm, run, frame_first=family == "fairseq")
+
+
+def test_the_group_norm_of_a_gpu_is_that_of_a_cpu_forth_and_back():
+    torch.manual_seed(0)
+    norm, num_frames = PaddingAwareGroupNorm(3).double(), torch.tensor([11, 4, 7])
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    x, grad = torch.randn(3, 3, 11, dtype=torch.float64), torch.randn(3, 3, 11, dtype=torch.float64)
+    found = []
+    for way in (norm, lambda x, n: _GroupNormOfOwn.apply(x, norm.weight, norm.bias, n, norm.eps)):
+        inputs = x.clone().requires_grad_()
+        y = way(inputs, num_frames)
+        found.append((y, *torch.autograd.grad(y, (inputs, norm.weight, norm.bias), grad)))
+    for cpu, gpu in zip(*found, strict=True):
+        torch.testing.assert_close(gpu, cpu, atol=1e-12, rtol=1e-12)
 
 
 # What is added to the variance of a waveform: by fairseq's and torchaudio's layer norm, by transformers' extractor.

@@ -1,8 +1,10 @@
 """Tables on published sets follow from results, which are of the committed sets; the law of the encoder."""
 
+import json
 from hashlib import sha256
 
 import numpy as np
+import pytest
 import soundfile
 
 from common.report.tables import is_stale
@@ -49,3 +51,12 @@ def test_amounts_lie_inside_each_other(tmp_path):
     assert [len(those) for those in found.values()] == [2, 4, 4, 5]
     assert all(those == rows[1 : 1 + len(those)] for those in found.values())
     assert held(label_minutes.dev_table(tmp_path)) == rows[1:5]
+
+
+def test_amounts_of_unequal_training_are_refused(tmp_path):
+    (tmp_path / "en-7min.json").write_text(json.dumps({"settings": {"steps": 300}}))
+    label_minutes.refuse_other_steps(tmp_path, 300)
+    with pytest.raises(
+        ValueError, match=r"--steps must be equal for all amounts: .*en-7min.json has 300, got 20"
+    ):
+        label_minutes.refuse_other_steps(tmp_path, 20)
