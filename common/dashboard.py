@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import journal, papers
+from common import journal, mirrors, papers
 from common.papers import runs_root
 
 PROJECT = "speech-video-reproductions"
@@ -15,10 +15,15 @@ MOST_SHOWN = 5  # offline runs that are named
 
 
 def show(*, upload: bool) -> None:
-    """A table of every journal under runs/; with `upload` each is replayed to W&B."""
+    """A table of every journal under runs/; with `upload` each is replayed to W&B.
+
+    Raises:
+        ValueError: DASHBOARD names one that is not known.
+    """
     from rich.console import Console
     from rich.table import Table
 
+    mirrors.asked()
     begun = [
         (paper.slug, scale, *run)
         for paper in papers.papers().values()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import journal, results
+from common import journal, mirrors, results
 from common.claims import Claim, judge
 from common.errors import CommandError
 from common.executors import Executor, Local, RunCommand, Started
@@ -131,6 +131,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int | None, lanes: Lanes) -> N
     Raises:
         CommandError: some runs failed; the others are done, and each failure is named with its last words.
     """
+    mirrors.asked()  # an unknown dashboard is refused before anything is fetched
     preset = paper.at(scale)
     started = time.monotonic()
     paper.prepare(scale)
@@ -268,6 +269,7 @@ def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) ->
     Raises:
         ValueError: nothing is searched at this scale, or no such arm.
     """
+    mirrors.asked()
     search = paper.at(scale).search
     if search is None:
         raise ValueError(f"{paper.slug} searches nothing at scale {scale}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from common.command import RESUME
+from common.mirrors import asked
 
 if TYPE_CHECKING:
     from common.journal import Mirror
@@ -57,6 +58,7 @@ def carry_out(
 
         typer.echo("\n".join(assignments(wanted.recipe())))
         return
+    asked()  # refuses an unknown dashboard before a file is read
     path = train(wanted, device=device, resume=resume)
     typer.echo((wanted.out / CARD).read_text(encoding="utf-8"))
     typer.echo(f"{path}: its card is {wanted.out / CARD}")
@@ -71,7 +73,7 @@ def mirrors(recipe: Any, run: Path, *, label: str, group: str) -> Callable[[int]
         group: of runs in W&B.
     """
     from common.journal import Progress
-    from common.mirrors import asked, dashboards
+    from common.mirrors import dashboards
 
     mode = os.environ.get("WANDB_MODE", "disabled")
     names = asked("none" if mode == "disabled" else "wandb")

@@ -8,6 +8,7 @@ it lacks.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from common.claims import Claim
     from common.data.manifest import Bad
     from common.recipe import Experiment
-    from common.report.page import Panel
+    from common.report.page import Panel, Picture
     from common.report.styles import Style
     from common.report.tables import Table
     from common.results import Result, Run
@@ -147,18 +148,22 @@ class Report:
     """What the page and the README show of the runs of one scale, beside the verdicts.
 
     Args:
+        topic: what the paper is about in a word or three, where all papers stand side by side.
         styles: how each recipe looks in every figure.
         figures: (caption, figure) of what the runs can show.
         tables: shown at once; also in the README.
         details: long tables, folded until they are asked for.
         panels: pictures and sounds that scoring kept under a folder of own runs.
+        frames: of the published runs' folder, what the first page's picture shows of them.
     """
 
+    topic: str
     styles: Mapping[str, Style]
     figures: Callable[[Sequence[Run]], Iterable[tuple[str, matplotlib.figure.Figure]]]
     tables: Callable[[Sequence[Run]], Sequence[Table]]
     details: Callable[[Sequence[Run]], Sequence[Table]]
     panels: Callable[[Path], Iterable[Panel]]
+    frames: Callable[[Path], Iterable[Picture]] = lambda folder: ()
 
 
 def whole_weights(
@@ -196,6 +201,12 @@ class Paper:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.scales) - set(SCALES)):
             raise ValueError(f"{self.slug}: scales must be of {', '.join(SCALES)}, got {', '.join(unknown)}")
+
+    @property
+    def arxiv(self) -> str:
+        """Its number there, as the title has it."""
+        found = re.search(r"arXiv ([\d.]+)", self.title)
+        return found[1] if found else ""
 
     def at(self, scale: str) -> Scale:
         """What is run at a scale.

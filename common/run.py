@@ -113,9 +113,10 @@ def train(
     """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         stop_with_the_owner()
-        from common import trainer
+        from common import mirrors, trainer
         from common.recipe import Recipe
 
+        mirrors.asked()  # refuses before anything is fetched
         chosen = _Chosen.of(paper, recipe, scale, settings)
         if print_settings:
             chosen.print_settings()
@@ -125,9 +126,9 @@ def train(
         chosen.recipe.prepare()
         folder = chosen.paper.run_folder(scale, chosen.name, seed)
         if isinstance(chosen.recipe, Recipe) and chosen.recipe.steps:
-            mirrors = partial(_mirrors, chosen, chosen.recipe, scale, seed)
+            shown = partial(_mirrors, chosen, chosen.recipe, scale, seed)
             trainer.train(
-                chosen.recipe, seed=seed, folder=folder, device=device, resume=resume, mirrors=mirrors
+                chosen.recipe, seed=seed, folder=folder, device=device, resume=resume, mirrors=shown
             )
         if not score or int(os.environ.get("RANK", "0")) > 0:
             return
@@ -379,7 +380,11 @@ def dashboard(
         str | None, typer.Option(metavar="ENTITY", help="Save W&B workspaces of every paper there, and stop.")
     ] = None,
 ) -> None:
-    """Show your runs from their journals, newest values first; with --upload replay them to W&B."""
+    """Show your runs: a table of their journals here, and the lines that open W&B's terminal viewer or TensorBoard.
+
+    When a run starts, DASHBOARD=wandb (the default), tensorboard, none or wandb,tensorboard says where it shows too.
+    WANDB_MODE=online sends runs to an account; else they stay here.
+    """
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         if workspaces is not None:
             from common.workspaces import save

@@ -50,7 +50,9 @@ def find_device(wanted: str = "auto") -> Device:
     )
     if wanted == "cuda":
         raise ValueError(f"device cuda was asked for and torch sees no GPU: {why}, or use --device cpu")
-    return Device("cpu", "CPU", f"NO GPU IN USE: {why}. Going on with the CPU.")
+    return Device(
+        "cpu", "CPU", f"NO GPU IN USE: {why}. Going on with the CPU." if driver else f"on the CPU: {why}"
+    )
 
 
 def start(device: str, *, bf16: bool, threads: int, alone: bool = False) -> Fabric:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "build" / "pages"
 LEFT_OUT = {"build", "runs", "data", "tests"}
 LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+PICTURE = re.compile(r'<img src="([^"]+)"')
 FENCE = re.compile(r"(^```.*?^```\n?)", re.MULTILINE | re.DOTALL)
 ITEM = re.compile(r"(?:[-*]|\d+\.) ")
 
@@ -35,28 +36,30 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 
 def lay_out(target: Path, root: Path = ROOT) -> None:
-    """Copies the pages, and the files that they link to, into an empty folder."""
+    """Copies the pages, the files that they link to, and what linked pages link to in turn, into an empty folder."""
     shutil.rmtree(target, ignore_errors=True)
-    every = pages(root)
-    for page in every:
-        text = (root / page).read_text(encoding="utf-8")
-        for linked in _linked_files(text, root / page):
-            if linked.relative_to(root) not in every:
-                _copy(linked, target / linked.relative_to(root))
-        (target / page).parent.mkdir(parents=True, exist_ok=True)
-        (target / page).write_text(_as_the_site_reads_it(text, root / page), encoding="utf-8")
+    left = [root / page for page in pages(root)]
+    known = set(left)
+    while left:
+        path = left.pop()
+        copy = target / path.relative_to(root)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix != ".md":
+            shutil.copyfile(path, copy)
+            continue
+        text = path.read_text(encoding="utf-8")
+        copy.write_text(_as_the_site_reads_it(text, path), encoding="utf-8")
+        linked = [one for one in _linked_files(text, path) if one not in known]
+        known.update(linked)
+        left += dict.fromkeys(linked)
 
 
 def _linked_files(text: str, page: Path) -> Iterator[Path]:
-    for _, place, _ in LINK.findall(FENCE.sub("", text)):
+    prose = FENCE.sub("", text)
+    for place in (*(place for _, place, _ in LINK.findall(prose)), *PICTURE.findall(prose)):
         linked = (page.parent / place).resolve()
         if "://" not in place and linked.is_file():
             yield linked
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
 
 
 def _as_the_site_reads_it(text: str, page: Path) -> str:

@@ -100,6 +100,7 @@ PAPER = Paper(
         unit="nats", scales=("mini",), headline=True,
     )],
     report=Report(
-        styles=method_styles(ARMS), **dict.fromkeys(("figures", "tables", "details", "panels"), lambda _: ())
+        topic="residual learning", styles=method_styles(ARMS),
+        **dict.fromkeys(("figures", "tables", "details", "panels"), lambda _: ()),
     ),
 )  # fmt: skip

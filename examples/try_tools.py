@@ -138,7 +138,7 @@ def judged(every: Iterable[Paper]) -> Section:
     """The headline of every paper, judged now from the raw scores that are committed."""
     table = headlines(list(every))
     for row in table.rows:
-        say(f"{row[0].text}: {row[2].text}. {row[2].note}")
+        say(f"{row[0].text}: {row[3].text}. {row[2].text}")
     return Section(slug="claims", title="All claims judged again", summary="From raw scores, a moment ago.",
                    tables=[table])  # fmt: skip
 

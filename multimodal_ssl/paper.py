@@ -24,6 +24,7 @@ PAPER = Paper(
     data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
     claims=CLAIMS,
     report=Report(
+        topic="video and text",
         styles={name: style(of) for name, of in CONDITIONS.items()},
         figures=figures.figures,
         tables=figures.tables,

@@ -88,3 +88,14 @@ def test_every_option_is_spelled_alike_and_says_what_it_is_for():
         assert (option.help or "").strip(), f"{script} {verb} {option.opts}"
         for name in (*option.opts, *option.secondary_opts):
             assert re.fullmatch(r"-[a-z]|--[a-z]+(-[a-z]+)*", name), f"{script} {verb} {name}"
+
+
+def test_help_of_an_adapter_names_every_published_set():
+    from speech_adapters.checkpoints.by_name import PUBLISHED
+
+    names = ", ".join(sorted(path.stem for path in PUBLISHED.glob("*.safetensors")))
+    told = [
+        o.help for _, verb, o in options() if verb in ("transcribe", "evaluate") and "--adapter" in o.opts
+    ]
+    assert len(told) == 2
+    assert all(words.startswith(f"A published set ({names}) or a set's file") for words in told)

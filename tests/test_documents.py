@@ -176,7 +176,7 @@ def anchors(path):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_links_inside_the_repository_lead_somewhere(document):
     text = re.sub(r"^```.*?^```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.M | re.S)
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+    for link in (*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'<img src="([^"]+)"', text)):
         if "://" in link:
             continue
         place, _, anchor = link.partition("#")

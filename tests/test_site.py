@@ -38,10 +38,18 @@ def test_every_page_is_in_the_navigation_once():
 def test_copies_keep_the_layout_and_what_pages_link_to(tmp_path):
     (tmp_path / "from" / "docs").mkdir(parents=True)
     (tmp_path / "from" / "docs" / "code.py").write_text("1")
+    (tmp_path / "from" / "docs" / "seen.png").write_bytes(b"2")
     page = "Told\n- one\n- two\n\n[it](code.py), [all](../docs)\n\n```\nas it is\n- [all](../docs)\n```\n"
+    page += '<img src="seen.png" width="9" alt="it">\n\n[card](deep/in/there/card.md)\n'
+    deep = tmp_path / "from" / "docs" / "deep" / "in" / "there"
+    deep.mkdir(parents=True)
+    (deep / "card.md").write_text("[beside](other.md)")
+    (deep / "other.md").write_text("[back](card.md)")
     (tmp_path / "from" / "docs" / "page.md").write_text(page)
     site.lay_out(tmp_path / "to", tmp_path / "from")
     assert (tmp_path / "to" / "docs" / "code.py").read_text() == "1"
+    assert (tmp_path / "to" / "docs" / "seen.png").read_bytes() == b"2"
+    assert (tmp_path / "to" / "docs" / "deep" / "in" / "there" / "other.md").is_file()
     laid = (tmp_path / "to" / "docs" / "page.md").read_text()
     assert laid == page.replace("Told\n-", "Told\n\n-", 1).replace("[all](../docs)", "all", 1)
 

@@ -48,6 +48,12 @@ SHOWN = {
     "SPAN_TWICE": "SPAN x4, twice",
     "SPAN_X16": "SPAN x16, five frames",
 }
+FIRST_PAGE = (  # caption, recipe, which of its pictures
+    ("what goes in", BASELINE, "low"),
+    ("trained here", "WIDE", "output"),
+    ("SPAN twice", "SPAN_TWICE", "output"),
+    ("the truth", BASELINE, "truth"),
+)
 MOST_SEEDS, MOST_PICTURES = 3, 4  # on the page
 
 
@@ -168,6 +174,14 @@ def panels(folder: Path) -> Iterator[Panel]:
             if len(there) > 3:
                 title = f"{stem.replace('--', ', ')} ({seed.replace('seed', 'seed ')})"
                 yield Panel(title, there, compared=True)
+
+
+def frames(folder: Path) -> Iterator[Picture]:
+    """One test picture for the first page: what goes in, what two networks make of it, and the truth."""
+    for caption, recipe, kind in FIRST_PAGE:
+        path = folder / recipe / "seed0" / "pictures-test" / f"clock.{kind}.jpg"
+        if path.is_file():
+            yield Picture(caption, path.read_bytes())
 
 
 def _of_any_recipe(folder: Path, seed: str, name: str) -> list[Path]:

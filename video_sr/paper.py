@@ -17,11 +17,13 @@ PAPER = Paper(
     data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
     claims=CLAIMS,
     report=Report(
+        topic="x16 video",
         styles=figures.STYLES,
         figures=figures.figures,
         tables=figures.tables,
         details=figures.details,
         panels=figures.panels,
+        frames=figures.frames,
     ),
     closeness={
         PSNR.name: 0.03

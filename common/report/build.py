@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +16,26 @@ from common.files import write_atomically
 from common.papers import ROOT, SCALES, Paper, runs_root
 from common.power import Power, power
 from common.progress import tracked
-from common.report import run_page
+from common.report import first_picture, run_page
 from common.report.anchor_table import anchor_tables
 from common.report.cards import card
 from common.report.figures import margin_figure, to_svg, training_figure
+from common.report.first_picture import Headline
 from common.report.openings_table import openings_tables
-from common.report.page import Panel, Picture, Section, costs_table, departures, provenance_table, render
+from common.report.page import (
+    Fold,
+    Panel,
+    Picture,
+    Section,
+    costs_table,
+    departures,
+    provenance_table,
+    render,
+)
 from common.report.power_table import power_table
 from common.report.search_table import search_tables
 from common.report.tables import (
+    Cell,
     ClaimRow,
     Table,
     arithmetic_table,
@@ -31,6 +43,7 @@ from common.report.tables import (
     headline_table,
     is_stale,
     markdown,
+    markdown_grid,
     replace_generated,
     results_table,
     verdict_table_markdown,
@@ -41,12 +54,20 @@ from common.tuning import at_an_edge, choices
 from common.verdicts import Verdict
 
 README, EVIDENCE = ROOT / "README.md", ROOT / "docs" / "evidence.md"
+FIRST_PICTURE = "docs/what-came-out.png"  # beside that README
 TITLE = "Four papers in speech and video, judged claim by claim"
 INTRO = (
-    "Each paper's method was written anew and its claims were run on real data, with the bar of every claim set "
-    "beforehand. Scale mini takes minutes on two cores, far below what the papers used: it says what holds there. "
-    "make reproduce-PAPER runs a paper on your machine and sets your verdicts beside these."
+    "Four papers of one group, rebuilt in Python and run on real data. Each card is a headline: whether it "
+    "holds, how sure that is (a 95 % interval against a bar set beforehand), and at which scale. Scale mini takes "
+    "minutes on two cores, far below what the papers used, and says what holds there. A card leads to every claim of "
+    "its paper; make reproduce-PAPER runs them on your machine and sets your verdicts beside these; make try tries "
+    "the tools."
 )
+UNPUBLISHED = (
+    "Published results hold scores, texts and some pictures, but no journals and no times of words: training "
+    "curves, and sounds whose words can be played, are those of your own runs."
+)
+FIGURES_AT_ONCE = 2  # of a scale
 JUDGED_SCALES = tuple(scale for scale in SCALES if scale != "smoke")
 
 
@@ -163,11 +184,11 @@ def _shown(paper: Paper) -> list[_Shown]:
 
 
 def _section(paper: Paper, rows: Sequence[ClaimRow], pages: Sequence[Table] = ()) -> Section:
+    """Of each scale the margins and the paper's first figure, and one panel, at once; all else is folded."""
     verdicts = [verdict for row in rows if (verdict := (row.yours or row.published))]
     report, shown = paper.report, _shown(paper)
-    figures: list[Picture] = []
-    details: list[Table] = []
-    panels: list[Panel] = []
+    first, further = list[Picture](), list[Picture]()
+    details, panels = list[Table](), list[Panel]()
     for one in shown:
         ruled = [verdict for verdict in verdicts if verdict.scale == one.scale]
         title = f"How far from the bar each claim came out at {one.scale}"
@@ -178,7 +199,8 @@ def _section(paper: Paper, rows: Sequence[ClaimRow], pages: Sequence[Table] = ()
         tables += search_tables(choices(paper.tuning_log(one.scale), one.runs))
         tables += [arithmetic_table(paper.claims, ruled), costs_table(one.runs), provenance_table(one.runs)]
         where = f" (at {one.scale})" * (len(shown) > 1)
-        figures += [replace(picture, caption=picture.caption + where) for picture in drawn]
+        drawn = [replace(picture, caption=picture.caption + where) for picture in drawn]
+        first, further = [*first, *drawn[:FIGURES_AT_ONCE]], [*further, *drawn[FIGURES_AT_ONCE:]]
         details += [replace(table, title=table.title + where) for table in tables]
         found = report.panels(paper.own(one.scale) if one.own else paper.published(one.scale))
         panels += [replace(panel, title=panel.title + where) for panel in found]
@@ -186,12 +208,18 @@ def _section(paper: Paper, rows: Sequence[ClaimRow], pages: Sequence[Table] = ()
         slug=paper.slug,
         title=paper.title,
         summary=_whose(shown) if shown else "Nothing has been run yet.",
-        tables=[*verdict_tables(rows), *_others(paper, rows), *_openings(paper)],
-        figures=figures,
-        panels=panels,
-        details=[*pages, *details],
-        notes=departures([run for one in shown for run in one.runs]),
-    )
+        figures=first,
+        panels=panels[:1],
+        details=[*verdict_tables(rows), *_others(paper, rows), *_openings(paper)],
+        folds=[
+            Fold(title="Further figures", figures=further),
+            Fold(title="Further pictures and sounds", panels=panels[1:]),
+            Fold(title="To know when reading these numbers",
+                 notes=departures([run for one in shown for run in one.runs])),
+            Fold(title="A page for every run, with its raw scores", tables=pages),
+            Fold(title="Scores, costs and where the runs came from", tables=details),
+        ],
+    )  # fmt: skip
 
 
 def _others(paper: Paper, rows: Sequence[ClaimRow]) -> list[Table]:
@@ -205,13 +233,14 @@ def _openings(paper: Paper) -> list[Table]:
 
 
 def _whose(shown: Sequence[_Shown]) -> str:
+    """Whose runs a section shows, and what published ones cannot show."""
     yours = [one.scale for one in shown if one.own]
     if not yours:
-        return "These are the published runs; you have none yet."
+        return f"These are the published runs; you have none yet. {UNPUBLISHED}"
     published = [one.scale for one in shown if not one.own]
     if not published:
         return "These are your runs."
-    return f"These are your runs at {', '.join(yours)} and the published ones at {', '.join(published)}."
+    return f"These are your runs at {', '.join(yours)} and the published ones at {', '.join(published)}. {UNPUBLISHED}"
 
 
 def _training_figures(paper: Paper, scale: str) -> list[Picture]:
@@ -231,20 +260,29 @@ def _training_figures(paper: Paper, scale: str) -> list[Picture]:
 # ---- tables in the READMEs
 
 
-def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
-    """(README, name of the marker, text) of every generated table; published evidence alone.
+Judged = Sequence[tuple[Paper, Sequence[ClaimRow]]]
+
+
+def _published(papers: Sequence[Paper]) -> Judged:
+    """Rows of the published evidence alone.
 
     Raises:
         ValueError: a published file is damaged: here none is passed over.
     """
-    front, further = list[tuple[str, ClaimRow]](), list[tuple[str, Power]]()
+    judged = []
     for paper in tracked(papers, "judging", len(papers), "paper"):
         for scale in SCALES:
             results.read(paper.published(scale))
-        rows = rows_of(paper, with_yours=False)
+        judged.append((paper, rows_of(paper, with_yours=False)))
+    return judged
+
+
+def _generated(judged: Judged) -> Iterator[tuple[Path, str, str]]:
+    """(README, name of the marker, text) of every generated part."""
+    further = list[tuple[str, Power]]()
+    for paper, rows in judged:
         beside = [*_others(paper, rows), *_openings(paper)]
         table = "\n\n".join([verdict_table_markdown(rows), *map(markdown, beside)])
-        front.append((paper.title, _headline(rows)))
         found = (power(row.claim, row.published) for row in rows if row.published)
         further += [(paper.slug, one) for one in found if one]
         yield paper.folder / "README.md", "verdicts", table
@@ -253,8 +291,25 @@ def _generated(papers: Sequence[Paper]) -> Iterator[tuple[Path, str, str]]:
             f"At `{scale}`:\n\n{markdown(table)}" for scale in scales for table in _tables(paper, scale)
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
-    yield README, "verdicts", markdown(headline_table(front))
+    yield (
+        README,
+        "verdicts",
+        markdown_grid(headline_table([(_named(one), _headline(rows)) for one, rows in judged])),
+    )
+    yield README, "picture", first_picture.markup(*_pictured(judged), FIRST_PICTURE)
     yield EVIDENCE, "power", markdown(power_table(further))
+
+
+def _named(paper: Paper) -> Cell:
+    """What the paper is about, leading to its page."""
+    page = Path(os.path.relpath(paper.folder / "README.md", README.parent)).as_posix()
+    return Cell(paper.report.topic, link=page)
+
+
+def _pictured(judged: Judged) -> tuple[list[Headline], list[Picture]]:
+    """What the first page's picture shows."""
+    headlines = [first_picture.headline_of(paper.report.topic, _headline(rows)) for paper, rows in judged]
+    return headlines, [one for paper, _ in judged for one in paper.report.frames(paper.published("mini"))]
 
 
 def _tables(paper: Paper, scale: str) -> list[Table]:
@@ -266,7 +321,7 @@ def headlines(papers: Sequence[Paper]) -> Table:
     """A row a paper: what its headline says and what came out, of the published runs."""
     waited_for = tracked(papers, "judging", len(papers), "paper")
     return headline_table(
-        [(paper.title, _headline(rows_of(paper, with_yours=False))) for paper in waited_for]
+        [(Cell(paper.title), _headline(rows_of(paper, with_yours=False))) for paper in waited_for]
     )
 
 
@@ -276,21 +331,33 @@ def _headline(rows: Sequence[ClaimRow]) -> ClaimRow:
 
 
 def stale_tables(papers: Sequence[Paper]) -> list[str]:
-    """A sentence for every committed table that is not what the raw scores say now."""
-    return [
-        f"{path}: table {name!r} is stale; `make publish-PAPER` or "
-        "`python -m common.run verify --renew` renews it"
-        for path, name, text in _generated(papers)
+    """A sentence for every committed table, and the picture, that is not what the raw scores say now."""
+    judged, told = (
+        _published(papers),
+        "`make publish-PAPER` or `python -m common.run verify --renew` renews it",
+    )
+    found = [
+        f"{path}: table {name!r} is stale; {told}"
+        for path, name, text in _generated(judged)
         if is_stale(path.read_text(), name, text)
     ]
+    picture = README.parent / FIRST_PICTURE
+    if first_picture.digest_in(picture) != first_picture.digest(*_pictured(judged)):
+        found.append(f"{picture}: the picture is stale; {told}")
+    return found
 
 
 def renew_tables(papers: Sequence[Paper]) -> list[Path]:
-    """Writes the stale ones anew."""
-    renewed = []
-    for path, name, text in _generated(papers):
+    """Writes the stale ones anew, the picture too."""
+    renewed, judged = [], _published(papers)
+    for path, name, text in _generated(judged):
         before = path.read_text()
         if is_stale(before, name, text):
             write_atomically(path, replace_generated(before, name, text).encode())
             renewed.append(path)
+    shown, picture = _pictured(judged), README.parent / FIRST_PICTURE
+    if first_picture.digest_in(picture) != first_picture.digest(*shown):
+        picture.parent.mkdir(exist_ok=True)
+        write_atomically(picture, first_picture.draw(*shown))
+        renewed.append(picture)
     return renewed

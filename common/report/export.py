@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,11 @@ def exported(paper: Paper) -> dict[str, Any]:
     """Everything that is judged of a paper, published and yours, as strict JSON takes it."""
     scales = [scale for scale in SCALES if scale in paper.scales]
     sides = {"published": False, "yours": True}
-    number = re.search(r"arXiv ([\d.]+)", paper.title)
     told = {
         "format": FORMAT,
         "paper": paper.slug,
         "title": paper.title,
-        "arxiv": number[1] if number else "",
+        "arxiv": paper.arxiv,
         "claims": [_claim(claim) for claim in paper.claims],
         "verdicts": {
             side: {

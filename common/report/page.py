@@ -96,15 +96,35 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fold:
+    """What is shown once it is asked for, by mouse or keyboard.
+
+    Args:
+        tables: each folded again, by its own title.
+        notes: departures, caveats: a sentence each.
+    """
+
+    title: str
+    figures: Sequence[Picture] = ()
+    panels: Sequence[Panel] = ()
+    notes: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.figures) + len(self.panels) + len(self.notes) + len(self.tables)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """One paper.
 
     Args:
         slug: its anchor in the page.
-        tables: shown at once, verdicts first.
+        tables: shown at once.
         figures: see `common.report.figures.to_svg`.
-        details: long tables (scores, groups, provenance, costs), folded until they are asked for.
-        notes: departures, bad items, caveats.
+        details: tables that are folded one by one.
+        folds: what is folded together; one that holds nothing is left out.
     """
 
     slug: str
@@ -114,14 +134,18 @@ class Section:
     figures: Sequence[Picture] = ()
     panels: Sequence[Panel] = ()
     details: Sequence[Table] = ()
-    notes: Sequence[str] = ()
+    folds: Sequence[Fold] = ()
+
+    @property
+    def every_panel(self) -> list[Panel]:
+        return [*self.panels, *(panel for fold in self.folds for panel in fold.panels)]
 
 
 def render(
     title: str, paper_sections: Sequence[Section], *, cards: Sequence[Card] = (), intro: str = ""
 ) -> str:
     """The whole page, cards first."""
-    panels = [panel for section in paper_sections for panel in section.panels]
+    panels = [panel for section in paper_sections for panel in section.every_panel]
     moving = any(panel.compared or any(sound.words for sound in panel.sounds) for panel in panels)
     script = (FOLDER / "page.js.j2").read_text(encoding="utf-8") if moving else ""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

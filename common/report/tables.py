@@ -5,7 +5,7 @@ import re
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.claims import Claim
 from common.digits import number, signed
@@ -170,24 +170,27 @@ def verdict_tables(rows: Sequence[ClaimRow], *, with_yours: bool = True) -> list
     return [verdict_table(part, title=title, with_yours=with_yours) for title, part in parts.items() if part]
 
 
-def headline_table(rows: Sequence[tuple[str, ClaimRow]]) -> Table:
-    """A row a paper: (its title, its headline at the scale that is shown), as a person would tell it."""
+def headline_table(rows: Sequence[tuple[Cell, ClaimRow]]) -> Table:
+    """A row a paper: (its name, its headline at the scale that is shown), as a person would tell it."""
     cells = [
         [
-            Cell(name),
-            Cell(row.claim.says, "", "our question" if row.claim.question else ""),
+            replace(name, note="our question" if row.claim.question else ""),
+            Cell(row.claim.says),
             _outcome_cell(row),
-            Cell(row.scale, "code"),
+            _word_cell(row),
         ]
         for name, row in rows
     ]
-    return Table("What came out", ("paper", "headline", "what came out here", "scale"), cells)
+    return Table("What came out", ("paper", "headline", "what came out here", "verdict"), cells)
 
 
 def _outcome_cell(row: ClaimRow) -> Cell:
-    if row.published is None:
-        return Cell("not run", "not run")
-    return Cell(row.published.word, row.published.word, row.claim.outcome(row.published))
+    return Cell("–" if row.published is None else row.claim.outcome(row.published))
+
+
+def _word_cell(row: ClaimRow) -> Cell:
+    word = "not run" if row.published is None else row.published.word
+    return Cell(word, word, f"at {row.scale}")
 
 
 def arithmetic_table(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> Table:
@@ -284,8 +287,8 @@ def _markdown_cell(cell: Cell) -> str:
     return text + (f"<br>{_markdown_text(cell.note)}" if cell.note else "")
 
 
-def markdown(table: Table) -> str:
-    """The table in GitHub's Markdown, title first."""
+def markdown_grid(table: Table) -> str:
+    """The rows under their columns in GitHub's Markdown, where what stands before them is title enough."""
     rule = [
         "--:" if table.rows and table.rows[0][i].tone == "number" else "---"
         for i in range(len(table.columns))
@@ -295,10 +298,13 @@ def markdown(table: Table) -> str:
         rule,
         *(list(map(_markdown_cell, row)) for row in table.rows),
     ]
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"**{_markdown_text(table.title)}**\n\n{body}" + (
-        f"\n\n{_markdown_text(table.caption)}" * bool(table.caption)
-    )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def markdown(table: Table) -> str:
+    """The table in GitHub's Markdown, title first."""
+    parts = [f"**{_markdown_text(table.title)}**", markdown_grid(table), _markdown_text(table.caption)]
+    return "\n\n".join(filter(None, parts))
 
 
 def verdict_table_markdown(rows: Sequence[ClaimRow], *, with_yours: bool = False) -> str:

@@ -15,6 +15,7 @@ PAPER = Paper(
     data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
     claims=(*claims.CLAIMS, *night_claims.CLAIMS),
     report=Report(
+        topic="speech recognition",
         styles=figures.STYLES,
         figures=figures.figures,
         tables=figures.tables,

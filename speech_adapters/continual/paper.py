@@ -16,6 +16,7 @@ PAPER = Paper(
     data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
     claims=CLAIMS,
     report=Report(
+        topic="continual pre-training",
         styles=figures.STYLES,
         figures=figures.figures,
         tables=figures.tables,

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
-from common import dashboard, mirrors, papers, workspaces
+from common import dashboard, mirrors, papers, run, workspaces
 from common.journal import Journal
 
 
@@ -32,6 +33,34 @@ def test_an_unknown_dashboard_is_named_with_those_there_are(monkeypatch):
     monkeypatch.setenv(mirrors.SETTING, "trackio")
     with pytest.raises(ValueError, match="DASHBOARD must be of wandb, tensorboard, none, got trackio"):
         mirrors.asked()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "extreme-vsr", "WIDE", "--scale", "smoke"),
+        ("reproduce", "extreme-vsr", "--scale", "smoke"),
+        ("tune", "extreme-vsr", "--scale", "smoke"),
+        ("dashboard",),
+    ],
+)
+def test_an_unknown_dashboard_is_refused_before_anything_is_begun(words, tmp_path, monkeypatch):
+    for root in ("RUNS_ROOT", "DATA_ROOT"):
+        monkeypatch.setenv(root, str(tmp_path))
+    monkeypatch.setenv(mirrors.SETTING, "foo")
+    done = CliRunner().invoke(run.cli, list(words))
+    assert (done.exit_code, done.output) == (
+        2,
+        "error: DASHBOARD must be of wandb, tensorboard, none, got foo\n",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_of_the_dashboard_says_what_it_opens():
+    told = CliRunner().invoke(run.cli, ["dashboard", "--help"]).output
+    assert all(
+        word in told for word in ("terminal viewer", "TensorBoard", "DASHBOARD=", "--upload", "account")
+    )
 
 
 def shown(folder, **more):
@@ -73,10 +102,10 @@ def test_without_runs_the_dashboard_says_how_to_get_some(tmp_path, monkeypatch, 
 
 def test_the_dashboard_names_what_can_be_looked_at_further(tmp_path):
     assert "keeps curves and pictures" in "".join(dashboard.further(tmp_path))
-    run = tmp_path / "extreme-vsr" / "smoke" / "WIDE" / "seed0"
-    (run / "wandb" / "offline-run-1").mkdir(parents=True)
-    (run / "tensorboard").mkdir()
-    (run / "tensorboard" / "events.out.tfevents.1").touch()
+    folder = tmp_path / "extreme-vsr" / "smoke" / "WIDE" / "seed0"
+    (folder / "wandb" / "offline-run-1").mkdir(parents=True)
+    (folder / "tensorboard").mkdir()
+    (folder / "tensorboard" / "events.out.tfevents.1").touch()
     told = "\n".join(dashboard.further(tmp_path))
     assert "1 offline runs of W&B" in told
     assert f"--logdir {tmp_path}" in told

@@ -16,14 +16,20 @@ def test_an_unknown_device_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("driver", "told"), [(True, "update the driver"), (False, "no NVIDIA driver is loaded")]
+    ("driver", "begins", "told"),
+    [
+        (True, "NO GPU IN USE: ", "update the driver"),
+        (False, "on the CPU: ", "no NVIDIA driver is loaded"),  # what most people have: no reason to shout
+    ],
 )
-def test_no_gpu_is_said_loudly_with_the_way_out(monkeypatch, driver, told):
+def test_no_gpu_is_said_with_the_way_out_and_loudly_where_one_seems_to_be_there(
+    monkeypatch, driver, begins, told
+):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(runtime.os.path, "exists", lambda path: driver)
     found = runtime.find_device("auto")
     assert found.kind == "cpu"
-    assert found.notice.startswith("NO GPU IN USE")
+    assert found.notice.startswith(begins)
     assert told in found.notice
     with pytest.raises(ValueError, match=f"{told}.*or use --device cpu"):
         runtime.find_device("cuda")

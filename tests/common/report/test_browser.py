@@ -125,6 +125,15 @@ PIXEL = """
 """
 
 
+def test_what_is_folded_opens_by_keyboard(visit):
+    page = visit(1280, 900)
+    summary = page.locator("summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details[open]").count() == 1
+    assert page.locator("details[open] table").first.is_visible()
+
+
 def test_pictures_lie_over_one_another_with_a_line_that_the_keyboard_moves(visit):
     page = visit(1280, 900)
     panel = page.locator(".compare").first

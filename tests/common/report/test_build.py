@@ -29,10 +29,28 @@ def test_scales_are_shown_apart_and_their_runs_are_not_mixed(monkeypatch):
         f"{figure} (at {scale})" for scale in ("mini", "gpu") for figure in ("Margins of the claims", "Bars")
     ]
     assert [picture.caption for picture in section.figures] == expected
-    assert all(table.title.endswith(("(at mini)", "(at gpu)")) for table in section.details)
+    last = section.folds[-1]
+    assert all(table.title.endswith(("(at mini)", "(at gpu)")) for table in last.tables)
+
+
+def test_a_page_says_what_published_runs_cannot_show_and_leaves_no_empty_place(monkeypatch):
+    monkeypatch.setattr(build, "to_svg", lambda figure: b"<svg/>")
+    figures = [(f"figure {i}", None) for i in range(4)]
+    paper = replace(PAPER, report=replace(PAPER.report, figures=lambda runs: figures))
+    section = build._section(paper, [])
+    assert "no journals and no times of words" in section.summary
+    assert len(section.figures) == 2 * build.FIGURES_AT_ONCE
+    folds = {fold.title: fold for fold in section.folds}
+    further = [picture.caption for picture in folds["Further figures"].figures]
+    assert further == [f"figure {i} (at {scale})" for scale in ("mini", "gpu") for i in (1, 2, 3)]
+    assert not any(
+        picture.caption.startswith("Training loss")
+        for picture in [*section.figures, *folds["Further figures"].figures]
+    )
 
 
 def test_yours_take_the_place_of_the_published_runs_of_their_scale_alone():
     shutil.copytree(PAPER.published("gpu"), PAPER.own_results("gpu"))
     assert [(one.scale, one.own) for one in build._shown(PAPER)] == [("mini", False), ("gpu", True)]
-    assert build._whose(build._shown(PAPER)) == "These are your runs at gpu and the published ones at mini."
+    told = build._whose(build._shown(PAPER))
+    assert told == f"These are your runs at gpu and the published ones at mini. {build.UNPUBLISHED}"

@@ -11,7 +11,7 @@ from common.claims import Claim
 from common.kinds import Superior
 from common.report import page, tables
 from common.report.cards import Card, IntervalBar
-from common.report.page import Panel, Picture, Section, Sound, TimedWord
+from common.report.page import Fold, Panel, Picture, Section, Sound, TimedWord
 from common.report.tables import Cell, Table
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
@@ -42,7 +42,7 @@ def section(text="x"):
         figures=[Picture(text, PNG)],
         panels=[Panel(text, [Picture(text, PNG)], [Sound(text, WAV)], [table])],
         details=[table],
-        notes=[text],
+        folds=[Fold(title=text, notes=[text]), Fold(title="nothing")],
     )
 
 
@@ -70,8 +70,24 @@ def test_the_page_asks_the_network_for_nothing():
     assert "https://" not in text
 
 
-def test_long_tables_are_folded_without_scripts():
-    assert page.render("t", [section()]).count("<details>") == 1
+def test_what_is_long_is_folded_without_scripts_and_an_empty_fold_is_left_out():
+    text = page.render("t", [section()])
+    assert re.findall(r"<summary>(.*)</summary>", text) == ["x (1 row)", "x (1)"]
+    assert text.count("<details>") == text.count("</details>") == 2
+
+
+def test_a_fold_holds_whatever_a_section_can_show_and_its_script_too():
+    words = [TimedWord("word", 0.5, 1.25)]
+    fold = Fold(
+        title="more",
+        figures=[Picture("drawn", PNG)],
+        panels=[Panel("heard", sounds=[Sound("said", WAV, words=words)])],
+        tables=[Table("rows", ("a",), [[Cell("b")]])],
+    )
+    text = page.render("t", [Section(slug="s", title="s", summary="s", folds=[fold])])
+    held = text[text.index("<summary>more (3)</summary>") :]
+    assert all(shown in held for shown in ('alt="drawn"', "<audio", "data-start", "<summary>rows (1 row)"))
+    assert "script-src 'sha256-" in text
 
 
 @pytest.mark.parametrize(

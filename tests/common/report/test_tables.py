@@ -227,11 +227,14 @@ SEEN = Verdict(claim="more-frames", scale="mini", word="upheld", point=0.5, low=
 def test_a_headline_is_told_by_the_word_it_got():
     headline = replace(CLAIM, headline=True, outcomes={"upheld": "Yes: {told}.", "refuted": "No: {told}."})
     row = tables.ClaimRow(headline, "mini", SEEN, None, "make")
-    (cells,) = tables.headline_table([("A paper", row)]).rows
-    assert (cells[0].text, cells[2].text) == ("A paper", "upheld")
-    assert cells[2].note == f"Yes: +0.500 {CLAIM.unit} [+0.250, +0.750]."
-    (cells,) = tables.headline_table([("A paper", replace(row, published=None))]).rows
-    assert cells[2].text == "not run"
+    (cells,) = tables.headline_table([(Cell("A paper"), row)]).rows
+    assert (cells[0].text, cells[3].text, cells[3].note) == ("A paper", "upheld", "at mini")
+    assert cells[0].note == ""
+    ours = replace(row, claim=replace(headline, question=True))
+    assert tables.headline_table([(Cell("A paper"), ours)]).rows[0][0].note == "our question"
+    assert cells[2].text == f"Yes: +0.500 {CLAIM.unit} [+0.250, +0.750]."
+    (cells,) = tables.headline_table([(Cell("A paper"), replace(row, published=None))]).rows
+    assert (cells[2].text, cells[3].text) == ("–", "not run")
 
 
 def test_a_word_without_a_sentence_is_told_as_it_is():
