@@ -58,7 +58,7 @@ FIRST_PICTURE = "docs/what-came-out.png"  # beside that README
 TITLE = "Four papers in speech and video, judged claim by claim"
 INTRO = (
     "Four papers of one group, rebuilt in Python and run on real data. Each card is a headline: whether it "
-    "holds, how sure that is (a 95 % interval against a bar set beforehand), and at which scale. Scale mini takes "
+    "holds, how sure that is (a 95 % interval against a dated bar), and at which scale. Scale mini takes "
     "minutes on two cores, far below what the papers used, and says what holds there. A card leads to every claim of "
     "its paper; make reproduce-PAPER runs them on your machine and sets your verdicts beside these; make try tries "
     "the tools."
