@@ -32,8 +32,8 @@ COARSE = Contrast(
 )  # fmt: skip
 # Every position is brought to unit length before the mean: what fine similarity pools, pooled at once.
 UNIT_COARSE = replace(COARSE, network=MINI, peak_lr=1e-3, tau=0.05)
-FINE = replace(UNIT_COARSE, similarity=LogMeanExp(), peak_lr=2e-3, tau=0.03)
-ATTENTION = replace(FINE, similarity=SoftAttention(), pair_weights=PairWeights())
+FINE = replace(UNIT_COARSE, similarity=LogMeanExp(), peak_lr=2e-3, tau=0.02)
+ATTENTION = replace(FINE, similarity=SoftAttention(), pair_weights=PairWeights(), tau=0.03)
 
 
 @dataclass(frozen=True)

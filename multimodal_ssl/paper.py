@@ -7,7 +7,6 @@ from common.papers import Data, Paper, Report
 from multimodal_ssl import data, recipes
 from multimodal_ssl.arms import condition
 from multimodal_ssl.claims import CLAIMS, TITLE
-from multimodal_ssl.former import former_settings
 from multimodal_ssl.report import figures, panels
 from multimodal_ssl.report.styles import style
 
@@ -33,5 +32,4 @@ PAPER = Paper(
         panels=partial(panels.panels, conditions=CONDITIONS),
     ),
     weights_file=recipes.weights_file,
-    former_settings=former_settings,
 )

@@ -96,14 +96,20 @@ EVESRNET_SMOKE = _smoke(
 WIDE_SMOKE = _smoke(WIDE_MINI, replace(SHORT, channels=8, blocks=1, squeeze=2))
 
 
-# Whether an alignment that was taught by the true motion makes neighbours help: two arms that differ in that alone.
+# Whether neighbours help once an alignment is taught by the true motion, or begins at an estimated one: arms differ
+# from UNTAUGHT, which is EVESRNet, in that alone.
 def _taught(like: Upscaling, offset_weight: float) -> TaughtAlignment:
     fields = {field.name: getattr(like, field.name) for field in dataclasses.fields(like)}
     return TaughtAlignment(**fields | {"judged_by_order": True, "offset_weight": offset_weight})
 
 
 def _arms_of_alignment(like: Upscaling) -> dict[str, TaughtAlignment]:
-    return {"TAUGHT": _taught(like, OFFSET_WEIGHT), "UNTAUGHT": _taught(like, 0.0)}
+    sizes = replace(like.network, registration_rounds=4)  # type: ignore[call-arg]
+    return {
+        "TAUGHT": _taught(like, OFFSET_WEIGHT),
+        "UNTAUGHT": _taught(like, 0.0),
+        "REGISTERED": replace(_taught(like, 0.0), network=sizes),
+    }
 
 
 # The other six entries: small, few steps, run once by `reproduce`; their rate is nobody's search.

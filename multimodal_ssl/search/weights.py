@@ -23,7 +23,6 @@ from common.progress import say
 from common.settings import decode, encode, hashed
 from multimodal_ssl.composed.plan import Composition
 from multimodal_ssl.contrast import Contrast
-from multimodal_ssl.former import former_settings, is_former
 from multimodal_ssl.model import networks
 from multimodal_ssl.model.matcher import Matcher
 from multimodal_ssl.model.matching import Matching
@@ -190,8 +189,7 @@ def _read(name: str, path: Path) -> Trained:
         if MATCHING in state:
             matching = decode(Matching, state[MATCHING])
         else:
-            settings = state["settings"]
-            recipe = decode(Contrast, former_settings(settings) if is_former(settings) else settings)
+            recipe = decode(Contrast, state["settings"])
             matching, composition = recipe.matching, recipe.composition
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(

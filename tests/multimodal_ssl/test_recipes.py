@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from common import results
 from common.settings import decode, override
 from multimodal_ssl import recipes
 from multimodal_ssl.arms import BATCH_SIZES, condition
 from multimodal_ssl.contrast import Contrast, PairWeights
 from multimodal_ssl.model.networks import S3D, BagOfWords
 from multimodal_ssl.model.similarities import LogMeanExp, MeanAndMax, SoftAttention
+from multimodal_ssl.paper import PAPER
 from multimodal_ssl.recipes import RECIPES
 from multimodal_ssl.report.evidence import BATCH_RATE
 
@@ -26,6 +28,11 @@ OF_BATCHES = {"batch_size", "steps", "schedule", "peak_lr"}
 def differing(one, other):
     ours, theirs = one.settings(), other.settings()
     return {key for key in ours if ours[key] != theirs[key]}
+
+
+@pytest.mark.parametrize("run", results.read(PAPER.published("mini")), ids=lambda run: run.result.name)
+def test_published_settings_are_those_of_todays_recipe(run):
+    assert run.result.settings == RECIPES["mini"][run.result.recipe].settings()
 
 
 @pytest.mark.parametrize(("scale", "name"), EVERY)

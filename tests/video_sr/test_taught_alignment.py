@@ -14,7 +14,9 @@ from video_sr.recipes import SCALES
 from video_sr.samples import MovedBatch
 from video_sr.taught_alignment import offset_loss
 
-TAUGHT, UNTAUGHT = (SCALES["smoke"].every_recipe[name] for name in ("TAUGHT", "UNTAUGHT"))
+TAUGHT, UNTAUGHT, REGISTERED = (
+    SCALES["smoke"].every_recipe[name] for name in ("TAUGHT", "UNTAUGHT", "REGISTERED")
+)
 
 
 def batch_that_moves(offset, known=1.0):
@@ -95,6 +97,28 @@ def test_both_arms_see_the_same_batches_and_differ_in_the_weight_alone():
     taught, untaught = (recipe.batch(0, 1, Shard()) for recipe in (TAUGHT, UNTAUGHT))
     assert torch.equal(taught.low, untaught.low)
     assert torch.equal(taught.high, untaught.high)
+
+
+def test_registered_features_lie_where_the_centre_has_them():
+    """Frames that are the centre moved by a pixel: away from edges their features become the centre's again."""
+    model = REGISTERED.model().eval()
+    scene = torch.rand(1, 3, 7, 9, generator=torch.Generator().manual_seed(0))
+    scene = torch.nn.functional.interpolate(scene, size=(28, 36), mode="bicubic").clamp(0, 1)
+    frames = torch.stack([scene[..., 2 + t : 26 + t, 2 - t : 34 - t] for t in (-1, 0, 1)], 1)
+    with torch.no_grad():
+        registered = model.registered(frames, frames)[..., 5:-5, 5:-5]
+    before, after = (
+        each[:, [0, 2]].sub(each[:, 1:2]).abs().mean() for each in (frames[..., 5:-5, 5:-5], registered)
+    )
+    assert after < 0.1 * before
+    torch.testing.assert_close(registered[:, 1], frames[:, 1, :, 5:-5, 5:-5])
+
+
+def test_registration_has_no_weights_and_none_of_it_is_none():
+    state = UNTAUGHT.model().state_dict()
+    assert state.keys() == REGISTERED.model().state_dict().keys()
+    frames = torch.rand(1, 3, 8, 8, 8)
+    assert UNTAUGHT.model().registered(frames, torch.rand(1, 3, 3, 8, 8)) is frames
 
 
 def test_both_are_scored_with_copies_reversed_and_apart(tmp_path):

@@ -25,6 +25,7 @@ from video_sr.models.blocks import (
     conv3x3,
     pixel_shuffle_tail,
 )
+from video_sr.models.registration import Registration, shifts, warp
 
 
 class Epab(nn.Module):
@@ -68,10 +69,11 @@ class EVESRNet(nn.Module):
 
     def __init__(
         self, *, num_frames: int, channels: int, groups: int, front_blocks: int, trunk_blocks: int,
-        trunk_channels: int, squeeze: int, tail_channels: tuple[int, ...],
+        trunk_channels: int, squeeze: int, tail_channels: tuple[int, ...], registration_rounds: int,
     ):  # fmt: skip
         super().__init__()
         self.num_frames = num_frames
+        self.register = Registration(registration_rounds)
         self.enter = conv3x3(3, channels)
         self.front = nn.Sequential(*(ResidualBlock(channels) for _ in range(front_blocks)))
         self.align = PcdAlignment(channels, groups)
@@ -88,6 +90,22 @@ class EVESRNet(nn.Module):
         """Largest mean |offset| of the alignment in the last forward, in LR pixels; detached."""
         return self.align.mean_offset_px
 
+    def registered(
+        self,
+        features: Float[Tensor, "batch time channels height width"],
+        frames: Float[Tensor, "batch time 3 height width"],
+    ) -> Float[Tensor, "batch time channels height width"]:
+        """Features where the centre has them, by one affine motion a frame; in single precision."""
+        if not self.register.rounds:
+            return features
+        size = (frames.shape[-2], frames.shape[-1])
+        with torch.autocast(frames.device.type, enabled=False):
+            exact = frames.float()
+            centre = exact[:, exact.shape[1] // 2, None].expand_as(exact)
+            affine = self.register(exact.flatten(0, 1), centre.flatten(0, 1))
+            moved = warp(features.flatten(0, 1).float(), shifts(affine, size))
+        return moved.unflatten(0, frames.shape[:2]).to(features.dtype)
+
     def forward(
         self, frames: Float[Tensor, "batch time 3 height width"]
     ) -> Float[Tensor, "batch 3 16*height 16*width"]:
@@ -95,8 +113,8 @@ class EVESRNet(nn.Module):
         check_frames(frames, self.num_frames)
         padded = pad_to_multiple(frames - 0.5, MULTIPLE)
         # batch time 3 height width -> (batch time) channels height width
-        features = self.front(active(self.enter(padded.flatten(0, 1))))
-        related = self.epab(self.align(features.unflatten(0, (batch, time))))
+        features = self.front(active(self.enter(padded.flatten(0, 1)))).unflatten(0, (batch, time))
+        related = self.epab(self.align(self.registered(features, padded)))
         # batch time channels height width -> batch (time channels) height width
         fused = self.fuse(related.flatten(1, 2))
         detail = self.tail(self.trunk(fused))

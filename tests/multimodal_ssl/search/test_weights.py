@@ -26,6 +26,14 @@ def run(tmp_path):
     return odd_videos.weights(tmp_path)
 
 
+def test_published_weights_are_of_the_recipe_that_they_name():
+    state, trained = checkpoint.load(weights.PUBLISHED / "fine.safetensors").state, weights.load("fine")
+    recipe = SCALES[state["origin"]["scale"]].recipes[state["origin"]["recipe"]]
+    assert state["settings"] == recipe.settings()
+    assert (trained.matching, trained.composition) == (recipe.matching, recipe.composition)
+    assert trained.matcher()
+
+
 def of_glove(path):
     """As weights of real clips, whose words are GloVe's."""
     found = checkpoint.load(path)
