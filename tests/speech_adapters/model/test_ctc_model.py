@@ -1,12 +1,8 @@
 """A recogniser says the same from the waveform, from a kept prefix, alone and in any batch."""
 
-import copy
-from shutil import which
-
 import pytest
 import torch
 
-from speech_adapters.ctc.loss import ctc_loss_per_item
 from speech_adapters.model.adapters import EMBEDDED, FEATURES, apply
 from speech_adapters.model.architecture import Architecture
 from speech_adapters.model.arm import Arm
@@ -166,23 +162,3 @@ def test_nothing_is_kept_for_a_way_back_that_never_comes():
         assert not kept  # the frozen part of the adapted layer, up to its adapter
         model.encoder.layers[2].after_attention(x)
     assert kept
-
-
-@pytest.mark.slow  # torch's compiler takes half a minute
-@pytest.mark.skipif(not which("g++"), reason="torch compiles with g++")
-@pytest.mark.parametrize("lengths", [[900, 900], [900, 500]], ids=["alike", "ragged"])
-def test_a_compiled_recogniser_has_the_same_losses_and_gradients_but_for_rounding(lengths):
-    torch.manual_seed(0)
-    plain = CTCModel(Wav2Vec2(ARCHITECTURES["post"]), 6)
-    compiled = copy.deepcopy(plain)
-    compiled.compile()
-    waveform, found = torch.randn(2, 900), []
-    for model in (plain, compiled):
-        log_probs, num_frames = model(waveform, torch.tensor(lengths))
-        loss = ctc_loss_per_item(
-            log_probs, num_frames, torch.tensor([[1, 2], [3, 4]]), torch.tensor([2, 2])
-        ).sum()
-        loss.backward()
-        found.append([loss, *(weight.grad for weight in model.parameters() if weight.grad is not None)])
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
