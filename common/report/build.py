@@ -46,6 +46,7 @@ from common.report.tables import (
     markdown_grid,
     replace_generated,
     results_table,
+    tally,
     verdict_table_markdown,
     verdict_tables,
 )
@@ -296,7 +297,8 @@ def _generated(judged: Judged) -> Iterator[tuple[Path, str, str]]:
         "verdicts",
         markdown_grid(headline_table([(_named(one), _headline(rows)) for one, rows in judged])),
     )
-    yield README, "picture", first_picture.markup(*_pictured(judged), FIRST_PICTURE)
+    picture = first_picture.markup(*_pictured(judged), FIRST_PICTURE)
+    yield README, "picture", f"{tally([_headline(rows) for _, rows in judged])}\n\n{picture}"
     yield EVIDENCE, "power", markdown(power_table(further))
 
 
