@@ -46,6 +46,7 @@ from common.report.tables import (
     markdown_grid,
     replace_generated,
     results_table,
+    tally,
     verdict_table_markdown,
     verdict_tables,
 )
@@ -58,7 +59,7 @@ FIRST_PICTURE = "docs/what-came-out.png"  # beside that README
 TITLE = "Four papers in speech and video, judged claim by claim"
 INTRO = (
     "Four papers of one group, rebuilt in Python and run on real data. Each card is a headline: whether it "
-    "holds, how sure that is (a 95 % interval against a bar set beforehand), and at which scale. Scale mini takes "
+    "holds, how sure that is (a 95 % interval against a dated bar), and at which scale. Scale mini takes "
     "minutes on two cores, far below what the papers used, and says what holds there. A card leads to every claim of "
     "its paper; make reproduce-PAPER runs them on your machine and sets your verdicts beside these; make try tries "
     "the tools."
@@ -296,7 +297,8 @@ def _generated(judged: Judged) -> Iterator[tuple[Path, str, str]]:
         "verdicts",
         markdown_grid(headline_table([(_named(one), _headline(rows)) for one, rows in judged])),
     )
-    yield README, "picture", first_picture.markup(*_pictured(judged), FIRST_PICTURE)
+    picture = first_picture.markup(*_pictured(judged), FIRST_PICTURE)
+    yield README, "picture", f"{tally([_headline(rows) for _, rows in judged])}\n\n{picture}"
     yield EVIDENCE, "power", markdown(power_table(further))
 
 

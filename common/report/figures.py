@@ -19,7 +19,7 @@ from common.verdicts import Verdict
 if TYPE_CHECKING:
     import matplotlib.figure
 
-WORD_COLOURS = {"upheld": "#00664B", "refuted": "#A63D00", "not seen here": "#A63D00"}
+WORD_COLOURS = {"upheld": "#00664B", "refuted": "#A63D00", "not seen here": "#6F5300"}
 
 
 def new_figure(width: float, height: float) -> "matplotlib.figure.Figure":

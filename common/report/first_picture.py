@@ -37,8 +37,8 @@ SHARPNESS = 1.5  # pixels drawn for each of those
 ROW_PX, LEGEND_PX, CAPTION_PX, GAP_PX, LETTER_PX = 38, 34, 31, 8, 22
 BAR = (300, 520)  # where intervals are drawn, from left to right
 FRAME_SHAPE = 0.62  # height over width; the middle of a frame is shown
-MARKS = {"upheld": "✓ ", "refuted": "✗ ", "not seen here": "✗ ", "undecided": "~ "}
-LEGEND = "shaded: where it would hold; line: what came out, 95 %"
+MARKS = {"upheld": "✓ ", "refuted": "✗ ", "not seen here": "○ ", "undecided": "~ "}
+LEGEND = "shaded: where it would hold; line: 95 % interval, a row an axis"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Headline:
 def headline_of(topic: str, row: ClaimRow) -> Headline:
     """Of the published evidence alone."""
     verdict = row.published
+    topic = f"{topic}, our question" if row.claim.question else topic
     return (
         Headline(topic, verdict.word, interval_bar(row, verdict))
         if verdict

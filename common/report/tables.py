@@ -3,7 +3,7 @@
 import math
 import re
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -182,6 +182,20 @@ def headline_table(rows: Sequence[tuple[Cell, ClaimRow]]) -> Table:
         for name, row in rows
     ]
     return Table("What came out", ("paper", "headline", "what came out here", "verdict"), cells)
+
+
+def tally(rows: Sequence[ClaimRow]) -> str:
+    """How often each word was ruled of the headlines, the papers' and ours apart, as a sentence."""
+
+    def told(of: Sequence[ClaimRow]) -> str:
+        words = Counter(row.published.word if row.published else "not run" for row in of)
+        return ", ".join(f"{count} {word}" for word, count in words.items())
+
+    papers = [row for row in rows if not row.claim.question]
+    ours = [row for row in rows if row.claim.question]
+    parts = (("Headlines of the papers", papers), ("questions of ours", ours))
+    counted = "; ".join(f"{kind}: {told(of)}" for kind, of in parts if of)
+    return f"{counted}. Too small to settle the papers' own numbers."
 
 
 def _outcome_cell(row: ClaimRow) -> Cell:

@@ -237,6 +237,13 @@ def test_a_headline_is_told_by_the_word_it_got():
     assert (cells[2].text, cells[3].text) == ("–", "not run")
 
 
+def test_headlines_of_papers_and_questions_of_ours_are_counted_apart():
+    row = tables.ClaimRow(CLAIM, "mini", SEEN, None, "make")
+    ours = replace(row, claim=QUESTION, published=replace(SEEN, word="refuted"))
+    told = tables.tally([row, replace(row, published=None), row, ours])
+    assert told.startswith("Headlines of the papers: 2 upheld, 1 not run; questions of ours: 1 refuted. ")
+
+
 def test_a_word_without_a_sentence_is_told_as_it_is():
     once = replace(SEEN, word="seen once", low=math.nan, high=math.nan)
     assert CLAIM.outcome(once) == f"Seen once: +0.500 {CLAIM.unit}."
