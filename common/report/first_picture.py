@@ -38,7 +38,7 @@ ROW_PX, LEGEND_PX, CAPTION_PX, GAP_PX, LETTER_PX = 38, 34, 31, 8, 22
 BAR = (300, 520)  # where intervals are drawn, from left to right
 FRAME_SHAPE = 0.62  # height over width; the middle of a frame is shown
 MARKS = {"upheld": "✓ ", "refuted": "✗ ", "not seen here": "○ ", "undecided": "~ "}
-LEGEND = "shaded: where it would hold; line: 95 % interval, a row an axis"
+LEGEND = "shaded: holds; line: 95 % interval; each row has its own axis"
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ def headline_of(topic: str, row: ClaimRow) -> Headline:
 
 
 def digest(headlines: Sequence[Headline], frames: Sequence[Picture]) -> str:
-    """Of the words and numbers shown, rounded as they are told, and of the frames' files."""
+    """Of the words and numbers shown, rounded as they are told, the legend, and the frames' files."""
     told = [[one.topic, one.word, one.bar.told if one.bar else ""] for one in headlines]
     shown = [[one.caption, hashlib.sha256(one.content).hexdigest()] for one in frames]
-    return hashlib.sha256(json.dumps([told, shown]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([told, shown, LEGEND]).encode()).hexdigest()
 
 
 def digest_in(path: Path) -> str:
