@@ -35,9 +35,11 @@ def test_one_that_fails_is_named_and_the_others_are_run(monkeypatch, tmp_path):
     done, lines = _run(monkeypatch, tmp_path, "upscaling", "resize", fails="upscaling")
     assert done.exit_code == 2
     assert "upscaling times ended with exit code 3, see above\n" in done.stderr
-    told = "error: failed: upscaling times (exit code 3), upscaling memory (exit code 3); see above."
+    parts = ", ".join(f"upscaling {part} (exit code 3)" for part in ("times", "peers", "memory"))
+    told = f"error: failed: {parts}; see above."
     assert f"{told} The other parts are kept\n" in done.stderr
     assert [line[0] for line in lines] == [
+        "benchmarks.upscaling",
         "benchmarks.upscaling",
         "benchmarks.resize",
         "benchmarks.upscaling",
