@@ -73,7 +73,9 @@ def test_more_than_may_be_committed_is_refused(paper, monkeypatch):
 
 def test_journals_of_published_runs_are_kept_and_of_no_others(paper):
     for recipe in ("BICUBIC", "WIDE"):
-        (paper.run_folder("mini", recipe, 0) / kept.JOURNAL).write_text(f'{{"event": "train", "of": "{recipe}"}}\n')
+        (paper.run_folder("mini", recipe, 0) / kept.JOURNAL).write_text(
+            f'{{"event": "train", "of": "{recipe}"}}\n'
+        )
     run = results.find(paper.own_results("mini"), "BICUBIC", 0)
     results.write(paper.own_results("mini"), run.result, run.items[1:])
     (copied,) = kept.publish_journals(paper, "mini", ["WIDE", "BICUBIC"])
