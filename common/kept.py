@@ -1,6 +1,6 @@
-"""Pictures that scoring kept of a published run, committed beside its result, so that the report can show them.
+"""What is committed of a published run beside its result, so that the report can show it: journals, and some pictures.
 
-They lie as in a run's own folder: `results/SCALE/RECIPE/seedN/pictures-test/`. Sounds are not committed.
+Pictures lie as in a run's own folder: `results/SCALE/RECIPE/seedN/pictures-test/`. Sounds are not committed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from common import results
 from common.papers import Paper
 from common.results import Run
 
+JOURNAL = "journal.jsonl"  # of a run
 FOLDER = "pictures-test"  # of a run, where the trainer lets a scoring run keep examples
 ENDINGS = (".jpg", ".png")
 SHARED = ("low", "truth")  # by a file's name: what is not of a recipe's own making
@@ -29,7 +30,28 @@ def evenly(found: Sequence[Kept], most: int) -> list[Kept]:
     return [found[(2 * place + 1) * len(found) // (2 * count)] for place in range(count)]
 
 
+def journal_of(results_folder: Path, recipe: str, seed: int) -> Path:
+    """Where the journal of a published run lies; those published before 2026-11-28 have none."""
+    return results_folder / f"{recipe}.seed{seed}.{JOURNAL}"
+
+
 def publish(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
+    """Copies pictures and journals beside the published results; raises what `publish_pictures` raises."""
+    return [*publish_pictures(paper, scale, recipes), *publish_journals(paper, scale, recipes)]
+
+
+def publish_journals(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
+    """Copies the journals of those of your runs whose raw scores are the published ones."""
+    copied = []
+    for recipe, seed, folder in paper.begun(scale):
+        if recipe in recipes and _is_published(paper, scale, recipe, seed):
+            target = journal_of(paper.published(scale), recipe, seed)
+            shutil.copyfile(folder / JOURNAL, target)
+            copied.append(target)
+    return copied
+
+
+def publish_pictures(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
     """Copies pictures of a few items of your runs of seed 0 beside the published results.
 
     What every recipe is given and compared with lies once, under the first that had it. What a recipe itself made lies
@@ -48,7 +70,8 @@ def publish(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:
         files = sorted(path for path in source.glob("*") if path.suffix in ENDINGS)
         if not files:
             continue
-        _check(paper, scale, recipe)
+        if not _is_published(paper, scale, recipe, 0):
+            raise ValueError(f"{recipe}: pictures are of a run whose raw scores are not the published ones")
         wanted = evenly(sorted({_stem(path) for path in files}), MOST_ITEMS)
         for path in files:
             target = paper.published(scale) / recipe / "seed0" / FOLDER / path.name
@@ -74,12 +97,12 @@ def _stem(path: Path) -> str:
     return path.name.partition(".")[0]
 
 
-def _check(paper: Paper, scale: str, recipe: str) -> None:
+def _is_published(paper: Paper, scale: str, recipe: str, seed: int) -> bool:
+    """Whether your run has the raw scores that are published."""
     own, published = (
-        results.find(folder, recipe, 0) for folder in (paper.own_results(scale), paper.published(scale))
+        results.find(folder, recipe, seed) for folder in (paper.own_results(scale), paper.published(scale))
     )
-    if own is None or published is None or _untimed(own, own) != _untimed(published, own):
-        raise ValueError(f"{recipe}: pictures are of a run whose raw scores are not the published ones")
+    return own is not None and published is not None and _untimed(own, own) == _untimed(published, own)
 
 
 def _untimed(run: Run, timed: Run) -> dict[str, dict[str, float | int]]:

@@ -278,6 +278,8 @@ def publish(
 ) -> list[Path]:
     """Copies the finished test runs of a folder, or of the recipes named, into the published results.
 
+    A run with the very raw scores and weights that are published already stays as it was first published.
+
     Raises:
         ValueError: nothing to publish, a run was made on a dirty tree, or what is published already is damaged; nothing
             is copied then.
@@ -293,7 +295,17 @@ def publish(
             f"published runs must come from a clean commit; these do not: {', '.join(dirty)}. "
             "Commit, then run again"
         )
-    return [write(paper_results_folder, run.result, run.items) for run in runs]
+    return [
+        write(paper_results_folder, run.result, run.items)
+        for run in runs
+        if not _is_there(paper_results_folder, run.result)
+    ]
+
+
+def _is_there(folder: Path, result: Result) -> bool:
+    found = find(folder, result.recipe, result.seed)
+    hashes = (result.items_sha256, result.weights_sha256)
+    return found is not None and (found.result.items_sha256, found.result.weights_sha256) == hashes
 
 
 def _git(repo_root: Path, *arguments: str) -> str | None:

@@ -366,8 +366,8 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
         current = build.current_names(found, scale)
         written = results.publish(found.own_results(scale), found.published(scale), current)
         openings.record(found.folder, map(results.read_run, written))
-        pictures = kept.publish(found, scale, current)
-        for path in [*written, *pictures, *scoring.publish_weights(found, scale)]:
+        beside = kept.publish(found, scale, current)
+        for path in [*written, *beside, *scoring.publish_weights(found, scale)]:
             typer.echo(str(path))
         for path in build.renew_tables(list(papers.papers().values())):
             typer.echo(f"renewed {path}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from common import former_verdicts, journal, openings, results
+from common import former_verdicts, journal, kept, openings, results
 from common.anchors import anchors
 from common.claims import judge
 from common.files import write_atomically
@@ -65,8 +65,8 @@ INTRO = (
     "the tools."
 )
 UNPUBLISHED = (
-    "Published results hold scores, texts and some pictures, but no journals and no times of words: training "
-    "curves, and sounds whose words can be played, are those of your own runs."
+    "Published results hold scores, texts, some pictures and, since 2026-11-28, training curves, but no times of "
+    "words: sounds whose words can be played are those of your own runs."
 )
 FIGURES_AT_ONCE = 2  # of a scale
 JUDGED_SCALES = tuple(scale for scale in SCALES if scale != "smoke")
@@ -195,7 +195,7 @@ def _section(paper: Paper, rows: Sequence[ClaimRow], pages: Sequence[Table] = ()
         title = f"How far from the bar each claim came out at {one.scale}"
         drawn = [Picture("Margins of the claims", to_svg(margin_figure(paper.claims, ruled, title)))]
         drawn += [Picture(caption, to_svg(figure)) for caption, figure in report.figures(one.runs)]
-        drawn += _training_figures(paper, one.scale) if one.own else []
+        drawn += _training_figures(paper, one)
         tables = [*report.tables(one.runs), *report.details(one.runs), results_table(one.runs)]
         tables += search_tables(choices(paper.tuning_log(one.scale), one.runs))
         tables += [arithmetic_table(paper.claims, ruled), costs_table(one.runs), provenance_table(one.runs)]
@@ -244,11 +244,11 @@ def _whose(shown: Sequence[_Shown]) -> str:
     return f"These are your runs at {', '.join(yours)} and the published ones at {', '.join(published)}. {UNPUBLISHED}"
 
 
-def _training_figures(paper: Paper, scale: str) -> list[Picture]:
+def _training_figures(paper: Paper, shown: _Shown) -> list[Picture]:
     journals: dict[str, dict[int, list[dict[str, object]]]] = {}
-    for name in paper.at(scale).reproduced:
-        for _, seed, folder in paper.begun(scale, name):
-            rows = [row for row in journal.read(folder / "journal.jsonl") if row["event"] == "train"]
+    for name, seed, path in _journals(paper, shown):
+        rows = [row for row in journal.read(path) if row["event"] == "train"]
+        if rows:
             journals.setdefault(name, {})[seed] = rows
     if not journals:
         return []
@@ -256,6 +256,17 @@ def _training_figures(paper: Paper, scale: str) -> list[Picture]:
         journals, title="How the runs learned", measures=("loss",), styles=paper.report.styles
     )
     return [Picture("Training loss over steps, a line per seed", to_svg(figure))]
+
+
+def _journals(paper: Paper, shown: _Shown) -> Iterator[tuple[str, int, Path]]:
+    """(recipe, seed, file) of the runs that `reproduce` makes."""
+    for name in paper.at(shown.scale).reproduced:
+        if shown.own:
+            for _, seed, folder in paper.begun(shown.scale, name):
+                yield name, seed, folder / kept.JOURNAL
+        else:
+            for seed in sorted(run.result.seed for run in shown.runs if run.result.recipe == name):
+                yield name, seed, kept.journal_of(paper.published(shown.scale), name, seed)
 
 
 # ---- tables in the READMEs

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import journal, results
+from common import journal, kept, results
 from common.digits import number
 from common.files import write_atomically
 from common.papers import Paper
@@ -143,8 +143,10 @@ def write(report: Path, paper: Paper, scale: str, run: Run, *, own: bool) -> str
         ("the result", source / f"{result.name}.json"),
         ("raw scores", source / Path(result.items_file).name),
     ]
-    log = paper.run_folder(scale, result.recipe, result.seed) / "journal.jsonl"
-    rows = journal.read(log) if own else []
+    log = kept.journal_of(source, result.recipe, result.seed)
+    if own:
+        log = paper.run_folder(scale, result.recipe, result.seed) / kept.JOURNAL
+    rows = journal.read(log)
     downloads = [(words, _copied(path, folder / path.name)) for words, path in files]
     if rows:
         downloads.append(("journal", _copied(log, folder / f"{result.name}.journal.jsonl")))
@@ -190,6 +192,6 @@ def write_every(report: Path, paper: Paper, scale: str) -> list[Table]:
             for recipe, row in by_recipe.items()
         ]
         if rows:
-            caption = "Settings, environment, hashes, raw scores" + (", log and curves." if own else ".")
+            caption = "Settings, environment, hashes, raw scores, and log and curves where they were kept."
             tables.append(Table(f"Every run at {scale}, {words}", ("recipe", *columns), rows, caption))
     return tables

@@ -1,4 +1,4 @@
-"""Laws of pictures beside published results: of the very run that is published, few, small, and each once."""
+"""Laws of what lies beside published results: of the very run that is published; pictures few, small, and each once."""
 
 import shutil
 
@@ -69,6 +69,19 @@ def test_more_than_may_be_committed_is_refused(paper, monkeypatch):
     monkeypatch.setattr(kept, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match="pictures must fit 10 bytes at mini, got 57"):
         kept.publish(paper, "mini", ["WIDE", "BICUBIC"])
+
+
+def test_journals_of_published_runs_are_kept_and_of_no_others(paper):
+    for recipe in ("BICUBIC", "WIDE"):
+        (paper.run_folder("mini", recipe, 0) / kept.JOURNAL).write_text(
+            f'{{"event": "train", "of": "{recipe}"}}\n'
+        )
+    run = results.find(paper.own_results("mini"), "BICUBIC", 0)
+    results.write(paper.own_results("mini"), run.result, run.items[1:])
+    (copied,) = kept.publish_journals(paper, "mini", ["WIDE", "BICUBIC"])
+    assert copied == kept.journal_of(paper.published("mini"), "WIDE", 0)
+    assert '"of": "WIDE"' in copied.read_text()
+    assert kept.publish_journals(paper, "mini", ["EVESRNET"]) == []
 
 
 @pytest.mark.parametrize(("found", "most", "chosen"), [([], 3, []), ([1], 3, [1]), (range(9), 3, [1, 4, 7])])

@@ -103,7 +103,7 @@ def test_odd_folders_and_journals_of_runs_are_passed_over(sound, capfd):
     said = capfd.readouterr()
     assert said.out.count("finished") == 1
     assert said.err.count("is no run of ours, which would be named seedN") == 3
-    build._training_figures(PAPER, "smoke")
+    build._training_figures(PAPER, build._Shown("smoke", [], own=True))
     job = Job(PAPER, "WIDE", PAPER.recipe("WIDE", "smoke"), "smoke", 0)
     assert job.steps_done() == whole[-1]["step"]
 

@@ -147,6 +147,17 @@ def test_publish_copies_clean_runs_and_their_scores(tmp_path):
     ]
 
 
+def test_a_run_made_again_to_the_bit_stays_as_it_was_first_published(tmp_path):
+    results.write(tmp_path / "published", RESULT, ITEMS)
+    results.write(tmp_path / "runs", replace(RESULT, commit="another"), ITEMS)
+    assert results.publish(tmp_path / "runs", tmp_path / "published") == []
+    (run,) = results.read(tmp_path / "published")
+    assert run.result.commit == RESULT.commit
+    for changes in ({"weights_sha256": "other"}, {}):
+        results.write(tmp_path / "runs", replace(RESULT, commit="another", **changes), ITEMS[:2])
+        assert len(results.publish(tmp_path / "runs", tmp_path / "published")) == 1
+
+
 def test_publish_refuses_dirty_runs_by_name_and_copies_nothing(tmp_path):
     results.write(tmp_path / "runs", RESULT, ITEMS)
     results.write(tmp_path / "runs", replace(RESULT, seed=2, dirty=True), ITEMS)

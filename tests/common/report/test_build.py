@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from common import papers
+from common import kept, papers
+from common.journal import Journal
 from common.report import build
 
 PAPER = papers.find("continual-pretraining")  # published at two scales
@@ -38,7 +39,7 @@ def test_a_page_says_what_published_runs_cannot_show_and_leaves_no_empty_place(m
     figures = [(f"figure {i}", None) for i in range(4)]
     paper = replace(PAPER, report=replace(PAPER.report, figures=lambda runs: figures))
     section = build._section(paper, [])
-    assert "no journals and no times of words" in section.summary
+    assert "no times of words" in section.summary
     assert len(section.figures) == 2 * build.FIGURES_AT_ONCE
     folds = {fold.title: fold for fold in section.folds}
     further = [picture.caption for picture in folds["Further figures"].figures]
@@ -47,6 +48,20 @@ def test_a_page_says_what_published_runs_cannot_show_and_leaves_no_empty_place(m
         picture.caption.startswith("Training loss")
         for picture in [*section.figures, *folds["Further figures"].figures]
     )
+
+
+def test_curves_of_published_runs_are_drawn_where_their_journals_were_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "to_svg", lambda figure: b"<svg/>")
+    paper = replace(PAPER, folder=tmp_path / "paper")
+    shutil.copytree(PAPER.published("mini"), paper.published("mini"))
+    (shown,) = build._shown(paper)
+    assert build._training_figures(paper, shown) == []
+    run = next(run.result for run in shown.runs if run.result.recipe in paper.report.styles)
+    with Journal(kept.journal_of(paper.published("mini"), run.recipe, run.seed)) as log:
+        for step in (1, 2):
+            log.log(step, {"loss": 2.0 / step})
+    (drawn,) = build._training_figures(paper, shown)
+    assert drawn.caption.startswith("Training loss")
 
 
 def test_yours_take_the_place_of_the_published_runs_of_their_scale_alone():
