@@ -6,11 +6,13 @@ Pictures lie as in a run's own folder: `results/SCALE/RECIPE/seedN/pictures-test
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from common import results
+from common import journal, results
+from common.files import write_atomically
 from common.papers import Paper
 from common.results import Run
 
@@ -20,6 +22,7 @@ ENDINGS = (".jpg", ".png")
 SHARED = ("low", "truth")  # by a file's name: what is not of a recipe's own making
 MOST_ITEMS = 3  # whose pictures are committed
 MOST_BYTES = 2_000_000  # of a paper and scale
+MOST_ROWS = 200  # of one kind in a journal: more would draw the same curve
 
 Kept = TypeVar("Kept")
 
@@ -46,9 +49,24 @@ def publish_journals(paper: Paper, scale: str, recipes: Collection[str]) -> list
     for recipe, seed, folder in paper.begun(scale):
         if recipe in recipes and _is_published(paper, scale, recipe, seed):
             target = journal_of(paper.published(scale), recipe, seed)
-            shutil.copyfile(folder / JOURNAL, target)
+            write_atomically(target, thinned((folder / JOURNAL).read_bytes()))
             copied.append(target)
     return copied
+
+
+def thinned(lines: bytes) -> bytes:
+    """A journal with at most `MOST_ROWS` rows of each event, evenly spread, the last of each among them."""
+    places: dict[str, list[int]] = defaultdict(list)
+    rows = lines.splitlines(keepends=True)
+    for place, line in enumerate(rows):
+        if found := journal.row(line):
+            places[found["event"]].append(place)
+    chosen = {
+        place
+        for of_event in places.values()
+        for place in (*evenly(of_event[:-1], MOST_ROWS - 1), of_event[-1])
+    }
+    return b"".join(rows[place] for place in sorted(chosen))
 
 
 def publish_pictures(paper: Paper, scale: str, recipes: Collection[str]) -> list[Path]:

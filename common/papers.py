@@ -283,6 +283,11 @@ class Paper:
         former = result.settings_layout < results.SETTINGS_LAYOUT
         return self.former_settings(result.settings) if former else result.settings
 
+    def alike(self, one: Result, other: Result) -> bool:
+        """Whether two results are of the same settings and data, however their layouts spell them."""
+        same_data = one.manifest_sha256 == other.manifest_sha256
+        return same_data and self.spelled_today(one) == self.spelled_today(other)
+
     def as_today(self, run: Run, recipe: Experiment) -> Run | None:
         """The run with its settings as they are spelled today, or None when it is not of that recipe on its data."""
         result = run.result

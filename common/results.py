@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import metadata
@@ -273,12 +273,20 @@ def path_of(folder: Path, recipe: str, seed: int, split: str) -> Path:
     return folder / f"{recipe}.seed{seed}{suffix}.json"
 
 
+def same_settings_and_data(one: Result, other: Result) -> bool:
+    return (one.settings, one.manifest_sha256) == (other.settings, other.manifest_sha256)
+
+
 def publish(
-    run_folder: Path, paper_results_folder: Path, recipes: Collection[str] | None = None
+    run_folder: Path,
+    paper_results_folder: Path,
+    recipes: Collection[str] | None = None,
+    alike: Callable[[Result, Result], bool] = same_settings_and_data,
 ) -> list[Path]:
     """Copies the finished test runs of a folder, or of the recipes named, into the published results.
 
-    A run with the very raw scores and weights that are published already stays as it was first published.
+    A run with the very raw scores and weights that are published already, made by what `alike` takes for the same
+    settings and data, stays as it was first published.
 
     Raises:
         ValueError: nothing to publish, a run was made on a dirty tree, or what is published already is damaged; nothing
@@ -298,14 +306,16 @@ def publish(
     return [
         write(paper_results_folder, run.result, run.items)
         for run in runs
-        if not _is_there(paper_results_folder, run.result)
+        if not _is_there(paper_results_folder, run.result, alike)
     ]
 
 
-def _is_there(folder: Path, result: Result) -> bool:
+def _is_there(folder: Path, result: Result, alike: Callable[[Result, Result], bool]) -> bool:
     found = find(folder, result.recipe, result.seed)
+    if found is None:
+        return False
     hashes = (result.items_sha256, result.weights_sha256)
-    return found is not None and (found.result.items_sha256, found.result.weights_sha256) == hashes
+    return (found.result.items_sha256, found.result.weights_sha256) == hashes and alike(found.result, result)
 
 
 def _git(repo_root: Path, *arguments: str) -> str | None:

@@ -364,7 +364,7 @@ def publish(paper: PaperArgument, scale: Scale = "mini") -> None:
         found = papers.find(paper)
         found.at(scale)
         current = build.current_names(found, scale)
-        written = results.publish(found.own_results(scale), found.published(scale), current)
+        written = results.publish(found.own_results(scale), found.published(scale), current, found.alike)
         openings.record(found.folder, map(results.read_run, written))
         beside = kept.publish(found, scale, current)
         for path in [*written, *beside, *scoring.publish_weights(found, scale)]:

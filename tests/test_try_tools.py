@@ -30,6 +30,8 @@ def _no_network(monkeypatch):
         raise FetchError("no network")
 
     monkeypatch.setattr(vocabulary, "glove", no_network)
+    load = try_tools.speech_adapters.load
+    monkeypatch.setattr(try_tools.speech_adapters, "load", lambda language: load(language, model="small-en"))
 
 
 def test_every_part_is_shown_on_the_page(tmp_path, monkeypatch):
@@ -47,6 +49,8 @@ def test_every_part_is_shown_on_the_page(tmp_path, monkeypatch):
         "All claims judged again",
     ):
         assert shown in page
+    assert try_tools.OF_COMPOSED in page
+    assert try_tools.quality("fine").split(";")[0] in page
     for paper in papers.papers().values():
         assert paper.title in page
     assert "<b>hello" not in page

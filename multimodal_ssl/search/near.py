@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
+from common.data.archives import BROKEN
 from common.errors import CommandError
 from common.files import write_atomically
 from multimodal_ssl.search.index import Index
@@ -109,7 +110,10 @@ def read(index: Index) -> Near:
     kept, videos = _read(path)
     if videos != _videos(index):
         raise ValueError(f"{path} is of other windows than {index.folder} holds now; {way_out}")
-    graph = faiss.deserialize_index(kept)
+    try:
+        graph = faiss.deserialize_index(kept)
+    except RuntimeError as error:  # what faiss raises of bytes that it cannot read
+        raise _damaged(path, error) from error
     graph.hnsw.efSearch = max(CARE[1], PROPOSED)
     return Near(graph, videos)
 
@@ -124,10 +128,12 @@ def _read(path: Path) -> tuple[ndarray, Videos]:
             return found["graph"], tuple(
                 (name, count) for name, count in json.loads(found["videos"].tobytes())
             )
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); remove it and index again with --approximate"
-        ) from error
+    except (*BROKEN, ValueError, TypeError, KeyError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} is damaged ({error}); remove it and index again with --approximate")
 
 
 def _faiss() -> Any:

@@ -1,10 +1,12 @@
 """Laws of what lies beside published results: of the very run that is published; pictures few, small, and each once."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 
-from common import kept, papers, results
+from common import journal, kept, papers, results
 
 PAPER = papers.find("extreme-vsr")
 
@@ -74,7 +76,7 @@ def test_more_than_may_be_committed_is_refused(paper, monkeypatch):
 def test_journals_of_published_runs_are_kept_and_of_no_others(paper):
     for recipe in ("BICUBIC", "WIDE"):
         (paper.run_folder("mini", recipe, 0) / kept.JOURNAL).write_text(
-            f'{{"event": "train", "of": "{recipe}"}}\n'
+            f'{{"event": "train", "step": 1, "of": "{recipe}"}}\n'
         )
     run = results.find(paper.own_results("mini"), "BICUBIC", 0)
     results.write(paper.own_results("mini"), run.result, run.items[1:])
@@ -82,6 +84,21 @@ def test_journals_of_published_runs_are_kept_and_of_no_others(paper):
     assert copied == kept.journal_of(paper.published("mini"), "WIDE", 0)
     assert '"of": "WIDE"' in copied.read_text()
     assert kept.publish_journals(paper, "mini", ["EVESRNET"]) == []
+
+
+def test_a_long_journal_is_thinned_and_ends_where_it_ended(tmp_path):
+    rows = [{"event": "start", "step": 0}, *({"event": "train", "step": step} for step in range(5000))]
+    rows.append({"event": "end", "step": 5000})
+    path = tmp_path / "journal.jsonl"
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    path.write_bytes(kept.thinned(lines + b'{"event": "cut'))
+    found = journal.read(path)
+    steps = [row["step"] for row in found if row["event"] == "train"]
+    assert (found[0], found[-1]) == (rows[0], rows[-1])
+    assert len(steps) == kept.MOST_ROWS and steps[-1] == 4999
+    assert steps == sorted(steps)
+    assert max(np.diff(steps)) <= 27
+    assert kept.thinned(path.read_bytes()) == path.read_bytes()
 
 
 @pytest.mark.parametrize(("found", "most", "chosen"), [([], 3, []), ([1], 3, [1]), (range(9), 3, [1, 4, 7])])

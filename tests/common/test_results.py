@@ -158,6 +158,14 @@ def test_a_run_made_again_to_the_bit_stays_as_it_was_first_published(tmp_path):
         assert len(results.publish(tmp_path / "runs", tmp_path / "published")) == 1
 
 
+def test_equal_scores_of_other_settings_or_data_are_published(tmp_path):
+    for changes in ({"settings": {"steps": 2}}, {"manifest_sha256": "other"}):
+        results.write(tmp_path / "published", RESULT, ITEMS)
+        results.write(tmp_path / "runs", replace(RESULT, **changes), ITEMS)
+        assert len(results.publish(tmp_path / "runs", tmp_path / "published")) == 1
+        assert results.publish(tmp_path / "runs", tmp_path / "published", alike=lambda one, other: True) == []
+
+
 def test_publish_refuses_dirty_runs_by_name_and_copies_nothing(tmp_path):
     results.write(tmp_path / "runs", RESULT, ITEMS)
     results.write(tmp_path / "runs", replace(RESULT, seed=2, dirty=True), ITEMS)

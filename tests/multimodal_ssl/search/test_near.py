@@ -120,3 +120,22 @@ def test_faiss_finds_what_is_nearest_and_a_graph_of_other_windows_is_refused(ind
     path.write_bytes(b"no graph")
     with pytest.raises(ValueError, match="is damaged"):
         near.read(index)
+
+
+@needs_faiss
+def test_a_graph_that_is_cut_or_altered_is_told_as_damaged(index):
+    path = near.build(index)
+    whole = path.read_bytes()
+    for length in (0, 3, 30, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="is damaged"):
+            near.read(index)
+    videos = np.frombuffer(json.dumps(near._videos(index)).encode(), np.uint8)
+    for graph, videos_said in (
+        (np.zeros(40, np.uint8), videos),
+        (np.zeros(0, np.uint8), np.frombuffer(b"7", np.uint8)),
+    ):
+        with path.open("wb") as file:
+            np.savez(file, graph=graph, videos=videos_said)
+        with pytest.raises(ValueError, match="is damaged"):
+            near.read(index)
