@@ -4,8 +4,8 @@ In float32, on equal batches, with equal weights, CTC loss and fused AdamW step,
 round is not timed: there every contender's loss must be ours, and as many weights must get a gradient where the same is
 trained. Ours multiplies by oneDNN, which changes rounding alone. LoRA takes the rank at which it has as many weights as
 the adapters. Only ours keeps what frozen layers make: the others offer no way to start a step in the middle, so there
-they compute it, without a graph. On ragged batches losses agree less: the others take the statistics of the first group
-norm over padding too.
+they compute it, without a graph. The process keeps freed memory for all of them, as our trainer does. On ragged batches
+losses agree less: the others take the statistics of the first group norm over padding too.
 """
 
 import time
@@ -33,6 +33,7 @@ from benchmarks.speech_peers import (
     present,
     weights_of,
 )
+from common.runtime import keep_freed_memory
 from speech_adapters.checkpoints.model_files import StoredModel
 from speech_adapters.ctc.loss import ctc_loss_per_item
 from speech_adapters.model.adapters import FEATURES, WAVEFORM, frozen_depth
@@ -249,6 +250,7 @@ def one_race(
         seconds: of each utterance of the batch.
     """
     started = time.perf_counter()
+    keep_freed_memory()
     torch.set_num_threads(rounds.threads)
     chosen = {job: found for job, contenders in contests.items() if len(found := present(contenders)) > 1}
     everybody = {c: make(c) for contenders in chosen.values() for c in contenders.values()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import resource
@@ -17,6 +18,9 @@ from common.progress import say
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,22 @@ def find_device(wanted: str = "auto") -> Device:
     )
 
 
+def keep_freed_memory() -> bool:
+    """Lets this process keep memory that it has freed, for its next step; whether it will.
+
+    glibc gives large blocks back to the system and asks for them anew, at every step, and each page that comes anew is
+    cleared first: a sixteenth of a fine-tuning step of wav2vec 2.0 BASE. The most that is held hardly changes, numbers
+    do not. Blocks above 32 MB, the most that glibc allows, are given back as before.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is None:
+        return False
+    taken = [mallopt(TRIM_THRESHOLD, 2**31 - 1), mallopt(MMAP_THRESHOLD, 32 * 2**20)]
+    return all(taken)
+
+
 def start(device: str, *, bf16: bool, threads: int, alone: bool = False) -> Fabric:
     """Fabric on the device; several processes when `torchrun` has set its variables, on one node or more.
 
@@ -77,6 +97,8 @@ def start(device: str, *, bf16: bool, threads: int, alone: bool = False) -> Fabr
         precision=precision,
     )
     fabric.launch()
+    if found.kind == "cpu":
+        keep_freed_memory()
     if found.notice and fabric.is_global_zero:
         say(found.notice)
     if found.kind == "cuda":

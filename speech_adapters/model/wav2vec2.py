@@ -106,7 +106,10 @@ class ConvLayer(nn.Module):
     ) -> tuple[Float[Tensor, "batch channel frame"], Int[Tensor, " batch"]]:
         x = self.conv(x)
         num_frames = ((num_frames - self.kernel) // self.stride + 1).clamp(min=0)
-        return F.gelu(self.norm(x, num_frames) if self.norm else x), num_frames
+        if self.norm:
+            x = self.norm(x, num_frames)
+        # Nobody else holds x. The first layers' are the largest of a step, so that one copy less is felt.
+        return (F.gelu(x) if x.requires_grad else torch.ops.aten.gelu_(x)), num_frames
 
 
 class FeatureExtractor(nn.Module):

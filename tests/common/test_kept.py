@@ -95,7 +95,7 @@ def test_a_long_journal_is_thinned_and_ends_where_it_ended(tmp_path):
     found = journal.read(path)
     steps = [row["step"] for row in found if row["event"] == "train"]
     assert (found[0], found[-1]) == (rows[0], rows[-1])
-    assert len(steps) == kept.MOST_ROWS and steps[-1] == 4999
+    assert (len(steps), steps[-1]) == (kept.MOST_ROWS, 4999)
     assert steps == sorted(steps)
     assert max(np.diff(steps)) <= 27
     assert kept.thinned(path.read_bytes()) == path.read_bytes()

@@ -1,5 +1,8 @@
 """Laws of where a run happens: what was asked for is what is used, or an error says why not."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -62,3 +65,27 @@ def test_peak_memory_grows_with_what_is_held():
     held = torch.ones(64 * 2**20)
     assert 10**6 < before <= runtime.peak_memory_bytes()
     assert runtime.peak_memory_bytes() >= held.nbytes
+
+
+FAULTS = """
+import resource, sys
+import torch
+from common import runtime
+
+if sys.argv[1] == "kept" and not runtime.keep_freed_memory():
+    sys.exit("no glibc")
+for _ in range(9):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.ones(4 << 20) for _ in range(20)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
+def test_kept_memory_is_not_cleared_again_at_every_step():
+    def faults(how):
+        done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert faults("kept") < faults("returned") / 10

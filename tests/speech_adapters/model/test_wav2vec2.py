@@ -9,6 +9,7 @@ from speech_adapters.checkpoints.convert import convert
 from speech_adapters.checkpoints.interop import torchaudio
 from speech_adapters.model.architecture import BASE, LARGE, XLSR, Masking
 from speech_adapters.model.wav2vec2 import (
+    ConvLayer,
     PaddingAwareGroupNorm,
     Wav2Vec2,
     _GroupNormOfOwn,
@@ -295,3 +296,17 @@ def test_masks_of_equal_seeds_are_equal_and_differ_from_row_to_row():
         masks.append(span_mask(torch.full((4,), 200), 200, Masking()))
     assert torch.equal(*masks)
     assert len({tuple(row.tolist()) for row in masks[0]}) == 4
+
+
+@pytest.mark.parametrize("norm", [None, "group", "layer"])
+def test_what_nothing_learns_from_is_overwritten_and_comes_out_the_same(norm):
+    torch.manual_seed(0)
+    layer = ConvLayer(3, 8, kernel=3, stride=2, norm=norm, bias=True)
+    x, num_frames = torch.randn(2, 3, 41), torch.tensor([41, 30])
+    given = x.clone()
+    learned, _ = layer(x, num_frames)
+    learned.sum().backward()  # what it needs for its way back is intact
+    with torch.no_grad():
+        kept, _ = layer.requires_grad_(False)(x, num_frames)
+    assert torch.equal(kept, learned.detach())
+    assert torch.equal(x, given)
