@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from common.data.order import Draw
 from common.measures import Part
+from common.settings import later
 from video_sr import measures
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from video_sr.data import ScoredSequence
     from video_sr.known_motion import KnownMotion
     from video_sr.layouts import FrameSequence
+    from video_sr.motion import Motion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,38 @@ class Photographs(Corpus, ABC):
 class PreparedClips(Photographs):
     """Clips that are made once, for machines with few cores."""
 
+    layered_share: float = later(0.0)  # of clips, with a nearer layer that moves with the camera by more
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.layered_share <= 1:
+            raise ValueError(f"layered_share must be in 0..1, got {self.layered_share}")
+
+    def moves(self) -> Motion:
+        """How its clips move."""
+        from video_sr.motion import Motion
+
+        return Motion(layered_share=self.layered_share)
+
+    def prepare(self) -> None:
+        from video_sr import data
+
+        data.prepare(self.clips, self.moves())
+
+    def manifest_sha256(self) -> str:
+        from video_sr import data
+
+        return data.manifest_sha256(self.moves())
+
+    def departures(self) -> tuple[str, ...]:
+        if not self.layered_share:
+            return super().departures()
+        layers = (
+            f"Trained on camera motion over still photographs: parallax is of two flat layers, in "
+            f"{100 * self.layered_share:g} % of the clips, and real object motion is absent."
+        )
+        return (*super().departures()[:-1], layers)
+
     def check(self, *, num_frames: int, patch: int) -> None:
         from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
 
@@ -171,12 +205,16 @@ class PreparedClips(Photographs):
     def example(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
         from video_sr import samples
 
-        return samples.prepared(seed, draw, clips=self.clips, num_frames=num_frames, patch=patch)
+        return samples.prepared(
+            seed, draw, clips=self.clips, num_frames=num_frames, patch=patch, motion=self.moves()
+        )
 
     def motion(self, seed: int, draw: Draw, *, num_frames: int, patch: int) -> KnownMotion:
         from video_sr import samples
 
-        return samples.motion_prepared(seed, draw, clips=self.clips, num_frames=num_frames, patch=patch)
+        return samples.motion_prepared(
+            seed, draw, clips=self.clips, num_frames=num_frames, patch=patch, motion=self.moves()
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

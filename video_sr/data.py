@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from video_sr import shots
 from video_sr.challenge import FACTOR
 from video_sr.known_motion import KnownMotion, known_motion
 from video_sr.layouts import FrameSequence
-from video_sr.motion import Motion, Plan, clip, plan
+from video_sr.motion import PLAIN, Motion, Plan, clip, plan
 from video_sr.shots import Shot
 
 SALT = "aim-2020-x16"
@@ -108,12 +108,23 @@ def check_splits(seed: int) -> None:
 
 
 @cache  # asked for by every training example
-def manifest_sha256() -> str:
+def manifest_sha256(motion: Motion = PLAIN) -> str:
     """Hash of every shot's content hash, of the split and of how clips are made of them."""
-    motions = [asdict(motion) for motion in (Motion(), *TEST_MOTIONS.values())]
+    motions = [each.told() for each in (motion, *TEST_MOTIONS.values())]
+    layers = [_LAYERS_VERSION] if motion.layered_share else []
     tested = [TEST_SHORT_SIDE, TEST_FRAME, SCORED_FRAMES, CONTEXT_FRAMES]
     made = json.dumps(
-        [SALT, NUM_FOLDS, SHORT_SIDES, PREPARED_FRAMES, PREPARED_PATCH, _CLIPS_VERSION, motions, tested]
+        [
+            SALT,
+            NUM_FOLDS,
+            SHORT_SIDES,
+            PREPARED_FRAMES,
+            PREPARED_PATCH,
+            _CLIPS_VERSION,
+            motions,
+            tested,
+            *layers,
+        ]
     )
     return hashlib.sha256((shots.manifest().sha256 + made).encode()).hexdigest()
 
@@ -123,21 +134,27 @@ def manifest_sha256() -> str:
 MOST_BAD = 0.1  # share of shots that may be bad before preparation stops
 PACK = "extreme-vsr"
 _CLIPS_VERSION = 2  # raise when `motion.py` changes what a seed gives
+_LAYERS_VERSION = 1  # or this one, when it does for clips with a nearer layer alone
 
 
 def prepared_folder() -> Path:
-    """Where the arrays of this very data, split and motion lie."""
+    """Where the arrays of this very data and split lie, and the clips that move as `PLAIN` has it; others beside."""
     return data_root() / "video_sr" / manifest_sha256()[:12]
 
 
-def prepare(clips: int) -> None:
+def kept_as(clips: int, motion: Motion = PLAIN) -> str:
+    """How names of files end that hold, or tell of, so many clips of each photograph that move so."""
+    return str(clips) if motion == PLAIN else f"{clips}-{manifest_sha256(motion)[:8]}"
+
+
+def prepare(clips: int, motion: Motion = PLAIN) -> None:
     """Fetches packages, decodes photographs and makes so many training clips of each; at once when that was done.
 
     Raises:
         FetchError: a package that cannot be had.
         ValueError: more than a tenth of the shots are bad; they are listed.
     """
-    marker = _marker(clips)
+    marker = _marker(kept_as(clips, motion))
     if marker.exists():
         sealed.check_once(marker.parent / sealed.SEAL)
         return
@@ -157,7 +174,7 @@ def prepare(clips: int) -> None:
         bad = [fault for shot in listed if shot not in todo and (fault := _altered(shot))]
         marker.parent.mkdir(parents=True, exist_ok=True)
         with workers() as pool:
-            made = pool.map(partial(_prepare_photograph, marker.parent, clips), todo)
+            made = pool.map(partial(_prepare_photograph, marker.parent, clips, motion=motion), todo)
             for fault in tracked(made, "making training clips", len(todo), "photograph"):
                 bad += [fault] if fault else []
         for fault in bad:
@@ -167,9 +184,9 @@ def prepare(clips: int) -> None:
         write_atomically(marker, json.dumps([(fault.id, fault.reason) for fault in bad]).encode())
 
 
-def _marker(clips: int) -> Path:
+def _marker(ending: str) -> Path:
     """Written last, with what was bad; another name would make everybody prepare anew."""
-    return prepared_folder() / f"bad-sources-{clips}.json"
+    return prepared_folder() / f"bad-sources-{ending}.json"
 
 
 def bad_shots() -> tuple[tuple[str, str], ...]:
@@ -193,7 +210,7 @@ def _altered(shot: Shot) -> Bad | None:
     )
 
 
-def _prepare_photograph(folder: Path, clips: int, shot: Shot) -> Bad | None:
+def _prepare_photograph(folder: Path, clips: int, shot: Shot, motion: Motion = PLAIN) -> Bad | None:
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -215,30 +232,31 @@ def _prepare_photograph(folder: Path, clips: int, shot: Shot) -> Bad | None:
         high = np.empty((clips, PREPARED_PATCH * FACTOR, PREPARED_PATCH * FACTOR, 3), np.uint8)
         for number in range(clips):
             reduced_picture = reduced[number % len(reduced)]
-            frames = _plan_of(shot.id, number, reduced_picture.shape[:2]).frames(reduced_picture)
+            planned = _plan_of(shot.id, number, reduced_picture.shape[:2], motion)
+            frames = planned.frames(reduced_picture)
             low[number] = np.stack([degrade(frame) for frame in frames])[:, inside, inside]
             high[number] = frames[PREPARED_FRAMES // 2][outer, outer]
-        save_array(folder / f"{shot.id}-low{clips}.npy", low)
-        save_array(folder / f"{shot.id}-high{clips}.npy", high)
+        save_array(folder / f"{shot.id}-low{kept_as(clips, motion)}.npy", low)
+        save_array(folder / f"{shot.id}-high{kept_as(clips, motion)}.npy", high)
     return None
 
 
-def _plan_of(photograph: str, number: int, picture_size: tuple[int, ...]) -> Plan:
+def _plan_of(photograph: str, number: int, picture_size: tuple[int, ...], motion: Motion = PLAIN) -> Plan:
     """How a prepared clip moves; it is cut later, by two low-resolution pixels around, which borders would spoil."""
     side, (height, width) = (PREPARED_PATCH + 4) * FACTOR, picture_size
     rng = np.random.default_rng([*hashlib.sha256(f"{photograph}/{number}".encode()).digest()[:8]])
-    return plan((height, width), Motion(), num_frames=PREPARED_FRAMES, size=(side, side), rng=rng)
+    return plan((height, width), motion, num_frames=PREPARED_FRAMES, size=(side, side), rng=rng)
 
 
 @lru_cache(maxsize=10_000)  # two kilobytes each
-def known_motion_of(photograph: str, number: int) -> KnownMotion:
+def known_motion_of(photograph: str, number: int, motion: Motion = PLAIN) -> KnownMotion:
     """Of a prepared clip."""
     there = [
         path for side in SHORT_SIDES if (path := prepared_folder() / f"{photograph}-{side}.npy").exists()
     ]
     size = array(there[number % len(there)]).shape[:2]
     every = slice(0, PREPARED_FRAMES)
-    return known_motion(_plan_of(photograph, number, size)).cropped(every, 2, 2, PREPARED_PATCH)
+    return known_motion(_plan_of(photograph, number, size, motion)).cropped(every, 2, 2, PREPARED_PATCH)
 
 
 def reduce_to(

@@ -16,6 +16,7 @@ from video_sr.challenge import FACTOR
 from video_sr.motion import Plan, margin_px
 
 NOBODY = -1  # what a place shows that no thing covers: the picture
+NEARER = -2  # or its nearer layer
 EDGE_PX = 2  # inside the surroundings that a turned frame is read from
 
 
@@ -42,12 +43,18 @@ def known_motion(plan: Plan) -> KnownMotion:
         np.zeros((len(plan.times), height, width), bool),
     )
     for t in range(len(plan.times)):
-        moved, visible = _of_picture(plan, t, places)
+        moved, visible = _of_picture(plan, plan.corners, t, places)
+        if plan.near is not None:
+            nearer, read = _of_picture(plan, plan.near.corners, t, places)
+            moved, visible = (
+                np.where(shows == NEARER, nearer, moved),
+                np.where(shows == NEARER, read, visible),
+            )
         for number, thing in enumerate(plan.things):
             own = (thing.corners[t] - thing.corners[len(plan.times) // 2])[:, None, None] + places
             moved = np.where(shows == number, own, moved)
         inside = ((moved >= 0) & (moved < np.array(plan.size)[:, None, None])).all(0)
-        known[t] = inside & (visible | (shows != NOBODY)) & (_shown(plan, t, moved) == shows)
+        known[t] = inside & (visible | (shows >= 0)) & (_shown(plan, t, moved) == shows)
         offset[t] = np.where(known[t], (moved - places) / FACTOR, 0)
     if plan.cut is not None:
         lost, _ = plan.cut
@@ -55,10 +62,11 @@ def known_motion(plan: Plan) -> KnownMotion:
     return KnownMotion(offset.astype(np.float32), known)
 
 
-def _of_picture(plan: Plan, t: int, places: ndarray) -> tuple[ndarray, ndarray]:
-    """Where frame `t` shows what the picture has at places of the middle frame, and whether it was read there."""
+def _of_picture(plan: Plan, corners: ndarray, t: int, places: ndarray) -> tuple[ndarray, ndarray]:
+    """Where frame `t` shows what the picture, seen from such corners, has at places of the middle frame, and whether
+    it was read there."""
     middle = np.array(plan.size)[:, None, None] / 2
-    corners = np.clip(plan.corners, 0, np.array(plan.room))[..., None, None]
+    corners = np.clip(corners, 0, np.array(plan.room))[..., None, None]
     in_picture = places + corners[len(plan.times) // 2]
     zoom, turn = 1 + plan.zoom_per_frame * plan.times[t], np.deg2rad(plan.turn_deg_per_frame * plan.times[t])
     down, right = in_picture - corners[t] - middle
@@ -74,8 +82,8 @@ def _of_picture(plan: Plan, t: int, places: ndarray) -> tuple[ndarray, ndarray]:
 
 
 def _shown(plan: Plan, t: int, places: ndarray) -> Int[ndarray, "height width"]:
-    """Number of the thing that covers each place of frame `t`, the uppermost."""
-    found = np.full(places.shape[1:], NOBODY)
+    """Number of the thing that covers each place of frame `t`, the uppermost; else the nearer layer or nobody."""
+    found = np.where(plan.near_covers(t, places), NEARER, NOBODY)
     for number, thing in enumerate(plan.things):
         down, right = places - 0.5 - thing.corners[t][:, None, None]
         found[thing.covers(down, right)] = number

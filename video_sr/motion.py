@@ -3,17 +3,20 @@
 A pan by whole high-resolution pixels is a sub-pixel shift of the low-resolution frame without any
 interpolation. Zoom and rotation are interpolated, so their frames are a little softer than the centre frame,
 which is never resampled. Perfect camera motion alone teaches a network to trust neighbours that real video
-does not give, so some clips carry objects that move on their own and some are cut.
+does not give, so some clips carry objects that move on their own and some are cut. Where asked for, some have
+parallax of two flat layers: a nearer strip moves with the same camera by more than what lies behind it, so that
+it hides and uncovers it.
 
 A clip is planned before any pixel is read, so that what moves where is known (`known_motion.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 from PIL import Image
 
@@ -31,6 +34,16 @@ class Motion:
     object_share: float = 0.35  # hold one or two objects with a motion of their own
     cut_share: float = 0.1  # frames before or after some instant show another place
     still_share: float = 0.05  # do not move at all
+    layered_share: float = 0.0  # have a nearer layer
+    nearness: tuple[float, float] = (1.25, 2.5)  # its shift over the picture's, drawn log-uniformly
+
+    def told(self) -> dict[str, Any]:
+        """Its fields by name; without layers those that clips were published with."""
+        layers = () if self.layered_share else ("layered_share", "nearness")
+        return {name: value for name, value in asdict(self).items() if name not in layers}
+
+
+PLAIN = Motion()
 
 
 Picture = UInt8[ndarray, "picture_height picture_width 3"]
@@ -58,6 +71,28 @@ class Thing:
 
 
 @dataclass(frozen=True)
+class Layer:
+    """A strip of another place of the picture, nearer to the camera, between two wavy edges."""
+
+    nearness: float  # its shift over that of what lies behind
+    corners: Int[ndarray, "time 2"]  # of the frames in the picture, where the strip is read
+    across_rad: float  # direction from its first edge to its second; 0 is down, a quarter turn right
+    edges: tuple[float, float]  # across, in pixels from the middle of the middle frame
+    waves: Float[ndarray, "edge wave 3"]  # of each edge: height and length in pixels, phase
+
+    def covers(self, down: ndarray, right: ndarray) -> Bool[ndarray, ...]:
+        """Whether it covers places of the middle frame, in pixels from the middle."""
+        across = np.cos(self.across_rad) * down + np.sin(self.across_rad) * right
+        along = np.cos(self.across_rad) * right - np.sin(self.across_rad) * down
+        first, last = (
+            edge + sum(height * np.sin(2 * np.pi * along / length + phase) for height, length, phase in waves)
+            for edge, waves in zip(self.edges, self.waves, strict=True)
+        )
+        inside: ndarray = (first <= across) & (across < last)
+        return inside
+
+
+@dataclass(frozen=True)
 class Plan:
     """Where the camera and all things are in each frame of a clip over a picture."""
 
@@ -68,6 +103,7 @@ class Plan:
     turn_deg_per_frame: float
     things: tuple[Thing, ...] = ()  # later ones lie above
     cut: tuple[slice, Plan] | None = None  # frames that show another place, and where
+    near: Layer | None = None  # above the picture, below all things
 
     @property
     def times(self) -> Int[ndarray, " time"]:
@@ -75,18 +111,38 @@ class Plan:
         return np.arange(len(self.corners)) - len(self.corners) // 2
 
     def frames(self, picture: Picture) -> Frames:
-        frames = np.stack(
-            [
-                _view(picture, corner, self.size, 1 + self.zoom_per_frame * t, self.turn_deg_per_frame * t)
-                for t, corner in zip(self.times, self.corners, strict=True)
-            ]
-        )
+        frames = self._seen(picture, self.corners)
+        if self.near is not None:
+            places = np.mgrid[: self.size[0], : self.size[1]] + 0.5
+            covered = np.stack([self.near_covers(t, places) for t in range(len(frames))])
+            frames[covered] = self._seen(picture, self.near.corners)[covered]
         for thing in self.things:
             _show(thing, frames, picture)
         if self.cut is not None:
             lost, elsewhere = self.cut
             frames[lost] = elsewhere.frames(picture)[lost]
         return frames
+
+    def _seen(self, picture: Picture, corners: ndarray) -> Frames:
+        return np.stack(
+            [
+                _view(picture, corner, self.size, 1 + self.zoom_per_frame * t, self.turn_deg_per_frame * t)
+                for t, corner in zip(self.times, corners, strict=True)
+            ]
+        )
+
+    def near_covers(self, t: int, places: ndarray) -> Bool[ndarray, "height width"]:
+        """Whether the nearer layer covers places (down, right) of frame `t`, in pixels from its corner."""
+        if self.near is None:
+            return np.zeros(places.shape[1:], bool)
+        down, right = places - np.array(self.size)[:, None, None] / 2
+        moved = self.near.corners[t] - self.near.corners[len(self.times) // 2]
+        zoom = 1 + self.zoom_per_frame * self.times[t]
+        turn = np.deg2rad(self.turn_deg_per_frame * self.times[t])
+        return self.near.covers(
+            (np.cos(turn) * down - np.sin(turn) * right) / zoom + moved[0],
+            (np.cos(turn) * right + np.sin(turn) * down) / zoom + moved[1],
+        )
 
 
 def clip(
@@ -131,7 +187,10 @@ def plan(
     cut = None
     if rng.random() < motion.cut_share and num_frames >= 3:
         cut = _cut(picture_size, motion, num_frames, size, rng)
-    return Plan((int(room[0]), int(room[1])), size, place + shifts, zoom, turn_deg, things, cut)
+    near = None  # drawn last, so that all else is as without it
+    if motion.layered_share and rng.random() < motion.layered_share:
+        near = _near(room, size, np.clip(place + shifts, 0, room) - place, motion, rng)
+    return Plan((int(room[0]), int(room[1])), size, place + shifts, zoom, turn_deg, things, cut, near)
 
 
 def _pan(times: ndarray, motion: Motion, rng: np.random.Generator) -> ndarray:
@@ -152,6 +211,23 @@ def _place(room: ndarray, shifts: ndarray, rng: np.random.Generator) -> ndarray:
     crowded = high < low  # the pan is longer than the room: start in the middle
     low, high = np.where(crowded, room // 2, low), np.where(crowded, room // 2, high)
     return rng.integers(low, high + 1)
+
+
+def _near(
+    room: ndarray, size: tuple[int, int], shifts: ndarray, motion: Motion, rng: np.random.Generator
+) -> Layer | None:
+    """A layer one of whose edges crosses the middle frame; none where the picture is too small for its shifts."""
+    nearness = float(np.exp(rng.uniform(*np.log(motion.nearness))))
+    shifts = np.rint(nearness * shifts).astype(int)
+    corners = _place(room, shifts, rng) + shifts
+    across_rad, side = rng.uniform(0, 2 * np.pi), min(size)
+    first = rng.uniform(-0.25, 0.25) * side
+    edges = (first, first + rng.uniform(0.2, 1.0) * side)
+    lengths = rng.uniform(0.15, 1.2, (2, 3)) * side
+    waves = np.stack((rng.uniform(0, 0.06, (2, 3)) * lengths, lengths, rng.uniform(0, 2 * np.pi, (2, 3))), -1)
+    if (corners < 0).any() or (corners > room).any():
+        return None
+    return Layer(nearness, corners, across_rad, edges, waves)
 
 
 def margin_px(size: tuple[int, int]) -> int:

@@ -17,7 +17,7 @@ from video_sr.challenge import FACTOR
 from video_sr.data import PREPARED_FRAMES, PREPARED_PATCH
 from video_sr.known_motion import KnownMotion
 from video_sr.layouts import FrameSequence
-from video_sr.motion import Motion, clip
+from video_sr.motion import PLAIN, Motion, clip
 from video_sr.protocol import crop_to_multiple, degrade
 from video_sr.shots import Shot
 
@@ -58,11 +58,14 @@ def clip_ids(seed: int, clips: int) -> tuple[tuple[str, int], ...]:
     return tuple((shot.id, number) for shot in data.photographs("train", seed) for number in range(clips))
 
 
-def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> tuple[ndarray, ndarray]:
+def prepared(
+    seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int, motion: Motion = PLAIN
+) -> tuple[ndarray, ndarray]:
     """One augmented training example out of the prepared clips.
 
     Args:
         clips: how many were prepared of each photograph.
+        motion: how they move.
 
     Returns:
         low-resolution frames (time, patch, patch, 3) and the truth of the middle one, both uint8.
@@ -71,22 +74,25 @@ def prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) 
     rng = draw.generator()
     top, left = rng.integers(0, PREPARED_PATCH - patch + 1, 2)
     around = slice(PREPARED_FRAMES // 2 - num_frames // 2, PREPARED_FRAMES // 2 + num_frames // 2 + 1)
-    low = data.array(data.prepared_folder() / f"{photograph}-low{clips}.npy")[
+    ending = data.kept_as(clips, motion)
+    low = data.array(data.prepared_folder() / f"{photograph}-low{ending}.npy")[
         number, around, top : top + patch, left : left + patch
     ]
-    high = data.array(data.prepared_folder() / f"{photograph}-high{clips}.npy")[
+    high = data.array(data.prepared_folder() / f"{photograph}-high{ending}.npy")[
         number, top * FACTOR : (top + patch) * FACTOR, left * FACTOR : (left + patch) * FACTOR
     ]
     return augment(low, high, rng)
 
 
-def motion_prepared(seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int) -> KnownMotion:
+def motion_prepared(
+    seed: int, draw: Draw, *, clips: int, num_frames: int, patch: int, motion: Motion = PLAIN
+) -> KnownMotion:
     """How the same example as of `prepared` moves."""
     photograph, number = clip_ids(seed, clips)[draw.item]
     rng = draw.generator()
     top, left = rng.integers(0, PREPARED_PATCH - patch + 1, 2)
     around = slice(PREPARED_FRAMES // 2 - num_frames // 2, PREPARED_FRAMES // 2 + num_frames // 2 + 1)
-    known = data.known_motion_of(photograph, number).cropped(around, int(top), int(left), patch)
+    known = data.known_motion_of(photograph, number, motion).cropped(around, int(top), int(left), patch)
     return Turn.drawn(rng).motion(known)
 
 

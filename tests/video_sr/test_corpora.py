@@ -71,6 +71,21 @@ def test_only_photographs_have_a_hash_of_their_own():
     assert {corpus.manifest_sha256() for corpus in (Textures(), Vid3oC(), REDS())} == {""}
 
 
+def test_a_share_of_layered_clips_is_told_only_where_there_are_any():
+    plain, layered = PreparedClips(), PreparedClips(layered_share=0.25)
+    assert encode(plain) == {"clips": 48}
+    assert encode(layered) == {"clips": 48, "layered_share": 0.25}
+    assert decode(PreparedClips, encode(plain)) == plain
+    assert plain.manifest_sha256() != layered.manifest_sha256()
+    assert "two flat layers, in 25 % of the clips" in layered.departures()[-1]
+    assert plain.departures() == LiveClips().departures()
+    with pytest.raises(ValueError, match=r"corpus\.layered_share must be in 0\.\.1, got 1\.5"):
+        override(
+            replace(EVESRNET, corpus=PreparedClips(), patch=16, network=EVESRNetSizes(num_frames=5)),
+            ["corpus.layered_share=1.5"],
+        )
+
+
 def test_items_have_names_that_lead_to_their_files():
     prepared, live = (corpus.item_id(0, Draw(50, 7, 0)) for corpus in (PreparedClips(), LiveClips()))
     photograph, clip = prepared.split("/")

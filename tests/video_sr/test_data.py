@@ -7,6 +7,7 @@ import pytest
 
 from common.data.splits import SplitLeak
 from video_sr import data, shots
+from video_sr.motion import Motion
 
 SEEDS = range(5)
 
@@ -73,6 +74,16 @@ def test_the_manifest_hash_moves_with_the_split(monkeypatch):
     before = data.manifest_sha256()
     monkeypatch.setattr(data, "SALT", "another")
     assert data.manifest_sha256.__wrapped__() != before
+
+
+def test_layers_have_a_hash_of_their_own_and_leave_that_of_other_clips():
+    """The hash is that of every published result of clips over photographs."""
+    assert data.manifest_sha256() == data.manifest_sha256(Motion(layered_share=0, nearness=(2.0, 3.0)))
+    assert data.manifest_sha256().startswith("1cbe48881fa9")
+    layered = [data.manifest_sha256(Motion(layered_share=share)) for share in (0.25, 0.5)]
+    assert len({data.manifest_sha256(), *layered}) == 3
+    assert data.kept_as(48) == "48"
+    assert data.kept_as(48, Motion(layered_share=0.25)) == f"48-{layered[0][:8]}"
 
 
 def test_an_unknown_split_is_named():

@@ -8,7 +8,7 @@ from common.data.order import Draw
 from video_sr import samples, textures
 from video_sr.challenge import FACTOR
 from video_sr.known_motion import KnownMotion, known_motion
-from video_sr.motion import Motion, Plan, plan
+from video_sr.motion import Layer, Motion, Plan, plan
 
 SIZE = (96, 128)
 PAN = Motion(warped_share=0, object_share=0, cut_share=0, still_share=0)
@@ -19,6 +19,8 @@ KINDS = {
     ),
     "things": Motion(warped_share=0, object_share=1, cut_share=0),
     "all": Motion(warped_share=1, object_share=1, cut_share=0.5),
+    "layers": Motion(warped_share=0, object_share=0, cut_share=0, still_share=0, layered_share=1),
+    "all, layers": Motion(warped_share=1, object_share=1, cut_share=0.5, layered_share=1),
 }
 
 
@@ -73,6 +75,47 @@ def test_what_is_cut_or_hidden_is_not_known(picture):
     things = Motion(object_share=1, warped_share=0, cut_share=0, still_share=1)
     made = plan(picture.shape[:2], things, num_frames=5, size=SIZE, rng=np.random.default_rng(1))
     assert 0.5 < known_motion(made).known[[0, 1, 3, 4]].mean() < 1
+
+
+def test_two_layers_move_by_their_own_shift_and_hide_what_lies_behind():
+    """A camera that goes 16 px a frame to the right, and a nearer strip that ends at the middle, at twice the shift."""
+    corners = np.array([[80, 84], [80, 100], [80, 116]])
+    nearer = np.array([[10, 68], [10, 100], [10, 132]])
+    strip = Layer(2.0, nearer, np.pi / 2, (-999.0, 0.0), np.array([[[0.0, 1.0, 0.0]]] * 2))
+    motion = known_motion(Plan((204, 272), SIZE, corners, 0.0, 0.0, near=strip))
+    row = motion.offset_px[:, 1, 3], motion.known[:, 3]
+    assert row[0][2].tolist() == [0, 0, -2, -2, -1, -1, -1, -1]  # the first two nearer ones have left
+    assert row[1][2].tolist() == [False, False, *[True] * 6]
+    assert row[0][0].tolist() == [2, 2, 2, 2, 0, 1, 1, 0]
+    assert row[1][0].tolist() == [*[True] * 4, False, True, True, False]  # one is hidden, one outside
+    assert motion.known[1].all()
+
+
+def test_in_a_pan_of_two_layers_known_places_are_the_same_pixels_and_hidden_ones_are_not_shown():
+    """Every pixel of this picture has a colour of its own, so that no other place passes for it."""
+    rows, columns = np.mgrid[:300, :400]
+    picture = np.stack([rows % 256, columns % 256, rows // 256 * 2 + columns // 256], -1).astype(np.uint8)
+    # These places lie between pixels, so those beside an edge of the strip are left out.
+    places = FACTOR * (np.stack(np.mgrid[:6, :8]) + 0.5)
+    counted, still_shown = np.zeros(2, int), 0
+    for seed in range(20):
+        made = plan((300, 400), KINDS["layers"], num_frames=5, size=SIZE, rng=np.random.default_rng(seed))
+        frames, motion = made.frames(picture), known_motion(made)
+        middle = frames[2, 8::16, 8::16]
+        for t, (frame, offset, known) in enumerate(zip(frames, motion.offset_px, motion.known, strict=True)):
+            moved = np.rint(places + FACTOR * offset).astype(int)
+            beside = [(at, each, step) for at, each in ((2, places), (t, moved)) for step in (-1.5, 1.5)]
+            clear = [
+                made.near_covers(at, each + step) == made.near_covers(at, each) for at, each, step in beside
+            ]
+            sure = known & np.all(clear, 0)
+            assert (frame[tuple(moved)] == middle)[sure].all()
+            shown = {tuple(pixel) for pixel in frame.reshape(-1, 3).tolist()}
+            lost = [tuple(pixel) for pixel in middle[~known].tolist()]
+            counted += sure.sum(), len(lost)
+            still_shown += sum(pixel in shown for pixel in lost)
+    assert counted.min() > 500
+    assert still_shown < 0.1 * counted[1]  # strips may show what the picture shows as well
 
 
 @pytest.mark.parametrize("turned", range(16))

@@ -1,12 +1,15 @@
 """Laws of made clips: the truth is untouched, pans are exact, and a seed gives the same clip."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 
-from video_sr.motion import Motion, clip
+from video_sr.motion import PLAIN, Motion, clip, plan
 
 STILL = Motion(still_share=1, warped_share=0, object_share=0, cut_share=0)
 PAN = Motion(still_share=0, warped_share=0, object_share=0, cut_share=0)
+LAYERED = replace(PAN, layered_share=1)
 
 
 @pytest.fixture
@@ -75,6 +78,109 @@ def test_turned_frames_show_no_black_that_the_picture_lacks():
 def test_a_seed_gives_the_same_clip_and_another_seed_another(picture):
     assert np.array_equal(make(picture, Motion(), 7), make(picture, Motion(), 7))
     assert not np.array_equal(make(picture, PAN, 7), make(picture, PAN, 8))
+
+
+# ---- two layers
+
+
+def planned(motion, seed):
+    return plan((300, 400), motion, num_frames=5, size=(96, 128), rng=np.random.default_rng(seed))
+
+
+def layered(seeds=range(12), motion=LAYERED):
+    """Plans with a nearer layer, and where it covers each frame."""
+    made = [planned(motion, seed) for seed in seeds]
+    pixels = np.mgrid[:96, :128] + 0.5
+    found = [
+        (each, np.stack([each.near_covers(t, pixels) for t in range(5)]))
+        for each in made
+        if each.near is not None
+    ]
+    assert len(found) >= len(made) - 2  # else the picture has no room for such a shift
+    return found
+
+
+def crops(picture, corners):
+    return np.stack([picture[top : top + 96, left : left + 128] for top, left in corners])
+
+
+def test_frames_are_exact_crops_of_two_places_of_the_picture(picture):
+    for made, near in layered():
+        corners = np.clip(made.corners, 0, made.room)
+        shown = np.where(near[..., None], crops(picture, made.near.corners), crops(picture, corners))
+        assert np.array_equal(made.frames(picture), shown)
+
+
+def test_the_nearer_layer_covers_some_of_the_middle_frame_and_leaves_some():
+    shares = [near[2].mean() for _, near in layered(range(60))]
+    assert min(shares) > 0
+    assert max(shares) < 0.95
+    assert 0.2 < np.mean(shares) < 0.6
+
+
+def test_near_and_far_shift_in_the_drawn_ratio_and_uncover_each_other():
+    ratios, uncovered = [], 0
+    for made, near in layered(range(60)):
+        far = np.clip(made.corners, 0, made.room) - made.corners[2]
+        shifts = made.near.corners - made.near.corners[2]
+        assert np.abs(shifts - made.near.nearness * far).max() <= 0.5
+        ratios.append(made.near.nearness)
+        uncovered += bool((near[0] != near[4]).any())
+    assert 1.25 <= min(ratios) < 1.5
+    assert 2.1 < max(ratios) <= 2.5
+    assert uncovered > 50
+
+
+def test_both_layers_are_turned_and_zoomed_by_one_camera(picture):
+    """Of a camera that stands; the strip's outline is turned as a picture of it is."""
+    swing = {"rotation_deg_per_frame": 2, "zoom_per_frame": 0.03}
+    turning = Motion(still_share=1, warped_share=1, object_share=0, cut_share=0, **swing)
+    pixels = np.mgrid[:96, :128] + 0.5
+    for seed in range(5):
+        made, alone = planned(replace(turning, layered_share=1), seed), planned(turning, seed)
+        strip = replace(alone, corners=made.near.corners)
+        rows, columns = np.mgrid[:300, :400] + 0.5
+        down, right = rows - made.near.corners[2, 0] - 48, columns - made.near.corners[2, 1] - 64
+        outline = np.where(made.near.covers(down, right)[..., None], [255] * 3, 0).astype(np.uint8)
+        turned = strip.frames(outline)[..., 0] > 127
+        covered = np.stack([made.near_covers(t, pixels) for t in range(5)])
+        assert np.mean(turned != covered) < 0.005
+        assert np.mean(covered[0] != covered[4]) > 0.01
+        shown = np.where(covered[..., None], strip.frames(picture), alone.frames(picture))
+        assert np.array_equal(made.frames(picture), shown)
+
+
+def test_a_layer_changes_nothing_but_what_it_covers(picture):
+    everything = Motion(warped_share=1, object_share=1, cut_share=0.5)
+    for seed in range(10):
+        with_layer, without = (planned(replace(everything, layered_share=share), seed) for share in (1, 0))
+        assert repr(replace(with_layer, near=None)) == repr(without)
+        different = (with_layer.frames(picture) != without.frames(picture)).any(-1)
+        pixels = np.mgrid[:96, :128] + 0.5
+        covered = np.stack([with_layer.near_covers(t, pixels) for t in range(5)])
+        assert not (different & ~covered).any()
+
+
+def test_without_layers_the_generator_is_left_where_it_was(picture):
+    drawn = []
+    for motion in (PLAIN, replace(PLAIN, nearness=(3.0, 4.0))):
+        rng = np.random.default_rng(5)
+        drawn.append((clip(picture, motion, num_frames=5, size=(96, 128), rng=rng).tobytes(), rng.random()))
+    assert drawn[0] == drawn[1]
+    assert PLAIN.told().keys() == asdict(PLAIN).keys() - {"layered_share", "nearness"}
+    assert LAYERED.told() == asdict(LAYERED)
+
+
+def test_a_seed_gives_the_same_layers(picture):
+    assert np.array_equal(make(picture, LAYERED, 7), make(picture, LAYERED, 7))
+    quarter = [planned(replace(PAN, layered_share=0.25), seed).near is not None for seed in range(200)]
+    assert 0.15 < np.mean(quarter) < 0.35
+
+
+def test_a_picture_without_room_for_the_nearer_shift_has_one_layer():
+    fast = replace(LAYERED, slowest_px=20, nearness=(2.4, 2.5))
+    made = plan((110, 150), fast, num_frames=5, size=(96, 128), rng=np.random.default_rng(0))
+    assert made.near is None
 
 
 def test_a_frame_larger_than_the_picture_is_named():

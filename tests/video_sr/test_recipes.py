@@ -97,7 +97,13 @@ def test_offsets_learn_at_their_own_rate_and_no_weight_is_left_out():
     assert len(SMOKE["WIDE"].parameter_groups(SMOKE["WIDE"].model())) == 1
 
 
-@pytest.mark.parametrize("scale", ["mini", "gpu"])
+def test_only_a_night_has_clips_of_two_layers():
+    of = {scale: wired.recipes["EVESRNET"].corpus for scale, wired in SCALES.items()}
+    assert of["night"] == replace(of["mini"], layered_share=0.25)
+    assert [getattr(of[scale], "layered_share", 0) for scale in SCALES if scale != "night"] == [0] * 4
+
+
+@pytest.mark.parametrize("scale", ["mini", "night", "gpu"])
 def test_the_recipes_of_a_scale_share_one_corpus_and_so_one_preparation(scale):
     assert len({recipe.corpus for recipe in SCALES[scale].reproduced.values()}) == 1
 

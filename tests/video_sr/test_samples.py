@@ -3,12 +3,24 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from common.data.order import Draw
 from video_sr import data, samples
 from video_sr.challenge import FACTOR
+from video_sr.corpora import PreparedClips
 from video_sr.protocol import degrade
 from video_sr.textures import texture
+
+
+def at(frame, places):
+    """Colours of a frame at places in pixels from its corner."""
+    return np.stack(
+        [
+            map_coordinates(frame[..., c].astype(float), places - 0.5, order=1, mode="nearest")
+            for c in range(3)
+        ]
+    )
 
 
 @pytest.fixture
@@ -34,6 +46,27 @@ def test_an_example_is_aligned_whatever_the_flips(pool):
         inner = np.s_[2:-2, 2:-2]
         error = np.abs(degrade(high)[inner].astype(int) - low[2][inner])
         assert error.max() <= 1
+
+
+def test_layered_clips_lie_beside_the_others_and_their_motion_is_known(pool, tmp_path):
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    corpus, shot = PreparedClips(clips=4, layered_share=1), data.photographs("train", 0)[0]
+    assert data._prepare_photograph(tmp_path, 4, shot, corpus.moves()) is None
+    assert all((tmp_path / name).read_bytes() == content for name, content in before.items())
+    assert len(list(tmp_path.iterdir())) == len(before) + 2
+    window = {"num_frames": 3, "patch": 16}
+    still, moved = [], []
+    for position in range(16):
+        draw = Draw(position % 4, position, 0)
+        low, high = corpus.example(0, draw, **window)
+        assert np.abs(degrade(high)[2:-2, 2:-2].astype(int) - low[1][2:-2, 2:-2]).max() <= 1
+        assert not np.array_equal(low, PreparedClips(clips=4).example(0, draw, **window)[0])
+        known = corpus.motion(0, draw, **window)
+        places = np.stack(np.mgrid[:16, :16]) + 0.5
+        for frame, offset, sure in zip(low, known.offset_px, known.known, strict=True):
+            moved.append(np.abs(at(frame, places + offset) - at(low[1], places)).max(0)[sure])
+            still.append(np.abs(at(frame, places) - at(low[1], places)).max(0)[sure])
+    assert np.concatenate(moved).mean() < 0.6 * np.concatenate(still).mean()
 
 
 def test_an_example_is_a_function_of_its_draw(pool):
