@@ -52,16 +52,19 @@ ARMS = {
 }
 
 
+@pytest.mark.parametrize("onednn", [False, True])
 @pytest.mark.parametrize("name", ARMS)
-def test_what_is_frozen_stays_and_what_is_kept_trains_to_the_same_bits(name, tmp_path):
+def test_what_is_frozen_stays_and_what_is_kept_trains_to_the_same_bits(name, onednn, tmp_path):
     arm, depth = ARMS[name]
-    recipe = replace(night.SMOKE["WHISPER_ADAPTERS_EN"], arm=arm, peak_lr=1e-2, steps=3)
+    recipe = replace(night.SMOKE["WHISPER_ADAPTERS_EN"], arm=arm, peak_lr=1e-2, steps=3, onednn=onednn)
     assert recipe.frozen_depth() == depth
     torch.manual_seed(0)
     before = dict(recipe.model().named_parameters())
     computed = _trained(recipe, tmp_path / "computed")
     kept = _trained(replace(recipe, cache_frozen=True), tmp_path / "kept")
-    assert all(torch.equal(kept[one], computed[one]) for one in computed)
+    for one in computed:
+        # On some processors oneDNN adds in another order where a product has other rows: one utterance's or a batch's.
+        torch.testing.assert_close(kept[one], computed[one], rtol=0, atol=1e-3 if onednn else 0)
     frozen = {one for one, weight in before.items() if not weight.requires_grad}
     assert frozen
     assert all(torch.equal(kept[one], before[one]) for one in frozen)
