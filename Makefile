@@ -29,7 +29,7 @@ seeds := $(if $(SEEDS),--seeds $(SEEDS))
 
 .PHONY: help
 help:
-	@echo "Four papers, reproduced claim by claim. Some 42 minutes on two CPU cores:  make reproduce-extreme-vsr"
+	@echo "Four papers, reproduced claim by claim. 41 minutes on two CPU cores:  make reproduce-extreme-vsr"
 	@echo
 	@awk '/^#> /{ print substr($$0, 4) } /^#>$$/{ print "" }' $(firstword $(MAKEFILE_LIST))
 
