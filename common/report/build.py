@@ -65,8 +65,8 @@ INTRO = (
     "the tools."
 )
 UNPUBLISHED = (
-    "Published results hold scores, texts, some pictures and, since 2026-11-28, training curves, but no times of "
-    "words: sounds whose words can be played are those of your own runs."
+    "Published results hold scores, texts, some pictures and, since 2026-11-28, training curves, but no sounds: those "
+    "are played where the data are prepared, with the words that committed adapters hear in them."
 )
 FIGURES_AT_ONCE = 2  # of a scale
 JUDGED_SCALES = tuple(scale for scale in SCALES if scale != "smoke")

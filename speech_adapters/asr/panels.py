@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common import results
 from common.kept import FOLDER
 from common.metrics.error_rate import AlignedWord, align
+from common.progress import say
 from common.report.page import Panel, Sound, TimedWord
 from common.report.tables import Cell, Table
 from common.results import Item, Run
@@ -19,6 +23,9 @@ from speech_adapters.asr.evidence import is_recogniser, language_words, own_utte
 from speech_adapters.asr.finetune import FineTune
 from speech_adapters.asr.former import former_settings
 from speech_adapters.asr.kept_sounds import as_wav, file_stem, read_words
+
+if TYPE_CHECKING:
+    from speech_adapters.python_api import Transcriber
 
 MOST_SOUNDS = 8  # on the page: 0.7 MB each at most
 PREPARED_SOUNDS = 2  # a language, of published runs
@@ -100,7 +107,8 @@ def _hypotheses(recipe: str, item: Item) -> list[Cell]:
 def players(folder: Path) -> Iterator[Panel]:
     """Test utterances, each beside the hypotheses of every arm that was scored on it.
 
-    Sounds are those that own runs kept; of published runs they come from the prepared data, where those are here.
+    Sounds are those that own runs kept; of published runs they come from the prepared data, where those are here, and
+    their words from the committed adapters.
 
     Args:
         folder: of a scale: runs lie in it as RECIPE/seedN, their results in `results`; or of published results.
@@ -144,8 +152,30 @@ def _prepared(runs: Sequence[Run]) -> dict[str, dict[str, Heard]]:
             continue
         items = [item for item in _transcribed(run).values() if item.id in there]
         chosen = _spread(items)[-PREPARED_SOUNDS:]
-        sounds[language] = {file_stem(id): (as_wav(there[id].waveform()), ()) for id in chosen}
+        wavs = {file_stem(id): as_wav(there[id].waveform()) for id in chosen}
+        sounds[language] = {stem: (wav, _heard(language, wav)) for stem, wav in wavs.items()}
     return sounds
+
+
+def _heard(language: str, wav: bytes) -> Sequence[TimedWord]:
+    """What the committed adapters of a language, of ADAPTERS and seed 0, hear in a WAV file; none without such."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sound.wav"
+        path.write_bytes(wav)
+        try:
+            found = _published_set(language).transcribe(path)
+        except ValueError as error:  # no such set, or nothing here that reads sound
+            say(f"note: the page shows no words of {language} sounds: {error}")
+            return ()
+    return [TimedWord(word.text, word.start_s, word.stop_s) for word in found.words]
+
+
+@cache
+def _published_set(language: str) -> Transcriber:
+    from speech_adapters.checkpoints.by_name import SMALL
+    from speech_adapters.python_api import load
+
+    return load(language, model=SMALL, device="cpu")
 
 
 def _own(folder: Path) -> list[Run]:

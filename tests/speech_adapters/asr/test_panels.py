@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from common import results
+from common.report.page import TimedWord
+from speech_adapters.asr import panels as panels_
 from speech_adapters.asr import paper as asr_paper
+from speech_adapters.asr.kept_sounds import as_wav
 from speech_adapters.asr.panels import MOST_SOUNDS, marked, players
 from speech_adapters.data.packages.asterisk import Asterisk
 
@@ -41,9 +44,22 @@ def test_published_runs_can_be_heard_where_their_data_are_prepared_and_nowhere_e
     items = results.find(published, "ADAPTERS_EN", 0).items
     there = [Prompt(*item.id.split("/", 1)) for item in items if item.part == "asterisk-en"]
     monkeypatch.setattr(Asterisk, "utterances", lambda *_: there)
+    asked = []
+    monkeypatch.setattr(
+        panels_, "_heard", lambda language, wav: asked.append(language) or [TimedWord("one", 0.0, 0.01)]
+    )
     panels = list(players(published))
+    assert set(asked) == {"en"}
     assert 0 < len(panels) <= MOST_SOUNDS
     for panel in panels:
         (sound,), (table,) = panel.sounds, panel.tables
         assert sound.content.startswith(b"RIFF")
+        assert [word.text for word in sound.words] == ["one"]
         assert {row[0].text for row in table.rows} >= {"ADAPTERS_EN", "FULL_EN"}
+
+
+def test_words_of_a_published_sound_are_those_of_the_committed_adapters():
+    noise = (3000 * np.random.default_rng(0).standard_normal(24_000)).astype(np.int16)
+    words = panels_._heard("en", as_wav(noise))
+    assert all(0 <= word.start_s < word.stop_s <= 1.5 for word in words)
+    assert list(panels_._heard("xx", as_wav(noise))) == []
