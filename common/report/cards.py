@@ -55,6 +55,7 @@ class Card:
 def card(slug: str, paper: str, row: ClaimRow) -> Card:
     """Of your own runs where there are any, else of the published ones."""
     verdict = row.yours or row.published
+    paper = f"{paper}; a question of ours, not the paper's" if row.claim.question else paper
     if verdict is None:
         return Card(slug, paper, row.claim.says, "not run", f"{row.command} runs it.", "", None)
     rests_on = [f"scale {row.scale}"]

@@ -160,6 +160,16 @@ def render(
     )
 
 
+def _with_code(text: str) -> str:
+    """Escaped, and what stands between backticks as code."""
+    import markupsafe
+
+    parts = (str(markupsafe.escape(part)) for part in text.split("`"))
+    return markupsafe.Markup(
+        "".join(f"<code>{one}</code>" if place % 2 else one for place, one in enumerate(parts))
+    )
+
+
 def from_template(name: str, **values: object) -> str:
     """A page of the report; every string in it is escaped."""
     import jinja2
@@ -172,6 +182,7 @@ def from_template(name: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tone"] = _tone
+    environment.filters["code"] = _with_code
     text: str = environment.get_template(name).render(**values)
     return text
 

@@ -47,8 +47,8 @@ BOUND, SET_ON = 0.1, "2026-11-22, before the first run on these data"  # nats a 
 SET_ON_ANEW = "2026-11-27, with scores of 2026-11-23 known"
 GIVEN = "given this backbone"
 OUTCOMES: dict[Word, str] = {
-    "upheld": "Yes: adapters end {told} behind full fine-tuning, within the bar of 0.1.",
-    "not seen here": "Not at this size: adapters end {told} behind full fine-tuning, where 0.1 was our bar. The "
+    "upheld": "Yes: adapters are {told} worse than full fine-tuning, within the bar of 0.1.",
+    "not seen here": "Not at this size: adapters are {told} worse than full fine-tuning, where 0.1 was our bar. The "
     "encoder is our own, of 2 M parameters, and has 14 minutes of labelled speech; the paper's has 95 M and ten hours.",
     "undecided": "Cannot be told: adapters minus full fine-tuning is {told}.",
 }

@@ -36,6 +36,12 @@ def test_a_card_tells_what_came_out_and_what_it_rests_on():
     assert told.rests_on == "scale mini, 3 seeds, 20 groups of test items, published runs, the paper's claim"
 
 
+def test_a_question_of_ours_is_told_from_a_claim_of_the_paper():
+    told = card("a", "A paper", replace(ROW, claim=replace(CLAIM, question=True)))
+    assert told.paper == "A paper; a question of ours, not the paper's"
+    assert told.rests_on.endswith("our question")
+
+
 def test_your_own_runs_come_before_the_published_ones():
     yours = replace(UPHELD, word="refuted", point=-2.0, low=-3.0, high=-1.0)
     told = card("a", "A paper", replace(ROW, yours=yours))

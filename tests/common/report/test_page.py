@@ -62,6 +62,11 @@ def test_hostile_text_is_escaped_everywhere():
     assert re.findall(r"<img (?!src=\"data:image/png;base64,)", text) == []
 
 
+def test_commands_of_the_intro_are_code_and_nothing_in_it_is_markup():
+    shown = page.render("Title", [], intro="Run `make <b>it</b>`, or <i>not</i>.")
+    assert "Run <code>make &lt;b&gt;it&lt;/b&gt;</code>, or &lt;i&gt;not&lt;/i&gt;." in shown
+
+
 def test_the_page_asks_the_network_for_nothing():
     text = page.render("t", [section()])
     assert re.findall(r"(?:src|href)=\"(?!data:|#)", text) == []
