@@ -61,8 +61,8 @@ INTRO = (
     "Four papers of one group, rebuilt in Python and run on real data. Each card is a headline: whether it "
     "holds, how sure that is (a 95 % interval beside a bar written down with its date), and at which scale. Scale "
     "mini takes minutes on two cores, far below what the papers used, and says what holds there. A card leads to every "
-    "claim of its paper; `make reproduce-extreme-vsr` and the like run them on your machine and set your verdicts beside these; "
-    "`make try` tries the tools."
+    "claim of its paper; `make reproduce-extreme-vsr` and the like run them on your machine and set your verdicts "
+    "beside these; `make try` tries the tools."
 )
 UNPUBLISHED = (
     "Published results hold scores, texts, some pictures and, since 2026-11-28, training curves, but no sounds: those "
