@@ -11,7 +11,13 @@ from common.report.tables import Cell, Table, markdown
 
 PROFILES = "profiles"
 BEFORE = "before"  # folder of what was published before; a row measured since stands beside its old one
-ENDINGS = ("", "_1_core", "_2_cores", "_gpu")
+ENDINGS = (
+    "",
+    "_1_core",
+    "_2_cores",
+    "_gpu",
+    "_avx512f",
+)  # the last is of another CPU, by its vector instructions
 SAID_DIGITS = 12  # of a commit
 Row = Mapping[str, Any]  # of a result file: a race or a peak
 Old = dict[tuple[str, str], tuple[Timing, str]]  # by job and contender: timing, and the ratio in words
@@ -137,7 +143,10 @@ def _before(name: str, rows: Sequence[Row]) -> tuple[Old, str]:
 
 def _machine(found: Mapping[str, Any]) -> str:
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
-    return f"{found['hardware']['gpu'] or found['hardware']['cpu']}, {threads}"
+    hardware = found["hardware"]
+    vectors = hardware.get("vector_instructions", "")  # not told before 2026-11-27
+    processor = hardware["cpu"] + f" ({vectors})" * bool(vectors)
+    return f"{hardware['gpu'] or processor}, {threads}"
 
 
 def _caption(found: Mapping[str, Any], measured: list[str], before: str) -> str:
