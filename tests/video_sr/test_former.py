@@ -38,7 +38,7 @@ def test_a_former_trunk_of_width_zero_is_as_wide_as_the_rest():
 def test_published_settings_are_those_of_todays_recipes():
     runs = results.read(PAPER.published("mini"))
     former = [run for run in runs if isinstance(run.result.settings["network"], str)]
-    assert (len(runs), len(former)) == (46, 9)
+    assert (len(runs), len(former)) == (63, 9)
     for run in runs:
         told = former_settings(run.result.settings) if run in former else run.result.settings
         assert told == PAPER.recipe(run.result.recipe, "mini").settings(), run.result.name

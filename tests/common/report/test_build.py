@@ -39,7 +39,7 @@ def test_a_page_says_what_published_runs_cannot_show_and_leaves_no_empty_place(m
     figures = [(f"figure {i}", None) for i in range(4)]
     paper = replace(PAPER, report=replace(PAPER.report, figures=lambda runs: figures))
     section = build._section(paper, [])
-    assert "no times of words" in section.summary
+    assert "but no sounds" in section.summary
     assert len(section.figures) == 2 * build.FIGURES_AT_ONCE
     folds = {fold.title: fold for fold in section.folds}
     further = [picture.caption for picture in folds["Further figures"].figures]
