@@ -21,7 +21,8 @@ from common.papers import Search
 from common.verdicts import Verdict
 
 PAPER = papers.find("extreme-vsr")
-SAVES = "import signal,sys,time; signal.signal(signal.SIGTERM, lambda *_: (print('saved'), sys.exit(130))); "
+SAVES = "import signal,sys,time\ndef save(*_):\n signal.signal(signal.SIGTERM, signal.SIG_IGN)\n "  # as a training does
+SAVES += "print('saved', flush=True)\n sys.exit(130)\nsignal.signal(signal.SIGTERM, save)\n"
 SAVES += f"print('ready', flush=True); time.sleep({HANG_S})"
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
 STUBBORN += f"print('ready', flush=True); time.sleep({HANG_S})"
