@@ -11,13 +11,7 @@ from common.report.tables import Cell, Table, markdown
 
 PROFILES = "profiles"
 BEFORE = "before"  # folder of what was published before; a row measured since stands beside its old one
-ENDINGS = (
-    "",
-    "_1_core",
-    "_2_cores",
-    "_gpu",
-    "_avx512f",
-)  # the last is of another CPU, by its vector instructions
+ENDINGS = ("", "_1_core", "_2_cores", "_gpu", "_avx512f")  # the last: another CPU, by its vector instructions
 SAID_DIGITS = 12  # of a commit
 Row = Mapping[str, Any]  # of a result file: a race or a peak
 Old = dict[tuple[str, str], tuple[Timing, str]]  # by job and contender: timing, and the ratio in words

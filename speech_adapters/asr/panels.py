@@ -164,7 +164,7 @@ def _heard(language: str, wav: bytes) -> Sequence[TimedWord]:
         path.write_bytes(wav)
         try:
             found = _published_set(language).transcribe(path)
-        except ValueError as error:  # no such set, or nothing here that reads sound
+        except (ValueError, ImportError) as error:  # no such set, or nothing here that reads sound
             say(f"note: the page shows no words of {language} sounds: {error}")
             return ()
     return [TimedWord(word.text, word.start_s, word.stop_s) for word in found.words]

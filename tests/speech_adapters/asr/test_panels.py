@@ -1,5 +1,7 @@
 """Laws of hypotheses beside their references: errors are shown where they are."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,10 @@ def test_words_of_a_published_sound_are_those_of_the_committed_adapters():
     words = panels_._heard("en", as_wav(noise))
     assert all(0 <= word.start_s < word.stop_s <= 1.5 for word in words)
     assert list(panels_._heard("xx", as_wav(noise))) == []
+
+
+def test_where_nothing_reads_sound_the_page_does_without_words(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    assert list(panels_._heard("en", as_wav(np.zeros(16_000, np.int16)))) == []
+    told = capsys.readouterr()
+    assert "the page shows no words of en sounds" in told.out + told.err
