@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,7 +215,8 @@ def _run_all(left: list[Job], lanes: Lanes, bar: Bar, ended: Callable[[Job], Non
     while waiting or running:
         while waiting and len(running) < at_once:
             running.append(waiting.pop(0))
-            running[-1].start(lanes.device, lanes.executor)
+            with _undisturbed():
+                running[-1].start(lanes.device, lanes.executor)
         time.sleep(0.5)
         for job in [job for job in running if job.process and job.process.poll() is not None]:
             running.remove(job)
@@ -229,6 +230,23 @@ def _run_all(left: list[Job], lanes: Lanes, bar: Bar, ended: Callable[[Job], Non
         steps = ", ".join(f"{job.label} {job.steps_done()}/{job.steps}" for job in running)
         bar.reach(len(left) * (1 - work_left / work), steps)
     return failed
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Interrupts come at the end instead: a run that has begun and is not yet known could not be asked to save."""
+    came = list[int]()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _stop(processes: Sequence[Started], limit_s: float = 60.0) -> int:

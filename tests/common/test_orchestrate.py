@@ -80,6 +80,28 @@ def ctrl_c_works():
     signal.signal(signal.SIGINT, before)
 
 
+class StoppedAtItsStart(Stub):
+    """A job that runs already when the stop comes, and whose process is not yet known."""
+
+    def start(self, device, executor):
+        super().start(device, executor)
+        process, self.process = self.process, None
+        while "ready" not in _said(self):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        self.process = process
+
+
+def test_a_stop_while_a_run_is_being_started_lets_it_save_too():
+    jobs = _jobs(SAVES, SAVES)
+    jobs[0].__class__ = StoppedAtItsStart
+    with pytest.raises(KeyboardInterrupt):
+        run_all(jobs, Lanes("cpu", 2))
+    assert _said(jobs[0]).split() == ["ready", "saved"]
+    assert jobs[1].process is None
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_lets_every_run_save_and_starts_no_other(number, ctrl_c_works):
     jobs = _jobs(SAVES, SAVES, SAVES)

@@ -67,6 +67,7 @@ def test_peak_memory_grows_with_what_is_held():
     assert runtime.peak_memory_bytes() >= held.nbytes
 
 
+PAGE_BYTES = 4096
 FAULTS = """
 import resource, sys
 import torch
@@ -85,7 +86,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's")
 def test_kept_memory_is_not_cleared_again_at_every_step():
     def faults(how):
-        done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        line = [sys.executable, "-c", FAULTS, how]
+        done = subprocess.run(line, capture_output=True, text=True, check=True)
         return int(done.stdout)
 
-    assert faults("kept") < faults("returned") / 10
+    assert faults("kept") < 20 * (16 << 20) / PAGE_BYTES / 10  # else most of the blocks' pages, every time
