@@ -76,6 +76,14 @@ def lower(arm: str, than: str, counted: Measure = CTC_NATS) -> Callable[[Arms], 
     return lambda arms: nats(arms[than], counted) - nats(arms[arm], counted)
 
 
+def narrower(
+    pair: tuple[str, str], than: tuple[str, str], counted: Measure = CTC_NATS
+) -> Callable[[Arms], Drawn]:
+    """Margin: how much further an arm is behind another in the first pair than in the second."""
+    first, second = (lower(other, arm, counted) for arm, other in (pair, than))
+    return lambda arms: first(arms) - second(arms)
+
+
 def better_than_deaf(*names: str, floor: str = "DEAF_EN") -> Callable[[Arms], Drawn]:
     """Margin: how much lower the loss of the best of some arms is than that of one that hears nothing."""
     return lambda arms: nats(arms[floor]) - np.minimum.reduce([nats(arms[name]) for name in names])

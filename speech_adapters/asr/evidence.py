@@ -33,6 +33,7 @@ METHODS = {  # in the order in which they are given colours
     "one-adapter": "one adapter a layer",
     "deaf": "hears nothing",
 }
+ASIDE = {"small-en-hubert": "encoder after a further iteration"}  # backbones beside the scale's own
 # On fewer layers; the same method as on all.
 METHOD_OF_KIND = {"finetune": "full", "single-finetune": "full", "single-adapter": "adapters"}
 
@@ -46,12 +47,13 @@ class Variant:
     top: int | None = None
     layer: int | None = None
     width: int | None = None  # of adapters
+    aside: str = ""  # what sets it apart from the other runs of its scale: fewer labels, another backbone
     encoder: str = ""  # what it is, where that is no wav2vec 2.0
 
     @property
     def whole(self) -> bool:
-        """Whether the method works on every layer, at its usual width."""
-        return self.top is self.layer is self.width is None
+        """Whether the method works on every layer, at its usual width, as the scale has it."""
+        return self.top is self.layer is self.width is None and not self.aside
 
     @property
     def words(self) -> str:
@@ -74,7 +76,9 @@ def variant(run: Run) -> Variant:
 
 def variant_of(recipe: FineTune) -> Variant:
     whisper = isinstance(recipe.architecture, WhisperArchitecture)
-    return replace(_trained_part(recipe), encoder=kind_of(recipe.architecture) if whisper else "")
+    encoder = kind_of(recipe.architecture) if whisper else ""
+    asides = [ASIDE.get(recipe.backbone, ""), f"{recipe.minutes:g} min of labels" if recipe.minutes else ""]
+    return replace(_trained_part(recipe), encoder=encoder, aside=", ".join(filter(None, asides)))
 
 
 def _trained_part(recipe: FineTune) -> Variant:

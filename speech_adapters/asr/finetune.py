@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.data.packages import data_root
 from common.schedule import TRI_STAGE, Schedule
 from common.settings import later
 from speech_adapters.ctc.ngram import NgramSearch
@@ -15,6 +16,7 @@ from speech_adapters.ctc.training import LOSS, CTCTraining
 from speech_adapters.data.source import PARTS, Source
 from speech_adapters.model.architecture import (
     NO_DROPOUT,
+    SAMPLE_RATE_HZ,
     SMALL,
     Architecture,
     Dropout,
@@ -39,6 +41,7 @@ class FineTune(CTCTraining):
     """Trains a recogniser of characters on transcribed speech of one language: trained, chosen and tested on it."""
 
     other_voices: tuple[Source, ...] = ()  # tested on as well
+    minutes: float = later(0.0)  # of labelled speech to train on; 0 takes all there is
     backbone: str = (
         "small-en"  # a name that `checkpoints.by_name` knows; empty trains everything from nothing
     )
@@ -100,6 +103,11 @@ class FineTune(CTCTraining):
         for source in self.other_voices:
             if not packed or source.from_pack():
                 source.prepare()
+
+    def utterances(self, part: str) -> tuple[Utterance, ...]:
+        if part != "train" or not self.minutes:
+            return super().utterances(part)
+        return _labelled(self.source, self.encoder_architecture(), self.minutes, data_root())
 
     # ---- learning
 
@@ -247,6 +255,37 @@ class FineTune(CTCTraining):
             ),
         }
         return tuple(sentence for sentence, holds in told.items() if holds)
+
+
+@cache
+def _labelled(
+    source: Source, architecture: Architecture, minutes: float, root: Path
+) -> tuple[Utterance, ...]:
+    """Training utterances of so many minutes at most, in the source's order, drawn by a hash of their ids: what is drawn
+    of fewer minutes is a part of what is drawn of more.
+
+    Raises:
+        ValueError: there are not as many, or not one utterance is so short.
+    """
+    import hashlib
+
+    from speech_adapters.ctc.scoring import feasible
+
+    there = feasible(source, "train", architecture)[0]
+    samples, total = 60 * minutes * SAMPLE_RATE_HZ, sum(one.samples for one in there)
+    if not 0 < samples <= total:
+        raise ValueError(
+            f"minutes must be above 0 and at most the {total / SAMPLE_RATE_HZ / 60:.1f} of {source.name}'s training "
+            f"part, got {minutes:g}; 0 takes all"
+        )
+    drawn: set[str] = set()
+    for one in sorted(there, key=lambda one: hashlib.sha256(one.id.encode()).digest()):
+        if (samples := samples - one.samples) < 0:
+            break
+        drawn.add(one.id)
+    if not drawn:
+        raise ValueError(f"minutes={minutes:g} is shorter than the first utterance of {source.name}; raise it")
+    return tuple(one for one in there if one.id in drawn)
 
 
 @cache

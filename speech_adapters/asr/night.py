@@ -22,6 +22,7 @@ from speech_adapters.model.arm import Arm
 
 BOTTLENECK = WHISPER_BASE.width // 3  # as the paper's 256 is of BASE: 9.7 % of the weights are trained
 TOPS = (1, 2, 4)
+FEWER = {"HALF": 7.0, "QUARTER": 3.5}  # minutes of labels, of 14
 
 # No masking, nothing dropped. Rates of FULL and ADAPTERS are the best on dev of three each, in runs of 120 steps
 # (results/tuning-night.json); full fine-tuning's is the highest tried, and adapters at 3e-3 wrote blanks alone. Others
@@ -73,6 +74,15 @@ def _in_part(full: FineTune, language: str) -> dict[str, FineTune]:
     return {f"WHISPER_{name}_{language.upper()}": recipe for name, recipe in arms.items()}
 
 
+def _of_fewer_labels(full: FineTune) -> dict[str, FineTune]:
+    """Steps and rates are those of all labels, so that fewer minutes are no less training."""
+    return {
+        f"WHISPER_{arm.upper()}_{share}_EN": replace(_arm(full, arm), minutes=minutes)
+        for arm in ("full", "adapters")
+        for share, minutes in FEWER.items()
+    }
+
+
 FULL_FR = replace(FULL, source=PROMPTS["fr"], other_voices=(OTHER_VOICES["fr"],))
 DEAF = Deaf(
     source=FULL.source, other_voices=FULL.other_voices, backbone="", architecture=WHISPER_BASE, cost_s=15.0
@@ -93,6 +103,7 @@ NIGHT = Scale(
         **_whole(FULL_FR, "fr"),
         **_in_part(FULL, "en"),
         **_in_part(FULL_FR, "fr"),
+        **_of_fewer_labels(FULL),
         "WHISPER_DEAF_EN": DEAF,
     },
     seeds=3,

@@ -70,7 +70,8 @@ def backbones(runs: Sequence[Run]) -> list[Table]:
         columns = ("stage", "held-out speech", "loss (nats)", "right (%)", "crops", "training (hours)")
         caption = (
             "Masked frames: the first stage names their fixed codes, the second picks its own code among those of "
-            "other frames. Masks are BASE's and fixed, as are negatives; one crop at a time; one seed, so no ruling."
+            "other frames, a further iteration names clusters of its own features. Masks are BASE's and fixed, as are "
+            "negatives; one crop at a time; one seed, so no ruling."
         )
         tables.append(Table("The encoder that everything starts from", columns, contrasts, caption))
     if phones:
@@ -94,7 +95,10 @@ def _masked(run: Run) -> dict[str, list[Item]]:
 def _told_apart(run: Run, items: Sequence[Item]) -> list[Cell]:
     settings = run.result.settings
     contrast = CONTRASTIVE.name in items[0].scores
-    choices = 1 + settings["objective"]["num_negatives"] if contrast else settings["codes"]
+    if contrast:
+        choices = 1 + settings["objective"]["num_negatives"]
+    else:
+        choices = settings["teacher"]["clusters"] if "teacher" in settings else settings["codes"]
     measure = CONTRASTIVE if contrast else MASKED_NATS
     loss = statistics.fmean(item.scores[measure.name] for item in items)
     right = statistics.fmean(item.scores[ACCURACY.name] for item in items)
@@ -118,15 +122,15 @@ def _by_recipe(runs: Sequence[Run]) -> list[list[Run]]:
     return sorted(found.values(), key=_rank)
 
 
-def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int]:
+def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int, str]:
     what = variant(runs[0])
     place = list(METHODS).index(what.method)
-    return what.language, place, what.top or 0, what.layer or 0, what.width or 0
+    return what.language, place, what.top or 0, what.layer or 0, what.width or 0, what.aside
 
 
 def _who(runs: Sequence[Run]) -> Cell:
     what = variant(runs[0])
-    told = [what.words, language_words(what.language), what.encoder]
+    told = [what.words, language_words(what.language), what.encoder, what.aside]
     return Cell(runs[0].result.recipe, "code", ", ".join(filter(None, told)))
 
 

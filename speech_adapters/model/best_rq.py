@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
-from speech_adapters.model.contrastive import taken
+from speech_adapters.model.masked_prediction import MaskedPrediction
 from speech_adapters.model.wav2vec2 import Wav2Vec2
 
 MELS = 40
@@ -63,43 +63,20 @@ class RandomProjectionQuantiser(nn.Module):
         return torch.cat([padded[i : i + len(bands)] for i in range(1 + 2 * NEIGHBOURS)], dim=1)
 
 
-class BestRQModel(nn.Module):
-    """An encoder with a linear output head over the codebook entries; `metrics` has the accuracy at masked frames."""
+class BestRQModel(MaskedPrediction):
+    """An encoder that names the entries its quantiser finds for every frame."""
 
     def __init__(self, encoder: Wav2Vec2, codebooks: int = 4, codes: int = 128, unmasked_weight: float = 0.5):
-        super().__init__()
-        self.encoder, self.unmasked_weight = encoder, unmasked_weight
+        super().__init__(encoder, codebooks, codes, unmasked_weight)
         self.quantiser = RandomProjectionQuantiser(encoder.architecture, codebooks, codes)
-        self.head = nn.Linear(encoder.architecture.width, codebooks * codes)
-        self.shape = (codebooks, codes)
-        self.metrics: dict[str, Tensor] = {}
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         waveform: Float[Tensor, "batch sample"],
         num_samples: Int[Tensor, " batch"],
         mask: Bool[Tensor, "batch frame"],
     ) -> dict[str, Tensor]:
-        """Cross-entropy in nats a codebook, at masked frames and, weighted, at the others; padding is left out."""
-        features, num_frames = self.encoder.extract(waveform, num_samples)
-        x = self.encoder.contextualise(self.encoder.embed(features, num_frames, mask), num_frames)
+        """Losses of `MaskedPrediction`, of the quantiser's entries."""
         with torch.no_grad():
             found = [self.quantiser(row[:n]) for row, n in zip(waveform, num_samples.tolist(), strict=True)]
-        indices = nn.utils.rnn.pad_sequence(found, batch_first=True)
-        mask = mask.cpu()  # which frames are taken is known to the host, so that it need not wait for a GPU
-        valid = torch.arange(x.shape[1]) < num_frames[:, None].cpu()
-        with torch.autocast(waveform.device.type, enabled=False):
-            logits = self.head(x.float()).unflatten(2, self.shape)
-            losses = {"masked": _cross_entropy(taken(logits, mask), taken(indices, mask))}
-            if self.unmasked_weight:
-                others = valid & ~mask
-                losses["unmasked"] = self.unmasked_weight * _cross_entropy(
-                    taken(logits, others), taken(indices, others)
-                )
-        accuracy = (taken(logits, mask).argmax(dim=2) == taken(indices, mask)).float().mean()
-        self.metrics = {"accuracy": accuracy.detach()}
-        return losses
-
-
-def _cross_entropy(logits: Tensor, indices: Tensor) -> Tensor:
-    return F.cross_entropy(logits.flatten(0, 1), indices.flatten())
+        return super().forward(waveform, num_samples, mask, nn.utils.rnn.pad_sequence(found, batch_first=True))

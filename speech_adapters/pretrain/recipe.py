@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from speech_adapters.data.crops import Crop
     from speech_adapters.model.best_rq import BestRQModel
     from speech_adapters.model.contrastive import ContrastiveModel
+    from speech_adapters.model.masked_prediction import MaskedPrediction
 
 GUARD_FROM_STEP = (
     1000  # before, codes are still being found; half-way in a training of fewer than twice as many
@@ -185,12 +186,48 @@ class Unlabelled(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstStage(Unlabelled):
+class Naming(Unlabelled):
+    """Trains an encoder to name what frames belong to, which something fixed tells beforehand."""
+
+    unmasked_weight: float = 0.5  # of the loss at frames that are not masked
+
+    @property
+    @abstractmethod
+    def choices(self) -> int:
+        """How many names there are."""
+
+    @abstractmethod
+    def named(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
+        """Losses of a batch, see `MaskedPrediction`."""
+
+    def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
+        """Means over all frames of the whole batch that are masked, and that are not, however shards share them."""
+        with self._precision(batch.inputs.device):
+            losses = self.named(model, batch)
+        masked, frames, usual = int(batch.mask.sum()), batch.mask.numel(), batch.masked_frames_per_shard
+        shares = {"masked": masked / usual, "unmasked": (frames - masked) / (frames - usual)}
+        return {name: loss * shares[name] for name, loss in losses.items()}
+
+    def monitor(self, model: MaskedPrediction) -> dict[str, Tensor]:  # type: ignore[override]
+        import torch
+
+        return {**model.metrics, "chance": torch.tensor(math.log(self.choices))}
+
+    def check(self, values: Mapping[str, float], step: int) -> str | None:
+        """What is fixed cannot collapse, but naming it may not be learned."""
+        return self._still_at_chance(self._usual(values, step), "masked", step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstStage(Naming):
     """Trains an encoder to name fixed random codes of the spectrum at masked frames."""
 
     codebooks: int = 4
     codes: int = 128  # entries of each
-    unmasked_weight: float = 0.5  # of the loss at frames that are not masked
+
+    @property
+    def choices(self) -> int:
+        return self.codes
 
     def model(self) -> nn.Module:
         from speech_adapters.model.best_rq import BestRQModel
@@ -199,22 +236,9 @@ class FirstStage(Unlabelled):
         encoder = Wav2Vec2(self.architecture, self.dropout)
         return BestRQModel(encoder, self.codebooks, self.codes, self.unmasked_weight)
 
-    def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
-        """Means over all frames of the whole batch that are masked, and that are not, however shards share them."""
-        with self._precision(batch.inputs.device):
-            losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.mask)
-        masked, frames, usual = int(batch.mask.sum()), batch.mask.numel(), batch.masked_frames_per_shard
-        shares = {"masked": masked / usual, "unmasked": (frames - masked) / (frames - usual)}
-        return {name: loss * shares[name] for name, loss in losses.items()}
-
-    def monitor(self, model: BestRQModel) -> dict[str, Tensor]:  # type: ignore[override]
-        import torch
-
-        return {**model.metrics, "chance": torch.tensor(math.log(self.codes))}
-
-    def check(self, values: Mapping[str, float], step: int) -> str | None:
-        """Fixed codes cannot collapse, but naming them may not be learned."""
-        return self._still_at_chance(self._usual(values, step), "masked", step)
+    def named(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.mask)
+        return losses
 
     def _judged(
         self, model: BestRQModel, waveform: Tensor, lengths: Tensor, mask: Tensor

@@ -232,3 +232,27 @@ def test_dev_is_looked_at_every_so_often_and_at_the_end(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     looked = [row["step"] for row in rows if DEV_NATS.name in row]
     assert looked == [2, 4, 5]
+
+
+def test_fewer_minutes_are_a_part_of_more_and_what_is_tested_stays():
+    every = {one.id for one in ADAPTERS.utterances("train")}
+    seconds = sum(one.samples for one in ADAPTERS.utterances("train")) / 16_000
+    few, more = (replace(ADAPTERS, minutes=share * seconds / 60) for share in (0.4, 0.7))
+    drawn = [{one.id for one in recipe.utterances("train")} for recipe in (few, more)]
+    assert drawn[0] < drawn[1] < every
+    for recipe in (few, more):
+        held = sum(one.samples for one in recipe.utterances("train")) / 16_000
+        longest = max(one.samples for one in ADAPTERS.utterances("train")) / 16_000
+        assert 60 * recipe.minutes - longest < held <= 60 * recipe.minutes
+        assert recipe.utterances("test") == ADAPTERS.utterances("test")
+        assert {id_ for step in range(20) for id_ in recipe.item_ids(0, step, Shard())} == {
+            one.id for one in recipe.utterances("train")
+        }
+    assert replace(ADAPTERS, minutes=seconds / 60).utterances("train") == ADAPTERS.utterances("train")
+    assert replace(ADAPTERS, minutes=0.0).settings_hash() == ADAPTERS.settings_hash()
+
+
+@pytest.mark.parametrize("minutes", [-1.0, 1000.0, 1e-4])
+def test_minutes_that_are_not_there_are_refused_with_what_is(minutes):
+    with pytest.raises(ValueError, match=f"minutes.*{minutes:g}"):
+        replace(ADAPTERS, minutes=minutes).utterances("train")
