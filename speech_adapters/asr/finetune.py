@@ -261,8 +261,8 @@ class FineTune(CTCTraining):
 def _labelled(
     source: Source, architecture: Architecture, minutes: float, root: Path
 ) -> tuple[Utterance, ...]:
-    """Training utterances of so many minutes at most, in the source's order, drawn by a hash of their ids: what is drawn
-    of fewer minutes is a part of what is drawn of more.
+    """Training utterances of so many minutes at most, in the source's order, drawn by a hash of their ids: those of
+    fewer minutes are among those of more.
 
     Raises:
         ValueError: there are not as many, or not one utterance is so short.
@@ -284,7 +284,9 @@ def _labelled(
             break
         drawn.add(one.id)
     if not drawn:
-        raise ValueError(f"minutes={minutes:g} is shorter than the first utterance of {source.name}; raise it")
+        raise ValueError(
+            f"minutes={minutes:g} is shorter than the first utterance of {source.name}; raise it"
+        )
     return tuple(one for one in there if one.id in drawn)
 
 

@@ -117,12 +117,10 @@ CLAIMS = (
     ),
     _question(
         id="whisper-fewer-labels",
-        says="The fewer labels, the better adapters stand against full fine-tuning: with 3.5 minutes instead of 14 they "
-        "are less far behind, or further ahead.",
+        says="The fewer labels, the better adapters stand against full fine-tuning: with 3.5 minutes instead of 14 "
+        "they are less far behind, or further ahead.",
         reads=(ADAPTERS, FULL, "WHISPER_ADAPTERS_QUARTER_EN", "WHISPER_FULL_QUARTER_EN"),
-        **in_nats(
-            narrower, (ADAPTERS, FULL), ("WHISPER_ADAPTERS_QUARTER_EN", "WHISPER_FULL_QUARTER_EN")
-        ),
+        **in_nats(narrower, (ADAPTERS, FULL), ("WHISPER_ADAPTERS_QUARTER_EN", "WHISPER_FULL_QUARTER_EN")),
     ),
     _question(
         id="whisper-other-voices",

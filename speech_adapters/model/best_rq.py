@@ -79,4 +79,6 @@ class BestRQModel(MaskedPrediction):
         """Losses of `MaskedPrediction`, of the quantiser's entries."""
         with torch.no_grad():
             found = [self.quantiser(row[:n]) for row, n in zip(waveform, num_samples.tolist(), strict=True)]
-        return super().forward(waveform, num_samples, mask, nn.utils.rnn.pad_sequence(found, batch_first=True))
+        return super().forward(
+            waveform, num_samples, mask, nn.utils.rnn.pad_sequence(found, batch_first=True)
+        )

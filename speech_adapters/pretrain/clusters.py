@@ -69,7 +69,9 @@ class Teacher:
 
         encoder = by_name.load(self.encoder)
         if not isinstance(encoder, Wav2Vec2):
-            raise ValueError(f"features are clustered of wav2vec 2.0 alone, {self.encoder} is another encoder")
+            raise ValueError(
+                f"features are clustered of wav2vec 2.0 alone, {self.encoder} is another encoder"
+            )
         if self.layer > len(encoder.layers):
             raise ValueError(f"layer must be 1 to {len(encoder.layers)} of {self.encoder}, got {self.layer}")
         return encoder.eval().requires_grad_(False)
@@ -92,7 +94,9 @@ class Clusters:
         told = (by_name.sha256(teacher.encoder), teacher.layer, teacher.clusters, manifest_sha256(sources))
         key = hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:16]
         self.folder = folder / key
-        self._labels_path, self._centres_path = (self.folder / f"{name}.npy" for name in ("labels", "centres"))
+        self._labels_path, self._centres_path = (
+            self.folder / f"{name}.npy" for name in ("labels", "centres")
+        )
         self._seal = self.folder / sealed.SEAL
 
     def fill(self) -> None:

@@ -1,6 +1,6 @@
 """The recipe of a further iteration: an encoder learns to name clusters of an earlier one's features [Hsu21].
 
-As in HuBERT's second iteration, targets are k-means clusters of a middle layer of the encoder before, and the loss is at
+As in HuBERT's second iteration, targets are k-means clusters of a layer of the encoder before, and the loss is at
 masked frames alone. Departures: it goes on from the earlier weights, since two cores cannot afford to begin again, and
 the output head is linear instead of a cosine to learned entries.
 """
@@ -42,7 +42,9 @@ class Iteration(Naming):
             ValueError: a source may lose recordings while it is read, and what replaces one has other clusters.
         """
         if folders := [source.name for source in self.sources if isinstance(source, AudioFolder)]:
-            raise ValueError(f"clusters are kept of packages and corpora, not of folders: {', '.join(folders)}")
+            raise ValueError(
+                f"clusters are kept of packages and corpora, not of folders: {', '.join(folders)}"
+            )
         super().prepare()
         self.clusters()
 

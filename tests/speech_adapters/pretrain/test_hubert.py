@@ -1,4 +1,4 @@
-"""Clusters are those of the teacher's features and stand where its frames do; a further iteration learns to name them."""
+"""Clusters are those of the teacher's features and stand where its frames do; an iteration learns to name them."""
 
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def test_what_is_kept_is_used_again_and_another_teacher_has_its_own(filled, monk
     assert again.folder == filled.folder
     others = (replace(TEACHER, clusters=9), replace(TEACHER, encoder="random-whisper-tiny"))
     assert Clusters(filled.folder.parent, others[0], (TONES,)).folder != filled.folder
-    with pytest.raises(ValueError, match="wav2vec 2.0 alone"):
+    with pytest.raises(ValueError, match=r"wav2vec 2\.0 alone"):
         Clusters(filled.folder.parent, others[1], (TONES,))
 
 
