@@ -93,7 +93,10 @@ HEADLINE = ("WHISPER_FULL_EN", "WHISPER_ADAPTERS_EN")
 # take the rates of their kind.
 SEARCH = Search(
     arms=(*_whole(FULL, "en"),),
-    settings={"peak_lr": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2), "head_lr": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)},
+    settings={
+        "peak_lr": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+        "head_lr": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+    },
     measure=CHOSEN_BY,
     start=(3e-4, 1e-2),
 )
