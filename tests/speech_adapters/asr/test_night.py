@@ -84,13 +84,13 @@ def test_the_head_learns_at_a_rate_of_its_own_and_everything_trained_is_in_one_g
     recipe = night.SMOKE["WHISPER_FULL_EN"]
     model = recipe.model()
     rest, head = recipe.parameter_groups(model)
-    assert recipe.lr(1) * head["lr_ratio"] == pytest.approx(1e-2)
+    assert recipe.lr(1) * head["lr_ratio"] == pytest.approx(recipe.head_lr)
     assert {id(weight) for weight in head["params"]} == {id(weight) for weight in model.head.parameters()}
     both = [id(weight) for weight in [*rest["params"], *head["params"]]]
     assert sorted(both) == sorted(id(weight) for weight in model.parameters() if weight.requires_grad)
     alone = replace(recipe, arm=Arm(kind="head"))
     (group,) = alone.parameter_groups(alone.model())
-    assert alone.lr(1) * group["lr_ratio"] == pytest.approx(1e-2)
+    assert alone.lr(1) * group["lr_ratio"] == pytest.approx(recipe.head_lr)
 
 
 def test_from_nothing_all_of_whispers_encoder_is_trained():
