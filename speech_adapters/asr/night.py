@@ -28,8 +28,8 @@ FEWER = {"HALF": 7.0, "QUARTER": 3.5}  # minutes of labels, of 14
 # on dev of a joint search at the steps that are run (results/tuning-night.json). Others were not searched: LoRA has the
 # adapters' rates, the rest are guesses.
 RATES = {
-    "full": (3e-4, 3e-3),
-    "adapters": (1e-3, 1e-2),
+    "full": (1e-4, 3e-3),
+    "adapters": (1e-3, 3e-3),
     "bitfit": (3e-3, 1e-2),
     "head": (1e-2, 1e-2),
     "nothing": (1e-3, 1e-2),
