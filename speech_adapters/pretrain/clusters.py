@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,51 +29,12 @@ from speech_adapters.data.prepared import manifest_sha256
 from speech_adapters.data.source import Source, Track
 
 if TYPE_CHECKING:
-    from speech_adapters.model.wav2vec2 import Wav2Vec2
+    from speech_adapters.pretrain.hubert import Teacher
 
 PART = "train"
 WINDOW_S = 16  # of a track that the teacher hears at once
 CLUSTERED_FRAMES = 150_000  # of which centres are found, evenly spread over the speech; more change little
 DRAWN_FROM = 0  # seed of k-means
-
-
-@dataclass(frozen=True, kw_only=True)
-class Teacher:
-    """What is clustered.
-
-    Args:
-        encoder: a name or path that `checkpoints.by_name` knows.
-        layer: whose output, 1 is the lowest.
-        clusters: how many.
-    """
-
-    encoder: str = "small-en"
-    layer: int = 3
-    clusters: int = 256
-
-    def __post_init__(self) -> None:
-        if self.layer < 1 or not 2 <= self.clusters <= 2**16:
-            raise ValueError(
-                f"layer must be 1 or more and clusters 2 to {2**16}, got {self.layer} and {self.clusters}"
-            )
-
-    def encoder_loaded(self) -> Wav2Vec2:
-        """The encoder at rest.
-
-        Raises:
-            ValueError: it has fewer layers, or is no wav2vec 2.0.
-        """
-        from speech_adapters.checkpoints import by_name
-        from speech_adapters.model.wav2vec2 import Wav2Vec2
-
-        encoder = by_name.load(self.encoder)
-        if not isinstance(encoder, Wav2Vec2):
-            raise ValueError(
-                f"features are clustered of wav2vec 2.0 alone, {self.encoder} is another encoder"
-            )
-        if self.layer > len(encoder.layers):
-            raise ValueError(f"layer must be 1 to {len(encoder.layers)} of {self.encoder}, got {self.layer}")
-        return encoder.eval().requires_grad_(False)
 
 
 class Clusters:
