@@ -80,6 +80,19 @@ def heard(arm, than, deaf):
     return tuple([levels | {deaf: 9.0} for levels in case] for case in two(arm, than))
 
 
+def narrowed(arm, than, amount):
+    """True of the first arm's lead that grows where labels are few."""
+    few = [name.replace("_EN", f"_{amount}_EN") for name in (arm, than)]
+    gaps = {
+        True: [(0.2, 0.1), (0.1, -0.1)],
+        False: [(0.1, 0.2), (-0.1, 0.1)],
+    }  # behind by, with all labels and with few
+    return tuple(
+        [{arm: 1 + all_, than: 1.0, few[0]: 2 + some, few[1]: 2.0} for all_, some in gaps[case]]
+        for case in (True, False)
+    )
+
+
 LAYERS = range(1, claims.LAYERS + 1)
 WHISPERS = [f"WHISPER_{arm}_EN" for arm in ("ADAPTERS", "FULL", "RANDOM", "HEAD")]
 CASES = {  # claim: levels of the arms for which it is true, and for which it is not
@@ -113,6 +126,7 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
     "whisper-upper-layers": rising(night_claims.LAYERS, "WHISPER_"),
     "whisper-lora": close("WHISPER_LORA_EN", WHISPERS[0]),
     "whisper-bitfit": close("WHISPER_BITFIT_EN", WHISPERS[0]),
+    "whisper-fewer-labels": narrowed(WHISPERS[0], WHISPERS[1], "QUARTER"),
     "whisper-other-voices": heard(WHISPERS[0], WHISPERS[1], "WHISPER_DEAF_EN"),
 }  # fmt: skip
 
