@@ -126,7 +126,7 @@ NIGHT = Scale(
         "WHISPER_DEAF_EN": DEAF,
     },
     seeds=3,
-    more_seeds=dict.fromkeys(HEADLINE, 5),
+    more_seeds=dict.fromkeys((*HEADLINE, "WHISPER_DEAF_EN"), 5),
     search=SEARCH,
 )
 
