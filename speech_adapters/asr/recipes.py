@@ -24,8 +24,9 @@ from speech_adapters.data.sources import AMAZON_QUEEN, DRASCULA, TONES
 from speech_adapters.model.architecture import BASE, DEEP, SMALL, TINY, Dropout, Masking
 from speech_adapters.model.arm import Arm
 from speech_adapters.model.objective import ContrastiveObjective, QuantiserSizes
-from speech_adapters.pretrain.hubert import Iteration, Teacher
+from speech_adapters.pretrain.hubert import Iteration
 from speech_adapters.pretrain.recipe import FirstStage, Pretrain, Unlabelled
+from speech_adapters.pretrain.teacher import Teacher
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.data.packages import data_root
 from speech_adapters.checkpoints import whisper_base
 from speech_adapters.model.architecture import (
     ARCHITECTURES,
@@ -166,11 +167,15 @@ def _stored(name: str) -> StoredModel:
     return convert.read(find(name)).stored
 
 
-@cache
 def sha256(name: str) -> str:
     """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch, of
     Whisper's where it is not as well: results are judged by it.
     """
+    return _sha256(name, _root(), data_root())
+
+
+@cache
+def _sha256(name: str, weights_root: Path, root: Path) -> str:
     path = WEIGHTS / f"{name}.safetensors"
     if name == whisper_base.NAME and not (_public(name).exists() or whisper_base.made()):
         return whisper_base.ENCODER_SHA256

@@ -39,7 +39,7 @@ class MaskedBatch(Batch):
     """Unlabelled crops and which of their frames are masked, drawn for each crop alone: shards do not change it."""
 
     mask: Bool[Tensor, "batch frame"] = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.bool))
-    targets: Int[Tensor, "batch frame"] = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64))
+    targets: Int[Tensor, "batch frame"] | None = None  # what frames are to be named as, where that is kept
     seeds: tuple[int, ...] = ()  # of what else is drawn for a crop
     masked_frames_per_shard: float = 0.0  # masked frames of the global batch, divided by its shards
 

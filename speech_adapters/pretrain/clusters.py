@@ -29,7 +29,7 @@ from speech_adapters.data.prepared import manifest_sha256
 from speech_adapters.data.source import Source, Track
 
 if TYPE_CHECKING:
-    from speech_adapters.pretrain.hubert import Teacher
+    from speech_adapters.pretrain.teacher import Teacher
 
 PART = "train"
 WINDOW_S = 16  # of a track that the teacher hears at once

@@ -15,7 +15,8 @@ from speech_adapters.data.unlabelled import AudioFolder
 from speech_adapters.model.architecture import TINY, Masking
 from speech_adapters.pretrain import clusters
 from speech_adapters.pretrain.clusters import Clusters
-from speech_adapters.pretrain.hubert import Iteration, Teacher
+from speech_adapters.pretrain.hubert import Iteration
+from speech_adapters.pretrain.teacher import Teacher
 
 TEACHER = Teacher(encoder="random-tiny", layer=1, clusters=8)
 RECIPE = Iteration(
