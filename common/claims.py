@@ -86,8 +86,9 @@ class Claim:
         twins: the same in other measures.
         not_testable: scale -> why it cannot be judged there.
         conditions: of the paper's claims: scale -> what it is run on there, where that is far from the paper's own.
-        outcomes: of a headline: word of the verdict -> a plain sentence of what came out and under which conditions,
-            with "{told}" where point, unit and interval go.
+        outcomes: of a headline, and of what the first page tells below the headlines: word of the verdict -> a plain
+            sentence of what came out and under which conditions, with "{told}" where point, unit and interval go and
+            "{reason}" where other measures and reservations do.
     """
 
     id: str
@@ -126,7 +127,9 @@ class Claim:
     def outcome(self, verdict: Verdict) -> str:
         """What came out as a sentence; of a word that has none, the verdict as the tables tell it."""
         sentence = self.outcomes.get(verdict.word, verdict.word.capitalize() + ": {told}.")
-        return sentence.format(told=self.kind.told(verdict, self.unit) or verdict.reason)
+        return sentence.format(
+            told=self.kind.told(verdict, self.unit) or verdict.reason, reason=verdict.reason
+        )
 
 
 def judge(claims: Sequence[Claim], runs: Sequence[Run], scale: str) -> list[Verdict]:

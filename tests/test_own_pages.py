@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from speech_tool import run
 from typer.testing import CliRunner
 
-from speech_adapters.checkpoints import by_name, model_files, whisper_base
+from speech_adapters.checkpoints import model_files, whisper_base
 from speech_adapters.checkpoints.convert import convert
 from speech_adapters.model.architecture import WHISPER_TINY
 from speech_adapters.model.encoders import build
@@ -44,14 +44,6 @@ def here(tmp_path, monkeypatch):
     _recordings()
     _models(monkeypatch)
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _no_hash_of_other_weights():
-    """Where the encoder of the same name is a made-up one."""
-    by_name._sha256.cache_clear()
-    yield
-    by_name._sha256.cache_clear()
 
 
 def _recordings():

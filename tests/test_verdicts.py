@@ -25,6 +25,7 @@ PUBLISHED = [  # folder, scale, claim, word, then point, low, high and p as far 
     (ASR, "mini", "english-errors", "upheld", 0.2369399968, 0.2047943284, 0.2690856651, 9.09340373e-22),
     (ASR, "mini", "other-voices", "undecided", 0.5496540431, 0.3375102679, 0.7617978183, 1),
     (ASR, "gpu", "french", "not seen here", -0.266188907, -0.4490800332, -0.08329778082, 0.00493943317),
+    (ASR, "night", "whisper-english", "upheld", 0.05435981562, 0.02376011167, 0.08495951958, 0.003938200033),
     (CONTINUAL, "mini", "update-32", "undecided", 12.08370285, 7.53097706, 16.63642863, 0.04518785627),
     (CONTINUAL, "mini", "adapters-alone", "upheld", 25.51774484, 15.67128787, 35.3642018, 0.01221279403),
     (CONTINUAL, "mini", "equal-quality-fr", "undecided", -125.4063869, -277.5225927, 26.709819, 0.09187949089),

@@ -39,6 +39,7 @@ from common.report.tables import (
     ClaimRow,
     Table,
     arithmetic_table,
+    below_headlines,
     claim_rows,
     headline_table,
     is_stale,
@@ -303,11 +304,9 @@ def _generated(judged: Judged) -> Iterator[tuple[Path, str, str]]:
             f"At `{scale}`:\n\n{markdown(table)}" for scale in scales for table in _tables(paper, scale)
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
-    yield (
-        README,
-        "verdicts",
-        markdown_grid(headline_table([(_named(one), _headline(rows)) for one, rows in judged])),
-    )
+    first = headline_table([(_named(one), _headline(rows)) for one, rows in judged])
+    below = below_headlines([row for _, rows in judged for row in rows])
+    yield README, "verdicts", "\n\n".join(filter(None, [markdown_grid(first), below]))
     picture = first_picture.markup(*_pictured(judged), FIRST_PICTURE)
     yield README, "picture", f"{tally([_headline(rows) for _, rows in judged])}\n\n{picture}"
     yield EVIDENCE, "power", markdown(power_table(further))

@@ -198,6 +198,16 @@ def tally(rows: Sequence[ClaimRow]) -> str:
     return f"{counted}. Too small to settle the papers' own numbers."
 
 
+def below_headlines(rows: Sequence[ClaimRow]) -> str:
+    """Sentences in Markdown of what else the first page tells: claims that are no headline and have such sentences."""
+    told = [
+        _markdown_text(row.claim.outcome(row.published))
+        for row in rows
+        if row.claim.outcomes and not row.claim.headline and row.published and row.published.word != "not run"
+    ]
+    return "\n\n".join(told)
+
+
 def _outcome_cell(row: ClaimRow) -> Cell:
     return Cell("–" if row.published is None else row.claim.outcome(row.published))
 

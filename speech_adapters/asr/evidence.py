@@ -33,7 +33,6 @@ METHODS = {  # in the order in which they are given colours
     "one-adapter": "one adapter a layer",
     "deaf": "hears nothing",
 }
-ASIDE = {"small-en-hubert": "encoder after a further iteration"}  # backbones beside the scale's own
 # On fewer layers; the same method as on all.
 METHOD_OF_KIND = {"finetune": "full", "single-finetune": "full", "single-adapter": "adapters"}
 
@@ -47,13 +46,13 @@ class Variant:
     top: int | None = None
     layer: int | None = None
     width: int | None = None  # of adapters
-    aside: str = ""  # what sets it apart from the other runs of its scale: fewer labels, another backbone
+    minutes: float | None = None  # of labels
     encoder: str = ""  # what it is, where that is no wav2vec 2.0
 
     @property
     def whole(self) -> bool:
-        """Whether the method works on every layer, at its usual width, as the scale has it."""
-        return self.top is self.layer is self.width is None and not self.aside
+        """Whether the method works on every layer, at its usual width, with all labels."""
+        return self.top is self.layer is self.width is self.minutes is None
 
     @property
     def words(self) -> str:
@@ -77,8 +76,7 @@ def variant(run: Run) -> Variant:
 def variant_of(recipe: FineTune) -> Variant:
     whisper = isinstance(recipe.architecture, WhisperArchitecture)
     encoder = kind_of(recipe.architecture) if whisper else ""
-    asides = [ASIDE.get(recipe.backbone, ""), f"{recipe.minutes:g} min of labels" if recipe.minutes else ""]
-    return replace(_trained_part(recipe), encoder=encoder, aside=", ".join(filter(None, asides)))
+    return replace(_trained_part(recipe), encoder=encoder, minutes=recipe.minutes or None)
 
 
 def _trained_part(recipe: FineTune) -> Variant:

@@ -65,8 +65,8 @@ STYLES = {
 
 def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of what the runs can show: shares, single layers, top layers, learning."""
-    # Not of a backbone; what fewer labels do, or another backbone, is in the tables.
-    runs = [run for run in runs if is_recogniser(run) and not variant(run).aside]
+    # Not of a backbone; what fewer labels do is in the tables.
+    runs = [run for run in runs if is_recogniser(run) and variant(run).minutes is None]
     whole_or_top = [run for run in runs if variant(run).layer is None]
     if any(math.isfinite(trained_share(run)) for run in whole_or_top):
         caption = (

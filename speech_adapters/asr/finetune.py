@@ -107,7 +107,7 @@ class FineTune(CTCTraining):
     def utterances(self, part: str) -> tuple[Utterance, ...]:
         if part != "train" or not self.minutes:
             return super().utterances(part)
-        return _labelled(self.source, self.encoder_architecture(), self.minutes, data_root())
+        return _drawn_minutes(self.source, self.encoder_architecture(), self.minutes, data_root())
 
     # ---- learning
 
@@ -217,7 +217,8 @@ class FineTune(CTCTraining):
     # ---- where it comes from
 
     def manifest_sha256(self) -> str:
-        return _manifest((self.source, *self.other_voices), self.backbone)
+        backbone = self.backbone_key() if self.backbone else ""
+        return _manifest((self.source, *self.other_voices), backbone)
 
     def bad_items(self) -> tuple[tuple[str, ...], float]:
         """What could not be decoded, and what has more characters than frames can spell."""
@@ -258,7 +259,7 @@ class FineTune(CTCTraining):
 
 
 @cache
-def _labelled(
+def _drawn_minutes(
     source: Source, architecture: Architecture, minutes: float, root: Path
 ) -> tuple[Utterance, ...]:
     """Training utterances of so many minutes at most, in the source's order, drawn by a hash of their ids: those of
@@ -294,9 +295,7 @@ def _labelled(
 def _manifest(sources: tuple[Source, ...], backbone: str) -> str:
     import hashlib
 
-    from speech_adapters.checkpoints import by_name
     from speech_adapters.data.prepared import manifest_sha256
 
-    parts = [manifest_sha256(sources)]
-    parts += [by_name.sha256(backbone)] if backbone else []
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    parts = [manifest_sha256(sources), backbone]  # of the backbone the hash, where there is one
+    return hashlib.sha256(" ".join(filter(None, parts)).encode()).hexdigest()

@@ -10,6 +10,7 @@ from functools import partial
 
 from common.claims import Claim
 from common.kinds import AboveFloor, Equivalent, SlightlyBetter, SlightlyWorse, Superior, Trend
+from common.verdicts import Word
 from speech_adapters.asr.claims import (
     BOUND,
     ENGLISH,
@@ -31,6 +32,14 @@ SET_ON = "2026-11-27, before these runs, with a prototype's figures known"
 LAYERS = WHISPER_BASE.layers
 ADAPTERS, FULL, HEAD, RANDOM = (f"WHISPER_{arm}_EN" for arm in ("ADAPTERS", "FULL", "HEAD", "RANDOM"))
 
+_OVER_WHISPER = "Over Whisper-base's encoder, which others trained with transcripts (a question of ours), "
+_BEHIND = ": adapters are {told} worse than full fine-tuning, where 0.1 was our bar ({reason})."
+OUTCOMES: dict[Word, str] = {
+    "upheld": f"{_OVER_WHISPER}the first sentence holds{_BEHIND}",
+    "refuted": f"{_OVER_WHISPER}the first sentence does not hold{_BEHIND}",
+    "undecided": f"{_OVER_WHISPER}it cannot be told{_BEHIND}",
+}
+
 _question = partial(
     Claim, where="our question", paper="no number", kind=Superior(), scales=("night",), not_testable=NOT_AT_SMOKE,
     question=True, about=ABOUT, unit="nats a character", parts=ENGLISH,
@@ -43,6 +52,7 @@ CLAIMS = (
         reads=(ADAPTERS, FULL),
         kind=SlightlyWorse(BOUND, SET_ON),
         **in_nats(lower, FULL, ADAPTERS),
+        outcomes=OUTCOMES,
     ),
     _question(
         id="whisper-french",

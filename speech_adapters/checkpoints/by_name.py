@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.data.packages import data_root
 from speech_adapters.checkpoints import whisper_base
 from speech_adapters.model.architecture import (
     ARCHITECTURES,
@@ -171,15 +170,15 @@ def sha256(name: str) -> str:
     """Hash over the encoder's tensors, see `model_files.backbone_sha256`; of a committed one without torch, of
     Whisper's where it is not as well: results are judged by it.
     """
-    return _sha256(name, _root(), data_root())
+    if name == whisper_base.NAME and not (_public(name).exists() or whisper_base.made()):
+        return whisper_base.ENCODER_SHA256
+    return _sha256(name, None if _made_up(name) else find(name).absolute())
 
 
 @cache
-def _sha256(name: str, weights_root: Path, root: Path) -> str:
-    path = WEIGHTS / f"{name}.safetensors"
-    if name == whisper_base.NAME and not (_public(name).exists() or whisper_base.made()):
-        return whisper_base.ENCODER_SHA256
-    if not path.exists():
+def _sha256(name: str, path: Path | None) -> str:
+    """Kept by the file that a name stands for, too: another root has another."""
+    if path is None or path != WEIGHTS / f"{name}.safetensors":
         from speech_adapters.checkpoints.model_files import backbone_sha256
 
         return backbone_sha256(load(name))
@@ -195,9 +194,15 @@ def _sha256(name: str, weights_root: Path, root: Path) -> str:
     return digest.hexdigest()
 
 
-@cache
 def architecture(name: str) -> Architecture:
-    return _made_up(name) or _stored(name).architecture
+    return _made_up(name) or _architecture(find(name).absolute())
+
+
+@cache
+def _architecture(path: Path) -> Architecture:
+    from speech_adapters.checkpoints import convert
+
+    return convert.read(path).stored.architecture
 
 
 def quantiser_sizes(name: str) -> QuantiserSizes | None:

@@ -1,4 +1,4 @@
-"""Naming what frames belong to, at masked frames: what BEST-RQ's fixed codes and HuBERT's clusters share."""
+"""Predicting a discrete target of masked frames: what BEST-RQ's fixed codes and HuBERT's clusters share."""
 
 from __future__ import annotations
 

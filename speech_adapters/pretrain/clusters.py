@@ -27,6 +27,7 @@ from common.progress import tracked
 from speech_adapters.data.crops import Crop
 from speech_adapters.data.prepared import manifest_sha256
 from speech_adapters.data.source import Source, Track
+from speech_adapters.model.architecture import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from speech_adapters.pretrain.teacher import Teacher
@@ -44,7 +45,7 @@ class Clusters:
         from speech_adapters.checkpoints import by_name
 
         self.teacher = teacher
-        self.encoder = teacher.encoder_loaded()
+        self.encoder = teacher.load_encoder()
         self.stride = self.encoder.architecture.stride
         self.tracks: list[Track] = [track for source in sources for track in source.tracks(PART)]
         sizes = [math.ceil(track.samples / self.stride) for track in self.tracks]
@@ -88,7 +89,7 @@ class Clusters:
 
     def _features(self, words: str) -> Iterator[tuple[int, Float[Tensor, "frame channel"]]]:
         """Of every window of every track, one for each place of the grid; where the last is too short, as before it."""
-        window = WINDOW_S * 16_000 // self.stride * self.stride
+        window = WINDOW_S * SAMPLE_RATE_HZ // self.stride * self.stride
         spare = self.encoder.architecture.receptive_field - self.stride
         for track in tracked(self.tracks, words, len(self.tracks), "track"):
             last: Tensor | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from common.data.packages import data_root
 from common.recipe import Shard
 from speech_adapters.data.unlabelled import AudioFolder
-from speech_adapters.pretrain.recipe import Naming
+from speech_adapters.pretrain.recipe import TargetPrediction
 from speech_adapters.pretrain.teacher import Teacher
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Iteration(Naming):
+class Iteration(TargetPrediction):
     """Trains an encoder to name clusters of a teacher's features at masked frames."""
 
     teacher: Teacher = field(default_factory=Teacher)
     unmasked_weight: float = 0.0
 
     @property
-    def choices(self) -> int:
+    def num_targets(self) -> int:
         return self.teacher.clusters
 
     def prepare(self) -> None:
@@ -72,7 +72,7 @@ class Iteration(Naming):
         targets = torch.stack([self.clusters().of_crop(crop) for crop in own])
         return replace(super().batch(seed, step, shard), targets=targets)
 
-    def named(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
+    def target_losses(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
         from common.sending import sent
 
         assert batch.targets is not None

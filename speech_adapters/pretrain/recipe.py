@@ -186,24 +186,24 @@ class Unlabelled(Recipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Naming(Unlabelled):
-    """Trains an encoder to name what frames belong to, which something fixed tells beforehand."""
+class TargetPrediction(Unlabelled):
+    """Trains an encoder to predict a target of every frame, one of several that something fixed assigns beforehand."""
 
     unmasked_weight: float = 0.5  # of the loss at frames that are not masked
 
     @property
     @abstractmethod
-    def choices(self) -> int:
-        """How many names there are."""
+    def num_targets(self) -> int:
+        """How many there are to choose among."""
 
     @abstractmethod
-    def named(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
+    def target_losses(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
         """Losses of a batch, see `MaskedPrediction`."""
 
     def losses(self, model: nn.Module, batch: MaskedBatch, step: int) -> dict[str, Tensor]:
         """Means over all frames of the whole batch that are masked, and that are not, however shards share them."""
         with self._precision(batch.inputs.device):
-            losses = self.named(model, batch)
+            losses = self.target_losses(model, batch)
         masked, frames, usual = int(batch.mask.sum()), batch.mask.numel(), batch.masked_frames_per_shard
         shares = {"masked": masked / usual, "unmasked": (frames - masked) / (frames - usual)}
         return {name: loss * shares[name] for name, loss in losses.items()}
@@ -211,7 +211,7 @@ class Naming(Unlabelled):
     def monitor(self, model: MaskedPrediction) -> dict[str, Tensor]:  # type: ignore[override]
         import torch
 
-        return {**model.metrics, "chance": torch.tensor(math.log(self.choices))}
+        return {**model.metrics, "chance": torch.tensor(math.log(self.num_targets))}
 
     def check(self, values: Mapping[str, float], step: int) -> str | None:
         """What is fixed cannot collapse, but naming it may not be learned."""
@@ -219,14 +219,14 @@ class Naming(Unlabelled):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FirstStage(Naming):
+class FirstStage(TargetPrediction):
     """Trains an encoder to name fixed random codes of the spectrum at masked frames."""
 
     codebooks: int = 4
     codes: int = 128  # entries of each
 
     @property
-    def choices(self) -> int:
+    def num_targets(self) -> int:
         return self.codes
 
     def model(self) -> nn.Module:
@@ -236,7 +236,7 @@ class FirstStage(Naming):
         encoder = Wav2Vec2(self.architecture, self.dropout)
         return BestRQModel(encoder, self.codebooks, self.codes, self.unmasked_weight)
 
-    def named(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
+    def target_losses(self, model: Any, batch: MaskedBatch) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = model(batch.inputs, batch.lengths, batch.mask)
         return losses
 

@@ -29,7 +29,7 @@ class Teacher:
                 f"layer must be 1 or more and clusters 2 to {2**16}, got {self.layer} and {self.clusters}"
             )
 
-    def encoder_loaded(self) -> Wav2Vec2:
+    def load_encoder(self) -> Wav2Vec2:
         """The encoder at rest.
 
         Raises:

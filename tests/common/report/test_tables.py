@@ -237,6 +237,17 @@ def test_a_headline_is_told_by_the_word_it_got():
     assert (cells[2].text, cells[3].text) == ("–", "not run")
 
 
+def test_below_the_headlines_stands_what_was_run_and_has_a_sentence():
+    told = replace(QUESTION, outcomes={"upheld": "So too: {told} ({reason})."})
+    row = tables.ClaimRow(told, "mini", replace(SEEN, reason="and *so* on"), None, "make")
+    silent = replace(row, claim=QUESTION)
+    not_run = replace(row, published=replace(SEEN, word="not run"))
+    headline = replace(row, claim=replace(CLAIM, headline=True, outcomes=told.outcomes))
+    assert tables.below_headlines([silent, not_run, replace(row, published=None), headline]) == ""
+    sentence = rf"So too: +0.500 {CLAIM.unit} \[+0.250, +0.750\] (and \*so\* on)."
+    assert tables.below_headlines([headline, row, row]) == f"{sentence}\n\n{sentence}"
+
+
 def test_headlines_of_papers_and_questions_of_ours_are_counted_apart():
     row = tables.ClaimRow(CLAIM, "mini", SEEN, None, "make")
     ours = replace(row, claim=QUESTION, published=replace(SEEN, word="refuted"))

@@ -37,8 +37,8 @@ def filled():
     return RECIPE.clusters()
 
 
-def test_kept_clusters_are_the_nearest_centres_of_what_the_teacher_hears(filled, monkeypatch):
-    """A window at a time: away from its ends an encoder of a short reach hears what it hears of the whole."""
+def test_kept_clusters_are_the_nearest_centres_of_what_the_teacher_hears(filled):
+    """Of a whole window with as much beyond its end as the last frame reaches."""
     (track, *_) = filled.tracks
     centres = np.load(filled.folder / "centres.npy")
     window = clusters.WINDOW_S * 16_000
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_told(filled):
     [
         (lambda: Teacher(layer=0), "layer must be 1 or more and clusters 2 to 65536, got 0 and 256"),
         (lambda: Teacher(clusters=1), "got 3 and 1"),
-        (lambda: replace(TEACHER, layer=9).encoder_loaded(), "layer must be 1 to .* of random-tiny, got 9"),
+        (lambda: replace(TEACHER, layer=9).load_encoder(), "layer must be 1 to .* of random-tiny, got 9"),
         (lambda: replace(RECIPE, sources=(AudioFolder("mine"),)).prepare(), "not of folders: folder:mine"),
         (
             lambda: replace(RECIPE, teacher=replace(TEACHER, clusters=60_000)).clusters(),
