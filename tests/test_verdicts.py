@@ -11,12 +11,18 @@ from common.claims import judge
 from common.papers import ROOT
 from multimodal_ssl.claims import CLAIMS as OF_MULTIMODAL
 from speech_adapters.asr.claims import CLAIMS as OF_ASR
+from speech_adapters.asr.night_claims import CLAIMS as OF_ASR_AT_NIGHT
 from speech_adapters.continual.claims import CLAIMS as OF_CONTINUAL
 from video_sr.claims import CLAIMS as OF_VIDEO
 
 ASR, CONTINUAL = "speech_adapters/asr", "speech_adapters/continual"
 MULTIMODAL, VIDEO = "multimodal_ssl", "video_sr"
-CLAIMS = {ASR: OF_ASR, CONTINUAL: OF_CONTINUAL, MULTIMODAL: OF_MULTIMODAL, VIDEO: OF_VIDEO}
+CLAIMS = {
+    ASR: (*OF_ASR, *OF_ASR_AT_NIGHT),
+    CONTINUAL: OF_CONTINUAL,
+    MULTIMODAL: OF_MULTIMODAL,
+    VIDEO: OF_VIDEO,
+}
 NAN = math.nan
 PUBLISHED = [  # folder, scale, claim, word, then point, low, high and p as far as there are any
     (ASR, "mini", "shares", "upheld", 1),
