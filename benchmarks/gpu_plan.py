@@ -17,7 +17,7 @@ import torch
 
 from common.files import write_atomically
 from common.papers import ROOT
-from common.results import provenance
+from common.provenance import provenance
 
 LIMIT_S = 570.0
 PYTHON = (sys.executable, "-m")

@@ -15,7 +15,7 @@ from benchmarks.records import measured, options, rounds_of
 from benchmarks.speech_peers import VOCABULARY, Contender, Sizes, noise, ours
 from common.files import write_atomically
 from common.papers import ROOT
-from common.results import provenance
+from common.provenance import provenance
 from speech_adapters.ctc.decoding import greedy
 from speech_adapters.model.arm import Arm, usual_bottleneck
 from speech_adapters.model.onednn import by_onednn

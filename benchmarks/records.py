@@ -22,7 +22,7 @@ from benchmarks.harness import PUBLISHED_REPEATS, Peak, Race, Rounds, Timing, be
 from common.errors import CommandError
 from common.files import write_atomically
 from common.papers import ROOT
-from common.results import provenance
+from common.provenance import provenance
 
 FILE_WIDTH = 160  # of tables that no terminal shows
 RESULTS = Path(__file__).parent / "results"

@@ -33,7 +33,7 @@ from common.data.pcm import as_floats
 from common.files import write_atomically
 from common.papers import ROOT
 from common.progress import say
-from common.results import provenance
+from common.provenance import provenance
 from speech_adapters.checkpoints import by_name, whisper_base
 from speech_adapters.checkpoints.adapter_sets import AdapterSet
 from speech_adapters.data.sources import ASTERISK

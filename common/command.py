@@ -155,3 +155,12 @@ def fail(sentence: str, code: int) -> NoReturn:
     """One line on stderr, and the exit code."""
     complain(sentence)
     raise typer.Exit(code)
+
+
+def tell_changes() -> None:
+    """Says what keeps the results of this checkout from being published: before hours of training, not after them."""
+    from common.papers import ROOT
+    from common.provenance import changes
+
+    if told := changes(ROOT):
+        typer.echo(told, err=True)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -325,9 +325,14 @@ def _climbed(
         )
         for (arm, combination), row in zip(wanted, rows, strict=True):
             found[arm][combination] = row
-        best = {arm: min(tried, key=lambda one: tried[one]["dev"]) for arm, tried in found.items()}
+        best = {arm: _best(tried, search) for arm, tried in found.items()}
         wanted = [(arm, one) for arm in arms for one in search.beside(best[arm]) if one not in found[arm]]
     return [row for tried in found.values() for row in tried.values()]
+
+
+def _best(tried: Mapping[tuple[Any, ...], Mapping[str, Any]], search: Search) -> tuple[Any, ...]:
+    choose = max if search.more_is_better else min
+    return choose(tried, key=lambda one: tried[one]["dev"])
 
 
 def _run_tried(jobs: list[Job], search: Search, lanes: Lanes) -> list[dict[str, Any]]:

@@ -51,14 +51,16 @@ class Search:
         settings: dotted name of a setting to the values that are tried.
         measure: the total of a dev result that decides, e.g. "photographs/psnr[rgb,crop0,u8]/mean".
         start: a value of every setting, from which each arm climbs by the same rule: the nearest values to either
-            side of its best are tried, one setting at a time, until a best has been tried on all sides. The measure
-            is then one of which less is better. None tries every combination.
+            side of its best are tried, one setting at a time, until a best has been tried on all sides. None tries
+            every combination.
+        more_is_better: of the measure.
     """
 
     arms: tuple[str, ...]
     settings: Mapping[str, tuple[Any, ...]]
     measure: str
     start: tuple[Any, ...] | None = None
+    more_is_better: bool = False
 
     def __post_init__(self) -> None:
         tried = self.settings.values()

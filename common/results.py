@@ -8,14 +8,10 @@ import gzip
 import hashlib
 import json
 import math
-import os
-import platform
 import re
-import subprocess
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +19,6 @@ from common.files import write_atomically
 from common.progress import say
 
 MAX_ITEMS_BYTES = 200_000  # compressed; raw scores of every run live in git
-PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
-VECTOR_INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")  # widest first
 SETTINGS_LAYOUT = (
     2  # how today's recipes spell their settings; results of layout 1 are translated by their paper
 )
@@ -316,72 +310,3 @@ def _is_there(folder: Path, result: Result, alike: Callable[[Result, Result], bo
         return False
     hashes = (result.items_sha256, result.weights_sha256)
     return (found.result.items_sha256, found.result.weights_sha256) == hashes and alike(found.result, result)
-
-
-def _git(repo_root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(repo_root), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _vector_instructions() -> str:
-    """The widest that this CPU has, on which the order of additions depends, e.g. "avx512f"; "" where nobody says."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    flags = {
-        flag
-        for line in lines
-        if line.startswith(("flags", "Features"))
-        for flag in line.split(":", 1)[1].split()
-    }
-    return next((name for name in VECTOR_INSTRUCTIONS if name in flags), "")
-
-
-def provenance(
-    repo_root: Path,
-    *,
-    gpu: str | None = None,
-    packages: Sequence[str] = PACKAGES,
-    lock: str = "requirements.lock",
-) -> dict[str, Any]:
-    """Fields of `Result` that the machine and the checkout decide: commit, dirty, lock_sha256, hardware,
-    versions.
-
-    Outside a git checkout the commit is "unknown" and counts as dirty. The GPU's name is passed in, because
-    asking for it needs torch. Memory is in bytes.
-    """
-    commit, status = _git(repo_root, "rev-parse", "HEAD"), _git(repo_root, "status", "--porcelain")
-    lock_path = repo_root / lock
-    versions = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "commit": commit or "unknown",
-        "dirty": commit is None or status != "",
-        "lock_sha256": hashlib.sha256(lock_path.read_bytes()).hexdigest()
-        if lock_path.is_file()
-        else "missing",
-        "hardware": {
-            "cpu": _cpu_name(),
-            "vector_instructions": _vector_instructions(),
-            "cores": os.cpu_count() or 1,
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "gpu": gpu,
-            "system": platform.platform(),
-        },
-        "versions": versions,
-    }

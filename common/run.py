@@ -1,9 +1,4 @@
-"""Train, score, judge and report: `python -m common.run --help`.
-
-python -m common.run list
-python -m common.run train extreme-vsr WIDE --scale mini --seed 0 --score
-python -m common.run reproduce extreme-vsr --scale mini
-"""
+"""Train, score, judge and report: `python -m common.run --help`."""
 
 from __future__ import annotations
 
@@ -17,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import papers
-from common.command import RESUME, plain_errors, tool
+from common.command import RESUME, plain_errors, tell_changes, tool
 from common.errors import CommandError
 from common.options import (
     ClusterOptions,
@@ -123,6 +118,7 @@ def train(
             return
         if not isinstance(chosen.recipe, Recipe) and not score:
             raise ValueError(f"{recipe} measures and trains nothing; `score` it, or add --score here")
+        tell_changes()
         chosen.recipe.prepare()
         folder = chosen.paper.run_folder(scale, chosen.name, seed)
         if isinstance(chosen.recipe, Recipe) and chosen.recipe.steps:
@@ -210,6 +206,7 @@ def reproduce(
         from common import executors, orchestrate
         from common.report import build
 
+        tell_changes()
         chosen = papers.chosen(paper, scale)
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         failed = []
@@ -350,6 +347,7 @@ def tune(
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import executors, orchestrate
 
+        tell_changes()
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         orchestrate.tune(papers.find(paper), scale=scale, lanes=lanes, arms=arm or ())
 

@@ -22,6 +22,7 @@ from common.measures import mean_of, median_of
 from common.output import outlives_its_reader
 from common.papers import ROOT, Paper
 from common.progress import progress, say
+from common.provenance import provenance
 from common.recipe import Experiment, Measurement, Recipe
 from common.results import Item
 
@@ -86,7 +87,7 @@ def _score(
             items.append(item)
             bar.advance(note=item.id)
     score_s = time.monotonic() - started
-    here = results.provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
+    here = provenance(ROOT, gpu=found.name if found.kind == "cuda" else None)
     # Where a run was trained is where it comes from; scoring may happen later and elsewhere.
     history = trained.get("starts") or (starts.of_former(trained) if trained else [])
     scored_at = starts.added(history, f"scoring {split}", here)

@@ -10,7 +10,7 @@ UNKNOWN: Mapping[str, Any] = {
     "commit": "unknown", "dirty": True, "lock_sha256": "unknown", "hardware": {}, "versions": {}
 }  # fmt: skip
 
-Start = dict[str, Any]  # "at" and the fields of `results.provenance`
+Start = dict[str, Any]  # "at" and the fields of `provenance.provenance`
 
 
 def added(starts: Sequence[Mapping[str, Any]], at: str, provenance: Mapping[str, Any]) -> list[Start]:

@@ -23,8 +23,8 @@ from common.errors import Diverged, Interrupted
 from common.journal import Journal
 from common.papers import ROOT
 from common.progress import say
+from common.provenance import provenance
 from common.recipe import Recipe, Shard
-from common.results import provenance
 from common.resuming import Standing
 from common.starts import Start
 from common.stopping import names

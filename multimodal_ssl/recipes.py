@@ -114,10 +114,10 @@ def weights_file(
     return folder / "weights" / f"{file}.safetensors", found, described
 
 
-# What `make tune-fine-grained-ssl` tries, by the same rule for every arm, judged on dev without wrong captions. It
-# starts where an earlier search, of fewer values, had found each arm's best.
+# What `make tune-fine-grained-ssl` tries, by the same rule for every arm, judged on dev, whose captions are right. It
+# starts where an earlier search, of fewer values, had found each arm's best without wrong captions.
 SEARCH = Search(
-    arms=("COARSE_0", "FINE_0", "ATTENTION_0"),
+    arms=tuple(f"{arm.name}_{rate}" for rate in (0, 25) for arm in COMPARED),
     settings={"peak_lr": (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3), "tau": (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)},
     measure=mean_of(CLEAN.name, LOG_RANK.name),
     start=(2e-3, 0.03),

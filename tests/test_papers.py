@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from common import orchestrate, papers, results, run
 from common.papers import Paper, Scale, Search
+from common.provenance import provenance
 from common.recipe import Experiment, Recipe, name_of
 from common.report import build
 from common.settings import assignments, decode, encode, override
@@ -116,8 +117,8 @@ def paper(request, tmp_path, monkeypatch) -> Paper:
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path / "runs"))
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setattr(orchestrate, "run_all", _run_all_here)
-    clean = results.provenance(papers.ROOT) | {"dirty": False}
-    for module in ("common.scoring.results", "common.training_run"):
+    clean = provenance(papers.ROOT) | {"dirty": False}
+    for module in ("common.scoring", "common.training_run"):
         monkeypatch.setattr(f"{module}.provenance", lambda *arguments, **more: clean)
     return moved
 

@@ -169,7 +169,7 @@ def main(
     with plain_errors():
         import torch
 
-        from common.results import provenance
+        from common.provenance import provenance
         from video_sr.peers import OTHERS
 
         torch.set_num_threads(1)

@@ -216,8 +216,10 @@ def _night(recipe: Upscaling) -> Upscaling:
 # What `make tune-extreme-vsr` tries, the same for every arm, judged on dev.
 SEARCH = Search(
     arms=("WIDE", "EVESRNET", "COPIES"),
-    settings={"peak_lr": (5e-4, 1e-3, 2e-3)},
+    settings={"peak_lr": (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)},
     measure=mean_of(PHOTOGRAPHS.name, PSNR.name),
+    start=(2e-3,),
+    more_is_better=True,
 )
 
 
@@ -247,7 +249,7 @@ SCALES: Mapping[str, Scale] = {
             **_arms_of_alignment(EVESRNET_SMOKE),
         },
         weights={"wide": "WIDE"},
-        search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}),
+        search=replace(SEARCH, settings={"peak_lr": (1e-3, 2e-3)}, start=None),
     ),
     "mini": Scale(
         recipes={

@@ -163,11 +163,12 @@ def weights_file(
     return weights.of_adapters(folder / "weights", file, recipe, tensors, state)
 
 
-# What `make tune-asr-adapters` tries, the same for every arm, judged on dev; French takes the English rates.
+# What `make tune-asr-adapters` tries, by the same rule for every arm, judged on dev; French takes the English rates.
 SEARCH = Search(
     arms=("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN"),
-    settings={"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2)},
+    settings={"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2, 2e-1)},
     measure=CHOSEN_BY,
+    start=(5e-3,),
 )
 _FR = PROMPTS["fr"]
 SCALES: Mapping[str, Scale] = {
@@ -182,7 +183,7 @@ SCALES: Mapping[str, Scale] = {
         },
         seeds=1,
         weights={"en": "ADAPTERS_EN"},
-        search=replace(SEARCH, settings={"peak_lr": (2e-3, 5e-3)}),
+        search=replace(SEARCH, settings={"peak_lr": (2e-3, 5e-3)}, start=None),
     ),
     "mini": Scale(
         recipes={

@@ -227,12 +227,19 @@ def test_a_search_tries_every_combination_and_the_frozen_one_under_the_arms_name
     assert started[0].folder_name == "WIDE"
 
 
+@pytest.mark.parametrize("more_is_better", [False, True])
 def test_a_search_that_climbs_ends_where_no_neighbour_is_better_and_tries_nothing_twice(
-    monkeypatch, tmp_path
+    monkeypatch, tmp_path, more_is_better
 ):
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
     ladders = {"peak_lr": (0.1, 0.2, 0.4, 0.8), "weight_decay": (0.0, 0.1, 0.2)}
-    search = Search(arms=("WIDE", "EVESRNET"), settings=ladders, measure="m", start=(0.2, 0.0))
+    search = Search(
+        arms=("WIDE", "EVESRNET"),
+        settings=ladders,
+        measure="m",
+        start=(0.2, 0.0),
+        more_is_better=more_is_better,
+    )
     paper = replace(PAPER, scales={"smoke": replace(PAPER.at("smoke"), search=search)})
     best = {"WIDE": (0.8, 0.1), "EVESRNET": (0.2, 0.0)}
     started = []
@@ -244,7 +251,7 @@ def test_a_search_that_climbs_ends_where_no_neighbour_is_better_and_tries_nothin
             abs(ladder.index(v) - ladder.index(a))
             for ladder, v, a in zip(ladders.values(), values, aim, strict=True)
         )
-        return {"arm": job.recipe_name, "at": values, "dev": float(off)}
+        return {"arm": job.recipe_name, "at": values, "dev": float(-off if more_is_better else off)}
 
     monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: started.extend(left))
     monkeypatch.setattr(orchestrate, "_tried", tried)

@@ -181,7 +181,7 @@ def code(monkeypatch):
     """Sets what the checkout is when a run is started or scored."""
 
     def is_of(commit, dirty):
-        for module in (training_run, results):
+        for module in (training_run, scoring):
             monkeypatch.setattr(module, "provenance", lambda *told, **more: _origin(commit, dirty))
 
     return is_of

@@ -10,6 +10,7 @@ import torch
 from toy_recipe import WIDTH, Toy
 
 from common import checkpoint, papers, results, scoring, trainer, training_run
+from common.provenance import provenance
 from common.recipe import name_of
 from common.results import Item
 
@@ -62,8 +63,7 @@ def test_a_checkout_that_was_changed_at_either_time_counts_as_dirty(
     tmp_path, monkeypatch, when_trained, when_scored
 ):
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
-    provenance = results.provenance
-    for module, dirty in ((training_run, when_trained), (scoring.results, when_scored)):
+    for module, dirty in ((training_run, when_trained), (scoring, when_scored)):
         found = partial(lambda dirty, *told, **more: provenance(*told, **more) | {"dirty": dirty}, dirty)
         monkeypatch.setattr(module, "provenance", found)
     trainer.train(TOY, seed=0, folder=PAPER.run_folder("smoke", "TOY", 0), device="cpu")

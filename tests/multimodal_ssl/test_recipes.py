@@ -115,10 +115,10 @@ def test_every_recipe_has_settings_of_its_own():
         assert len(set(hashes)) == len(hashes), scale
 
 
-def test_the_search_tries_as_much_for_every_arm_on_clean_captions():
+def test_the_search_is_of_every_arm_that_is_compared_and_each_combination_another_run():
+    assert set(recipes.SEARCH.arms) == set(RECIPES["mini"])
     for name in recipes.SEARCH.arms:
         recipe = RECIPES["mini"][name]
-        assert recipe.wrong.rate == 0
         for key, values in recipes.SEARCH.settings.items():
             assert len({replace(recipe, **{key: value}).settings_hash() for value in values}) == len(values)
 
