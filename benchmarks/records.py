@@ -6,8 +6,10 @@ measured again; what an earlier commit measured stays until its part is, with it
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -82,6 +84,7 @@ def publish(name: str, asked: argparse.Namespace, parts: Parts) -> Path:
     if unknown := sorted(set(asked.parts) - set(parts)):
         raise ValueError(f"no part {', '.join(unknown)}; {name} has {', '.join(parts)}")
     path = asked.folder / f"{file_name(name, asked.threads, asked.usual_threads)}.json"
+    path = of_this_machine(path, _machine(asked.threads)["hardware"])
     rounds = rounds_of(asked)
     for part in [each for each in parts if not asked.parts or each in asked.parts]:
         if not asked.anew and _is_there(path, part, rounds):
@@ -100,12 +103,25 @@ def publish(name: str, asked: argparse.Namespace, parts: Parts) -> Path:
     return path
 
 
+def of_this_machine(path: Path, hardware: Mapping[str, Any]) -> Path:
+    """The file itself, or one beside it where it holds rows of another machine: named by the GPU or the CPU's vector
+    instructions, and by a hash of the hardware where those are the same."""
+    tag = re.sub(r"[^a-z0-9]+", "-", (hardware["gpu"] or hardware["vector_instructions"] or "other").lower())
+    digits = hashlib.sha256(json.dumps(hardware, sort_keys=True).encode()).hexdigest()[:6]
+    for one in (path, path.with_stem(f"{path.stem}_{tag}")):
+        if not one.exists() or _same_hardware(read(one).get("hardware", {}), hardware):
+            return one
+    return path.with_stem(f"{path.stem}_{tag}_{digits}")
+
+
 def write(path: Path, part: str, found: Sequence[Race | Peak], began: Mapping[str, Any]) -> None:
-    """Puts a part's rows in the place of those of the same names."""
+    """Puts a part's rows in the place of those of the same names.
+
+    Args:
+        path: as `of_this_machine` gives it.
+    """
     before = read(path)
     machine = _machine(began["threads"])
-    if not _same_hardware(before.get("hardware", {}), machine["hardware"]):
-        before = {"races": [], "peaks": []}
     rows = {
         "races": [_row(one) for one in found if isinstance(one, Race)],
         "peaks": [asdict(one) for one in found if isinstance(one, Peak)],
@@ -204,7 +220,7 @@ def measured(rounds: Rounds) -> dict[str, Any]:
 
 
 def _machine(threads: int) -> dict[str, Any]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     found = provenance(ROOT, gpu=gpu)
     return {"threads": threads, "hardware": found["hardware"], "lock_sha256": found["lock_sha256"]}
 

@@ -128,16 +128,25 @@ def test_what_was_published_before_stands_beside_what_was_measured_since(asked):
     assert "Before: commit bbbbbbbbbbbb with changes, 2026-01-02" in found.caption
 
 
-def test_rows_of_another_machine_go(asked):
+def test_rows_of_another_machine_stay_in_a_file_of_their_own(asked):
     machine = records._machine(1)
     old = {"date": "2026-01-02", "commit": "a" * 40, "load_average": [0.5], "threads": 1, "peaks": []}
     old |= machine | {
         "hardware": machine["hardware"] | {"cores": 999},
         "races": [records._row(_race("old", None))],
     }
-    (asked.folder / "some.json").write_text(json.dumps(old))
-    path = records.publish("some", asked, {"part": lambda rounds: [_race("new", rounds)]})
-    assert [row["job"] for row in records.read(path)["races"]] == ["new"]
+    first = asked.folder / "some.json"
+    first.write_text(json.dumps(old))
+    parts = {"part": lambda rounds: [_race("new", rounds)]}
+    path = records.publish("some", asked, parts)
+    assert records.publish("some", asked, parts) == path
+    assert path.stem == f"some_{machine['hardware']['vector_instructions']}"
+    assert json.loads(path.read_text())["benchmark"] == path.stem
+    assert [[row["job"] for row in records.read(one)["races"]] for one in (first, path)] == [["old"], ["new"]]
+    path.write_text(json.dumps(old))
+    third = records.publish("some", asked, parts)  # the same instructions, another machine again
+    assert third.stem.startswith(f"{path.stem}_")
+    assert len({first, path, third}) == len(list(asked.folder.glob("*.json")))
 
 
 def test_a_machine_that_stays_busy_is_one_line(asked):
