@@ -136,7 +136,7 @@ def reproduce(paper: Paper, *, scale: str, seeds: int | None, lanes: Lanes) -> N
     started = time.monotonic()
     paper.prepare(scale)
     wanted = [Job(paper, name, recipe, scale, seed) for name, recipe, seed in preset.runs(seeds)]
-    wanted.sort(key=lambda job: 2 if job.recipe_name in preset.once else int(not _trains_nothing(job.recipe)))
+    wanted.sort(key=lambda job: 2 if job.recipe_name in preset.once else int(job.steps > 0))
     left = [job for job in wanted if not job.finished()]
     say(f"{paper.slug} at {scale}: {len(wanted) - len(left)} of {len(wanted)} runs are finished and kept")
     if left:
@@ -174,10 +174,6 @@ class FirstVerdicts:
 
     def _complete(self, claim: Claim) -> bool:
         return not any(self.missing[recipe] for recipe in claim.reads)
-
-
-def _trains_nothing(recipe: Experiment) -> bool:
-    return isinstance(recipe, Recipe) and recipe.steps == 0
 
 
 def run_all(left: list[Job], lanes: Lanes, ended: Callable[[Job], None] = lambda job: None) -> None:

@@ -44,7 +44,7 @@ def runs_root() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What `tune` tries: every value of every setting for every arm, the same budget for each.
+    """What `tune` tries, by one rule for every arm: every combination of values, or a climb from a start.
 
     Args:
         arms: names of recipes of the scale.
@@ -88,7 +88,7 @@ class Scale:
         seeds: how many seeds of each it runs.
         more_seeds: of recipes that get others than that.
         once: what `reproduce` runs after those, with one seed; no claim reads them.
-        backbones: known to `train` and `score` and no part of `reproduce`, such as those that make committed weights.
+        on_request: known to `train` and `score` and no part of `reproduce`, such as those that make committed weights.
         weights: what `publish` commits beside results: name of a file to name of the recipe, of seed 0.
         search: what `tune` tries, None where nothing is to be chosen.
     """
@@ -97,7 +97,7 @@ class Scale:
     seeds: int
     more_seeds: Mapping[str, int] = field(default_factory=dict)
     once: Mapping[str, Experiment] = field(default_factory=dict)
-    backbones: Mapping[str, Experiment] = field(default_factory=dict)
+    on_request: Mapping[str, Experiment] = field(default_factory=dict)
     weights: Mapping[str, str] = field(default_factory=dict)
     search: Search | None = None
 
@@ -127,7 +127,7 @@ class Scale:
 
     @property
     def every_recipe(self) -> Mapping[str, Experiment]:
-        return {**self.reproduced, **self.backbones}
+        return {**self.reproduced, **self.on_request}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -320,7 +320,7 @@ def data(
 @cli.command()
 def pack(
     paper: PaperArgument,
-    scale: Annotated[str, typer.Option(help="Whose data: mini, gpu, paper.")] = "gpu",
+    scale: Annotated[str, typer.Option(help="Whose data: mini or gpu, of some papers night.")] = "gpu",
     out: Annotated[
         Path | None, typer.Option(help="The archive to write; default runs/PAPER/pack.tar.")
     ] = None,
@@ -343,7 +343,7 @@ def tune(
     cluster: ClusterOptions = None,
     arm: Annotated[list[str] | None, typer.Option(help="An arm to search, again for more; default all.")] = None,
 ) -> None:  # fmt: skip
-    """Try every combination of the settings that a paper's arms may differ in, on dev, the same for every arm."""
+    """Search the arms' settings on dev by one rule for all: every combination, or a climb from a start."""
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import executors, orchestrate
 

@@ -243,7 +243,7 @@ SCALES: Mapping[str, Scale] = {
             "BASICVSR": BASICVSR_SMOKE,
             "SPAN_X16": replace(BICUBIC, corpus=Textures(), network=SPAN_X16_TRAINED_SMOKE.network),
         },
-        backbones={
+        on_request={
             "SPAN_X16_TRAINED": SPAN_X16_TRAINED_SMOKE,
             **TRACK2_SMOKE,
             **_arms_of_alignment(EVESRNET_SMOKE),
@@ -268,7 +268,7 @@ SCALES: Mapping[str, Scale] = {
             "BASICVSR": BASICVSR_MINI,
             "SPAN_X16": replace(BICUBIC, network=SPANx16Sizes(), corpus=EVESRNET_MINI.corpus, cost_s=200.0),
         },
-        backbones={
+        on_request={
             "SPAN_X16_TRAINED": SPAN_X16_TRAINED_MINI,
             **TRACK2_MINI,
             **_arms_of_alignment(replace(EVESRNET_MINI, cost_s=260.0)),

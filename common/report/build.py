@@ -42,6 +42,7 @@ from common.report.tables import (
     below_headlines,
     claim_rows,
     headline_table,
+    headlines_elsewhere,
     is_stale,
     markdown,
     markdown_grid,
@@ -304,9 +305,10 @@ def _generated(judged: Judged) -> Iterator[tuple[Path, str, str]]:
             f"At `{scale}`:\n\n{markdown(table)}" for scale in scales for table in _tables(paper, scale)
         ]
         yield paper.folder / "README.md", "scores", "\n\n".join(scores) or "Nothing is published yet."
-    first = headline_table([(_named(one), _headline(rows)) for one, rows in judged])
-    below = below_headlines([row for _, rows in judged for row in rows])
-    yield README, "verdicts", "\n\n".join(filter(None, [markdown_grid(first), below]))
+    shown = [(_named(one), _headline(rows)) for one, rows in judged]
+    every = [row for _, rows in judged for row in rows]
+    parts = (markdown_grid(headline_table(shown)), headlines_elsewhere(shown, every), below_headlines(every))
+    yield README, "verdicts", "\n\n".join(filter(None, parts))
     picture = first_picture.markup(*_pictured(judged), FIRST_PICTURE)
     yield README, "picture", f"{tally([_headline(rows) for _, rows in judged])}\n\n{picture}"
     yield EVIDENCE, "power", markdown(power_table(further))

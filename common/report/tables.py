@@ -198,6 +198,20 @@ def tally(rows: Sequence[ClaimRow]) -> str:
     return f"{counted}. Too small to settle the papers' own numbers."
 
 
+def headlines_elsewhere(shown: Sequence[tuple[Cell, ClaimRow]], rows: Sequence[ClaimRow]) -> str:
+    """A sentence in Markdown for each headline that got another word at another scale than the one that is shown."""
+    told = []
+    for name, first in shown:
+        for row in rows:
+            here, there = first.published, row.published
+            if row.claim is not first.claim or not here or not there or here.word == there.word:
+                continue
+            if not math.isnan(there.point):
+                said = _markdown_text(row.claim.outcome(there))
+                told.append(f"At `{row.scale}` the headline of {name.text} is {there.word}. {said}")
+    return "\n\n".join(told)
+
+
 def below_headlines(rows: Sequence[ClaimRow]) -> str:
     """Sentences in Markdown of what else the first page tells: claims that are no headline and have such sentences."""
     told = [

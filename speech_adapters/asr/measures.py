@@ -8,7 +8,7 @@ from __future__ import annotations
 from common.measures import Measure, Part, mean_of
 from speech_adapters.ctc.training import LOSS
 from speech_adapters.data.source import Source
-from speech_adapters.data.sources import ASTERISK, DRASCULA, TUXPAINT
+from speech_adapters.data.sources import ASTERISK, DRASCULA
 
 # ---- parts
 
@@ -29,7 +29,6 @@ FRENCH = (
     Part(name="common-voice-fr-test", words="test part of Common Voice, French"),
 )
 OTHER_ENGLISH = (part_of(DRASCULA["en"]),)
-OTHER_FRENCH = (part_of(TUXPAINT["fr"]),)
 PARAMETERS = Part(name="parameters", words="numbers of weights")
 DEV_CURVE = Part(name="dev curve", words="the dev part while training")
 

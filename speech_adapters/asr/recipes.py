@@ -194,7 +194,7 @@ SCALES: Mapping[str, Scale] = {
             "HEAD_EN": HEAD_MINI,
         },
         seeds=3,
-        backbones={"FIRST_STAGE": FIRST_STAGE, "BACKBONE": BACKBONE, "HUBERT": HUBERT},
+        on_request={"FIRST_STAGE": FIRST_STAGE, "BACKBONE": BACKBONE, "HUBERT": HUBERT},
         weights={  # names for `transcribe --adapter`, or of a backbone
             "small-en-first": "FIRST_STAGE",
             "small-en": "BACKBONE",
@@ -214,7 +214,7 @@ SCALES: Mapping[str, Scale] = {
             **_breadth(_gpu(FULL_MINI), ADAPTERS_GPU, DEEP.layers),
         },
         seeds=3,
-        backbones={"DEEP_BACKBONE": DEEP_BACKBONE},
+        on_request={"DEEP_BACKBONE": DEEP_BACKBONE},
         weights={"deep-en": "DEEP_BACKBONE"},
         search=SEARCH,
     ),

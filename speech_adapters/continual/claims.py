@@ -60,6 +60,7 @@ OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: {told} of an update's time is saved, on a CPU.",
     "not seen here": "Not at this size: {told} of an update's time is saved, on a CPU.",
     "undecided": "Cannot be told: {told} of an update's time is saved.",
+    "refuted": "No: {told} of an update's time is saved, on a GPU.",
 }
 CONDITIONS = {
     scale: f"an encoder of our own of 2 M parameters and {steps} updates on less than an hour of a language"

@@ -176,6 +176,16 @@ def test_finished_runs_are_kept_and_the_others_run_seed_by_seed(monkeypatch, cap
     assert f"1 of {2 * len(names) + len(once)} runs are finished and kept" in capsys.readouterr().out
 
 
+def test_what_only_measures_goes_with_what_trains_nothing(monkeypatch):
+    started = []
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes, ended: started.extend(left))
+    paper = papers.find("continual-pretraining")
+    monkeypatch.setattr(Job, "finished", lambda self: False)
+    monkeypatch.setattr(type(paper), "prepare", lambda self, scale: None)
+    orchestrate.reproduce(paper, scale="mini", seeds=1, lanes=Lanes("cpu", 1))
+    assert {job.recipe_name for job in started[:2]} == {"SOURCE", "COST"}
+
+
 def test_a_claim_is_judged_when_the_last_run_that_it_reads_has_ended(monkeypatch, capsys):
     claims = {claim.id: claim for claim in PAPER.claims}
     both, alone = claims["trade-off"], claims["structure-x4"]

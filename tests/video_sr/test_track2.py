@@ -20,7 +20,7 @@ from video_sr.recipes import SCALES
 from video_sr.upscaling import Upscaling
 
 RECIPES = {
-    name: recipe for name, recipe in SCALES["smoke"].backbones.items() if name.startswith("PERCEPTUAL")
+    name: recipe for name, recipe in SCALES["smoke"].on_request.items() if name.startswith("PERCEPTUAL")
 }
 
 

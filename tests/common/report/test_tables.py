@@ -248,6 +248,18 @@ def test_below_the_headlines_stands_what_was_run_and_has_a_sentence():
     assert tables.below_headlines([headline, row, row]) == f"{sentence}\n\n{sentence}"
 
 
+def test_a_headline_that_got_another_word_at_another_scale_is_told():
+    headline = replace(CLAIM, headline=True, outcomes={"refuted": "No: {told}."})
+    here = tables.ClaimRow(headline, "mini", SEEN, None, "make")
+    as_here, not_run = replace(here, scale="night"), replace(here, scale="gpu", published=None)
+    otherwise = replace(here, scale="gpu", published=replace(SEEN, word="refuted", point=-0.5))
+    shown = [(Cell("a paper"), here)]
+    assert tables.headlines_elsewhere(shown, [here, as_here, not_run]) == ""
+    assert tables.headlines_elsewhere(shown, [here, otherwise, replace(otherwise, claim=QUESTION)]) == (
+        rf"At `gpu` the headline of a paper is refuted. No: −0.500 {CLAIM.unit} \[+0.250, +0.750\]."
+    )
+
+
 def test_headlines_of_papers_and_questions_of_ours_are_counted_apart():
     row = tables.ClaimRow(CLAIM, "mini", SEEN, None, "make")
     ours = replace(row, claim=QUESTION, published=replace(SEEN, word="refuted"))

@@ -60,7 +60,7 @@ def test_the_committed_encoder_is_what_its_recipe_makes_in_sixteen_bits():
 
 
 def test_the_encoder_of_the_gpu_scale_is_of_its_recipe_and_every_arm_starts_from_it():
-    name, recipe = "deep-en", SCALES["gpu"].backbones["DEEP_BACKBONE"]
+    name, recipe = "deep-en", SCALES["gpu"].on_request["DEEP_BACKBONE"]
     origin = checkpoint.load(by_name.find(name)).state["origin"]
     assert by_name.architecture(name) == recipe.architecture
     assert PAPER.former_settings(origin["settings"]) == recipe.settings()
