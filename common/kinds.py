@@ -164,6 +164,18 @@ class MoreThan(_Bounded):
 
 
 @dataclass(frozen=True)
+class NotBelow(_Bounded):
+    """The margin is above -d: not worse by more than what would count as no difference (non-inferiority)."""
+
+    @property
+    def region(self) -> tuple[float, float]:
+        return -self.bound, math.inf
+
+    def bound_words(self, unit: str) -> str:
+        return f"not below by {number(self.bound)} {unit}, set {self.set_on}"
+
+
+@dataclass(frozen=True)
 class Equivalent(_Bounded):
     """The margin lies in (-d, d), by two one-sided tests of 5 %: upheld where the interval of 90 % lies inside.
 

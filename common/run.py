@@ -206,8 +206,8 @@ def reproduce(
         from common import executors, orchestrate
         from common.report import build
 
-        tell_changes()
         chosen = papers.chosen(paper, scale)
+        tell_changes()
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
         failed = []
         for one in chosen:
@@ -347,9 +347,11 @@ def tune(
     with outlives_its_reader(), plain_errors(stopped=GOES_ON, too_large=TOO_LARGE):
         from common import executors, orchestrate
 
+        found = papers.find(paper)
+        found.at(scale)
         tell_changes()
         lanes = orchestrate.Lanes(device, jobs, executors.executor(executor, cluster or ()))
-        orchestrate.tune(papers.find(paper), scale=scale, lanes=lanes, arms=arm or ())
+        orchestrate.tune(found, scale=scale, lanes=lanes, arms=arm or ())
 
 
 @cli.command()

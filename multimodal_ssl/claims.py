@@ -13,7 +13,7 @@ import numpy as np
 
 from common.bootstrap import Arms
 from common.claims import Claim
-from common.kinds import Superior
+from common.kinds import NotBelow, Superior
 from common.measures import Measure
 from common.sample import Drawn, Sample, ratio
 from common.verdicts import Word
@@ -48,6 +48,7 @@ CONDITIONS = {
     for scale, things in (("mini", "24"), ("night", "195"), ("gpu", "195"))
 }
 WELL_ABOVE = 5  # times chance
+NOT_BELOW = 5.0  # points of R@5
 
 
 def recall(sample: Sample, k: int, rank: Measure = RANK) -> Drawn:
@@ -170,11 +171,13 @@ CLAIMS = (
         parts=names((STILL,)),
         consistent_with=True,
     ),
-    _points(
+    _paper(
         id="smaller-batch",
         says="Fine similarity needs smaller batches: at 64 it is not below coarse at 512, with equal samples seen.",
+        kind=NotBelow(NOT_BELOW, "2026-11-28, before any run of it"),
         reads=("FINE_BATCH64", "COARSE_BATCH512"),
         margin=higher("FINE_BATCH64", "COARSE_BATCH512", 5),
+        unit="points of R@5",
         parts=names(SHOWN),
         scales=("gpu",),
         not_testable=NOT_AT_MINI,
@@ -247,7 +250,7 @@ CLAIMS = (
     _question(
         id="matcher-on-coarse-weights",
         says="The gain lies in the matcher alone: coarse weights, untouched, gain when they are scored "
-        "by the fine one.",
+        "by the fine one (for which they were never trained).",
         reads=("COARSE_0",),
         margin=lambda arms: recall(arms["COARSE_0"], 5, RANK_FINE) - recall(arms["COARSE_0"], 5),
         unit="points of R@5",

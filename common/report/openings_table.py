@@ -8,7 +8,8 @@ from common.openings import Opened
 from common.report.tables import Cell, Table
 
 CAPTION = (
-    "Over the whole history, former results included; what was scored and never published is not counted. "
+    "Of test sets that a claim rests on, over the whole history, former results included; what was scored and never "
+    "published is not counted. What else was scored beside them stands in openings.json. "
     "The commit is that of the code."
 )
 COLUMNS = ("test set", "scale", "publications", "runs scored", "one run, at most", "first", "latest")

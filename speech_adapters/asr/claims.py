@@ -48,13 +48,14 @@ SET_ON_ANEW = "2026-11-27, with scores of 2026-11-23 known"
 GIVEN = "given this backbone"
 OUTCOMES: dict[Word, str] = {
     "upheld": "Yes: adapters are {told} worse than full fine-tuning, within the bar of 0.1.",
-    "not seen here": "Not at this size: adapters are {told} worse than full fine-tuning, where 0.1 was our bar. The "
-    "encoder is our own, of 2 M parameters, and has 14 minutes of labelled speech; the paper's has 95 M and ten hours.",
+    "not seen here": "Not here: adapters are {told} worse than full fine-tuning, where 0.1 was our bar. The encoder is "
+    "our own, of 2 M parameters, with 14 minutes of labelled speech, and adapters and head learn at one rate; the "
+    "paper's has 95 M and ten hours.",
     "undecided": "Cannot be told: adapters minus full fine-tuning is {told}.",
 }
 CONDITIONS = {
-    scale: f"an encoder of our own of {size} M parameters and 14 minutes of labelled speech of one voice; "
-    "the paper has 95 M and ten hours"
+    scale: f"an encoder of our own of {size} M parameters, 14 minutes of labelled speech of one voice, one rate for "
+    "what is trained and the head; the paper has 95 M and ten hours"
     for scale, size in (("mini", "2"), ("gpu", "3.3"))
 }
 BASE_SHARES = {  # trained, total of BASE with 32 symbols: what the printed 95.6 % and 9.2 % come to
@@ -84,9 +85,15 @@ def narrower(
     return lambda arms: first(arms) - second(arms)
 
 
-def better_than_deaf(*names: str, floor: str = "DEAF_EN") -> Callable[[Arms], Drawn]:
-    """Margin: how much lower the loss of the best of some arms is than that of one that hears nothing."""
-    return lambda arms: nats(arms[floor]) - np.minimum.reduce([nats(arms[name]) for name in names])
+def better_than_deaf(
+    *names: str, floor: str = "DEAF_EN", counted: Measure = CTC_NATS
+) -> Callable[[Arms], Drawn]:
+    """Margin: how much lower the rate of the best of some arms is than that of one that hears nothing."""
+
+    def margin(arms: Arms) -> Drawn:
+        return nats(arms[floor], counted) - np.minimum.reduce([nats(arms[name], counted) for name in names])
+
+    return margin
 
 
 def in_nats(margin: Callable[..., Any], *arms: Any, kind: Kind | None = None) -> dict[str, Any]:
@@ -328,7 +335,11 @@ CLAIMS = (
         id="other-voices-errors",
         says="The same in character errors.",
         reads=("ADAPTERS_EN", "FULL_EN", "DEAF_EN"),
-        kind=AboveFloor(Superior(), better_than_deaf("ADAPTERS_EN", "FULL_EN"), "one that hears nothing"),
+        kind=AboveFloor(
+            Superior(),
+            better_than_deaf("ADAPTERS_EN", "FULL_EN", counted=CHARACTER_ERRORS),
+            "one that hears nothing",
+        ),
         margin=lower("ADAPTERS_EN", "FULL_EN", CHARACTER_ERRORS),
         unit="CER",
         parts=OTHER_ENGLISH,

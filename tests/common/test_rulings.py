@@ -8,7 +8,7 @@ from made_claims import WITHIN, arms, claim, gain, run, word
 from scipy.special import stdtrit
 
 from common.claims import Twin, judge
-from common.kinds import Equivalent, MoreThan
+from common.kinds import Equivalent, MoreThan, NotBelow
 from common.verdicts import Verdict, benjamini_hochberg
 
 
@@ -69,6 +69,14 @@ def test_more_than_a_bar(margin, expected):
     (verdict,) = judge([claim(MoreThan(*WITHIN))], arms(margin), "mini")
     assert verdict.word == expected
     assert verdict.point == pytest.approx(margin, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("margin", "expected"), [(3.0, "upheld"), (-0.5, "upheld"), (-1.0, "undecided"), (-3.0, "refuted")]
+)
+def test_not_below_a_bar(margin, expected):
+    (verdict,) = judge([claim(NotBelow(*WITHIN))], arms(margin), "mini")
+    assert verdict.word == expected
 
 
 def test_equivalence_is_two_one_sided_tests_and_refuting_it_is_two_sided():

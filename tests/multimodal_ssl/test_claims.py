@@ -42,6 +42,12 @@ def better(arm, than, part="clean"):
     return [{arm: good, than: bad}], [{arm: bad, than: good}, {arm: good, than: good}]
 
 
+def not_worse(arm, than):
+    """True of as many queries among the first five, too."""
+    good, bad = asked(1, 5, 5, 6), asked(1, 6, 99, 6)
+    return [{arm: good, than: bad}, {arm: good, than: good}], [{arm: bad, than: good}]
+
+
 def first(arm, than):
     """True of more scenes in the first place among those of a tint."""
     good, bad = (asked(*ranks, part="global, motion", clips=7) for ranks in ((1, 1, 2, 7), (1, 2, 2, 7)))
@@ -76,7 +82,7 @@ CASES = {  # claim: arms for which it is true, and for which it is not
         [{"FINE_25": asked(1, 1, 99, 99, part="still")}],
         [{"FINE_25": asked(2, 2, 2, 2, part="still")}, {"FINE_25": asked(1, 1, 99, 99, clips=8, part="still")}],
     ),
-    "smaller-batch": better("FINE_BATCH64", "COARSE_BATCH512"),
+    "smaller-batch": not_worse("FINE_BATCH64", "COARSE_BATCH512"),
     "learned": (
         [{"COARSE_0": asked(5, 5, 99, 99)}],
         [{"COARSE_0": asked(6, 6, 6, 6)}, {"COARSE_0": asked(5, 5, 99, 99, right=5)}],
