@@ -164,7 +164,8 @@ CLAIMS = (
     ),
     _points(
         id="text-image",
-        says="Text-image retrieval works: from a name, stills that show it (our bar: five times chance).",
+        says="Text-image retrieval works: from a name, stills that show it (our bar: five times chance"
+        ", set 2026-11-22, before the first run).",
         reads=("FINE_25",),
         margin=above_chance("FINE_25", 1),
         unit="points of R@1",

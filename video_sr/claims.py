@@ -49,6 +49,7 @@ OUTCOMES: dict[Word, str] = {
     "undecided": "Cannot be told: {told} against SPAN x4 run twice.",
 }
 CONSISTENT_DB = 40.0
+BARS_SET = ", set 2026-11-22, before the first run"
 CONDITIONS = dict.fromkeys(("mini", "night", "gpu"), "made camera motion over photographs, not on Vid3oC")
 
 
@@ -105,7 +106,7 @@ CLAIMS = (
     Claim(
         id="structure",
         says="x16 destroys the structure of a picture, not only its texture: even reduced to a quarter, where x4 would "
-        f"lose nothing, what bicubic restores is unlike the truth (our bar: SSIM below {STRUCTURE_BAR}).",
+        f"lose nothing, what bicubic restores is unlike the truth (our bar: SSIM below {STRUCTURE_BAR}{BARS_SET}).",
         where="abstract",
         paper="no number",
         reads=("BICUBIC",),
@@ -121,7 +122,7 @@ CLAIMS = (
     _question(
         id="structure-x4",
         says="The control of that: of a picture reduced to a quarter and enlarged x4 by bicubic the same is left (SSIM "
-        f"above {STRUCTURE_BAR}).",
+        f"above {STRUCTURE_BAR}{BARS_SET}).",
         reads=("BICUBIC",),
         margin=bar("BICUBIC", STRUCTURE_X4, STRUCTURE_BAR),
         unit=STRUCTURE_X4.unit,
@@ -243,7 +244,7 @@ CLAIMS = (
     ),
     _question(
         id="keeps-input",
-        says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB (our bar).",
+        says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB (our bar{BARS_SET}).",
         reads=("EVESRNET",),
         margin=bar("EVESRNET", CONSISTENCY, CONSISTENT_DB),
         unit=CONSISTENCY.unit,

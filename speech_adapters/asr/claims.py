@@ -67,14 +67,14 @@ BASE_SHARES = {  # trained, total of BASE with 32 symbols: what the printed 95.6
 LENGTHS: Mapping[Measure, Measure] = {CTC_NATS: CHARACTERS, CHARACTER_ERRORS: CHARACTERS, WORD_ERRORS: WORDS}
 
 
-def nats(sample: Sample, counted: Measure = CTC_NATS) -> Drawn:
+def rate(sample: Sample, counted: Measure = CTC_NATS) -> Drawn:
     """What is counted a character, or of word errors a word, over all of a draw."""
     return sample.rate(counted.name, LENGTHS[counted].name)
 
 
 def lower(arm: str, than: str, counted: Measure = CTC_NATS) -> Callable[[Arms], Drawn]:
     """Margin: how much lower an arm's rate is than another's on the same items."""
-    return lambda arms: nats(arms[than], counted) - nats(arms[arm], counted)
+    return lambda arms: rate(arms[than], counted) - rate(arms[arm], counted)
 
 
 def narrower(
@@ -91,7 +91,7 @@ def better_than_deaf(
     """Margin: how much lower the rate of the best of some arms is than that of one that hears nothing."""
 
     def margin(arms: Arms) -> Drawn:
-        return nats(arms[floor], counted) - np.minimum.reduce([nats(arms[name], counted) for name in names])
+        return rate(arms[floor], counted) - np.minimum.reduce([rate(arms[name], counted) for name in names])
 
     return margin
 
@@ -108,7 +108,7 @@ def in_nats(margin: Callable[..., Any], *arms: Any, kind: Kind | None = None) ->
 
 def lowest(counted: Measure = CTC_NATS) -> Callable[[Arms], dict[str, Drawn]]:
     """Margin: scores of all arms, the best of which has the lowest rate."""
-    return lambda arms: {arm: -nats(sample, counted) for arm, sample in arms.items()}
+    return lambda arms: {arm: -rate(sample, counted) for arm, sample in arms.items()}
 
 
 def _shares_as_printed(arms: Arms) -> bool:
@@ -123,7 +123,7 @@ def slope(template: str, layers: int, counted: Measure = CTC_NATS) -> Callable[[
     """Margin: by how much the loss falls from one layer to the next above it, by least squares over all layers."""
     numbers = np.arange(1, layers + 1)
     weights = (numbers - numbers.mean()) / ((numbers - numbers.mean()) ** 2).sum()
-    return lambda arms: -(weights @ np.stack([nats(arms[template.format(n)], counted) for n in numbers]))
+    return lambda arms: -(weights @ np.stack([rate(arms[template.format(n)], counted) for n in numbers]))
 
 
 def layer_by_layer(
