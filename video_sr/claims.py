@@ -244,7 +244,8 @@ CLAIMS = (
     ),
     _question(
         id="keeps-input",
-        says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB (our bar{BARS_SET}).",
+        says=f"The output keeps the input: degraded again it agrees to more than {CONSISTENT_DB:.0f} dB "
+        f"(our bar{BARS_SET}).",
         reads=("EVESRNET",),
         margin=bar("EVESRNET", CONSISTENCY, CONSISTENT_DB),
         unit=CONSISTENCY.unit,

@@ -156,7 +156,7 @@ def test_rates_are_of_the_corpus():
         Item("a", "a", "p", {CTC_NATS.name: 10, CHARACTERS.name: 5}),
         Item("b", "b", "p", {CTC_NATS.name: 3, CHARACTERS.name: 15}),
     ]
-    assert claims.nats(Sample.of(items)).tolist() == [13 / 20]
+    assert claims.rate(Sample.of(items)).tolist() == [13 / 20]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_no_published_ruling_is_of_arms_that_are_all_worse_than_one_that_hears_n
     ]
     parts = {item.part for run in deaf for item in run.items}
     level = min(
-        claims.nats(Sample.of(of_part)).item() for run in deaf for part in parts if (of_part := of(run, part))
+        claims.rate(Sample.of(of_part)).item() for run in deaf for part in parts if (of_part := of(run, part))
     )
     assert level > 2.9
     for paper in map(papers.find, ("asr-adapters", "continual-pretraining")):
@@ -203,7 +203,7 @@ def test_no_published_ruling_is_of_arms_that_are_all_worse_than_one_that_hears_n
             if claim.twins and verdict.word in ("upheld", "refuted", "not seen here"):
                 read = [run for run in runs if run.result.recipe in claim.reads]
                 scored = [found for run in read for part in claim.parts if (found := of(run, part))]
-                assert min(claims.nats(Sample.of(items)).item() for items in scored) < level, claim.id
+                assert min(claims.rate(Sample.of(items)).item() for items in scored) < level, claim.id
 
 
 def of(run, part):
