@@ -198,6 +198,7 @@ SCALES: Mapping[str, Scale] = {
         weights={  # names for `transcribe --adapter`, or of a backbone
             "small-en-first": "FIRST_STAGE",
             "small-en": "BACKBONE",
+            "small-en-hubert": "HUBERT",
             "en": "ADAPTERS_EN",
             "fr": "ADAPTERS_FR",
         },
