@@ -31,6 +31,7 @@ TOLD = [  # file, results of its run, recipe, part of the test, measure
         for name, scale, recipe in (
             ("small-en", "mini", "BACKBONE"),
             ("small-en-first", "mini", "FIRST_STAGE"),
+            ("small-en-hubert", "mini", "HUBERT"),
             ("deep-en", "gpu", "DEEP_BACKBONE"),
         )
         for part in ("fotaq-en", "drascula-en")
