@@ -51,6 +51,7 @@ BACKBONE = Pretrain(
     scored_on=(AMAZON_QUEEN, DRASCULA["en"]),
 )  # fmt: skip
 
+AFTER_HUBERT = "small-en-hubert"  # weights that it makes
 # A further iteration, as HuBERT's: it goes on from the encoder above and names clusters of what that makes of masked
 # frames, longer than both stages before. Layer 3 of 4, as HuBERT LARGE learns from the ninth of BASE's twelve. Nothing
 # was searched. In 32 bits, since not every CPU is faster in 16.
@@ -128,6 +129,10 @@ RANDOM_MINI = replace(FULL_MINI, backbone="", architecture=SMALL, cost_s=250.0)
 # Of the frames of every encoder here, which are 20 ms apart.
 DEAF = Deaf(source=PROMPTS["en"], other_voices=(OTHER_VOICES["en"],), backbone="", cost_s=15.0)
 OTHER_FR = (OTHER_VOICES["fr"],)
+# From the encoder after a further iteration.
+FULL_HUBERT_MINI, ADAPTERS_HUBERT_MINI = (
+    replace(recipe, backbone=AFTER_HUBERT) for recipe in (FULL_MINI, ADAPTERS_MINI)
+)
 
 
 def _gpu(recipe: FineTune) -> FineTune:
@@ -192,16 +197,19 @@ SCALES: Mapping[str, Scale] = {
             **_both("FULL", FULL_MINI, _FR, OTHER_FR),
             **_both("ADAPTERS", ADAPTERS_MINI, _FR, OTHER_FR),
             "HEAD_EN": HEAD_MINI,
+            "FULL_HUBERT_EN": FULL_HUBERT_MINI,
+            "ADAPTERS_HUBERT_EN": ADAPTERS_HUBERT_MINI,
         },
         seeds=3,
         on_request={"FIRST_STAGE": FIRST_STAGE, "BACKBONE": BACKBONE, "HUBERT": HUBERT},
         weights={  # names for `transcribe --adapter`, or of a backbone
             "small-en-first": "FIRST_STAGE",
             "small-en": "BACKBONE",
+            AFTER_HUBERT: "HUBERT",
             "en": "ADAPTERS_EN",
             "fr": "ADAPTERS_FR",
         },
-        search=SEARCH,
+        search=replace(SEARCH, arms=(*SEARCH.arms, "FULL_HUBERT_EN", "ADAPTERS_HUBERT_EN")),
     ),
     "night": night.NIGHT,
     "gpu": Scale(
