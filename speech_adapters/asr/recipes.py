@@ -180,9 +180,10 @@ SEARCH = Search(
     settings={
         "peak_lr": (3e-4, 8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2),
         "head_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2, 2e-1),
+        "head_only_steps": (0, 175),
     },
     measure=CHOSEN_BY,
-    start=(5e-3, 1.25e-2),
+    start=(5e-3, 1.25e-2, 175),
 )
 _FR = PROMPTS["fr"]
 SCALES: Mapping[str, Scale] = {
