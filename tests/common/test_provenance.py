@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from common.command import tell_changes
 from common.provenance import changes, provenance
 
 
@@ -45,3 +46,10 @@ def test_changes_name_a_file_and_count_the_others(checkout):
     (checkout / "new.py").write_text("x")
     (checkout / "newer.py").write_text("x")
     assert "(M requirements.lock and 2 more)" in changes(checkout)
+
+
+def test_commands_tell_what_differs_on_the_error_stream_and_nothing_where_nothing_does(monkeypatch, capsys):
+    for told in ("it differs", ""):
+        monkeypatch.setattr("common.provenance.changes", lambda root, told=told: told)
+        tell_changes()
+        assert capsys.readouterr() == ("", f"{told}\n" if told else "")
