@@ -293,7 +293,9 @@ def tune(paper: Paper, *, scale: str, lanes: Lanes, arms: Sequence[str] = ()) ->
     for arm in chosen:
         paper.recipe(arm, scale).prepare()
     if search.start is None:
-        every = itertools.product(chosen, itertools.product(*search.settings.values()))
+        every = [
+            (arm, values) for arm in chosen for values in itertools.product(*search.of(arm).settings.values())
+        ]
         found = _run_tried(
             [_to_try(paper, scale, arm, values, search) for arm, values in every], search, lanes
         )
@@ -312,9 +314,14 @@ def _climbed(
     paper: Paper, scale: str, arms: Sequence[str], search: Search, lanes: Lanes
 ) -> list[dict[str, Any]]:
     """Rows of all arms; each goes from the start to where no neighbour is better, all arms a round at a time."""
-    assert search.start is not None
+    of_arm = {arm: search.of(arm) for arm in arms}
     found: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {arm: {} for arm in arms}
-    wanted = [(arm, one) for arm in arms for one in (search.start, *search.beside(search.start))]
+    wanted = [
+        (arm, one)
+        for arm, its in of_arm.items()
+        if its.start is not None
+        for one in (its.start, *its.beside(its.start))
+    ]
     while wanted:
         rows = _run_tried(
             [_to_try(paper, scale, arm, values, search) for arm, values in wanted], search, lanes
@@ -322,7 +329,9 @@ def _climbed(
         for (arm, combination), row in zip(wanted, rows, strict=True):
             found[arm][combination] = row
         best = {arm: _best(tried, search) for arm, tried in found.items()}
-        wanted = [(arm, one) for arm in arms for one in search.beside(best[arm]) if one not in found[arm]]
+        wanted = [
+            (arm, one) for arm in arms for one in of_arm[arm].beside(best[arm]) if one not in found[arm]
+        ]
     return [row for tried in found.values() for row in tried.values()]
 
 
@@ -339,9 +348,8 @@ def _run_tried(jobs: list[Job], search: Search, lanes: Lanes) -> list[dict[str, 
 
 def _to_try(paper: Paper, scale: str, arm: str, values: Sequence[Any], search: Search) -> Job:
     """An arm with some values of the search's settings, scored on dev."""
-    assignments = tuple(
-        f"{key}={json.dumps(value)}" for key, value in zip(search.settings, values, strict=True)
-    )
+    tried = zip(search.of(arm).settings, values, strict=True)
+    assignments = tuple(f"{key}={json.dumps(value)}" for key, value in tried)
     registered = paper.recipe(arm, scale)
     recipe = override(registered, assignments)
     name = name_of(arm, recipe, registered)
@@ -368,7 +376,7 @@ def _tried(job: Job, search: Search) -> dict[str, Any]:
         "arm": job.recipe_name,
         **{
             key: functools.reduce(lambda part, name: part[name], key.split("."), settings)
-            for key in search.settings
+            for key in search.of(job.recipe_name).settings
         },
         "dev": totals[search.measure],
         "train_s": run.result.wall_s["train"],

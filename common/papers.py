@@ -54,6 +54,8 @@ class Search:
             side of its best are tried, one setting at a time, until a best has been tried on all sides. None tries
             every combination.
         more_is_better: of the measure.
+        without: arms to settings that say nothing of them, such as the head's own rate where the head is all that
+            learns; they keep those of their recipe.
     """
 
     arms: tuple[str, ...]
@@ -61,6 +63,7 @@ class Search:
     measure: str
     start: tuple[Any, ...] | None = None
     more_is_better: bool = False
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         tried = self.settings.values()
@@ -68,6 +71,17 @@ class Search:
             value in values for value, values in zip(self.start, tried, strict=True)
         ):
             raise ValueError(f"start must be a combination of what is tried, got {self.start}")
+
+    def of(self, arm: str) -> Search:
+        """What is tried of one arm."""
+        kept = [setting for setting in self.settings if setting not in self.without.get(arm, ())]
+        start = None if self.start is None else dict(zip(self.settings, self.start, strict=True))
+        return replace(
+            self,
+            arms=(arm,),
+            settings={setting: self.settings[setting] for setting in kept},
+            start=None if start is None else tuple(start[setting] for setting in kept),
+        )
 
     def beside(self, combination: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Combinations that are one value away in one setting."""

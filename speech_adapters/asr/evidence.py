@@ -33,6 +33,8 @@ METHODS = {  # in the order in which they are given colours
     "one-adapter": "one adapter a layer",
     "deaf": "hears nothing",
 }
+# Encoders that learned on by themselves after the one that a scale's arms start from.
+FURTHER = {"small-en-hubert": "after HuBERT's iteration"}
 # On fewer layers; the same method as on all.
 METHOD_OF_KIND = {"finetune": "full", "single-finetune": "full", "single-adapter": "adapters"}
 
@@ -48,11 +50,12 @@ class Variant:
     width: int | None = None  # of adapters
     minutes: float | None = None  # of labels
     encoder: str = ""  # what it is, where that is no wav2vec 2.0
+    further: str = ""  # what the encoder has learned since, one of FURTHER
 
     @property
     def whole(self) -> bool:
-        """Whether the method works on every layer, at its usual width, with all labels."""
-        return self.top is self.layer is self.width is self.minutes is None
+        """Whether the method works on every layer, at its usual width, with all labels, from the usual encoder."""
+        return self.top is self.layer is self.width is self.minutes is None and not self.further
 
     @property
     def words(self) -> str:
@@ -76,7 +79,8 @@ def variant(run: Run) -> Variant:
 def variant_of(recipe: FineTune) -> Variant:
     whisper = isinstance(recipe.architecture, WhisperArchitecture)
     encoder = kind_of(recipe.architecture) if whisper else ""
-    return replace(_trained_part(recipe), encoder=encoder, minutes=recipe.minutes or None)
+    further = FURTHER.get(recipe.backbone, "")
+    return replace(_trained_part(recipe), encoder=encoder, further=further, minutes=recipe.minutes or None)
 
 
 def _trained_part(recipe: FineTune) -> Variant:

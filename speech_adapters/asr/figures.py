@@ -60,13 +60,17 @@ STYLES = {
 }
 
 
+def _usual(what: Variant) -> bool:
+    return what.minutes is None and not what.further
+
+
 # ---- figures
 
 
 def figures(runs: Sequence[Run]) -> Iterator[tuple[str, matplotlib.figure.Figure]]:
     """(caption, figure) of what the runs can show: shares, single layers, top layers, learning."""
-    # Not of a backbone; what fewer labels do is in the tables.
-    runs = [run for run in runs if is_recogniser(run) and variant(run).minutes is None]
+    # Not of a backbone; what fewer labels and a further iteration do is in the tables.
+    runs = [run for run in runs if is_recogniser(run) and _usual(variant(run))]
     whole_or_top = [run for run in runs if variant(run).layer is None]
     if any(math.isfinite(trained_share(run)) for run in whole_or_top):
         caption = (

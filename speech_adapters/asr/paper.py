@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common.papers import Data, Paper, Report
-from speech_adapters.asr import claims, data, figures, night_claims, recipes
+from speech_adapters.asr import claims, data, figures, hubert_claims, night_claims, recipes
 from speech_adapters.asr.claims import TITLE
 from speech_adapters.asr.former import former_settings
 
@@ -13,7 +13,7 @@ PAPER = Paper(
     folder=Path(__file__).parent,
     scales=recipes.SCALES,
     data=Data(verify=data.verify, pack=data.pack, scorable=data.scorable),
-    claims=(*claims.CLAIMS, *night_claims.CLAIMS),
+    claims=(*claims.CLAIMS, *hubert_claims.CLAIMS, *night_claims.CLAIMS),
     report=Report(
         topic="speech recognition",
         styles=figures.STYLES,

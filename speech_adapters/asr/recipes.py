@@ -51,6 +51,7 @@ BACKBONE = Pretrain(
     scored_on=(AMAZON_QUEEN, DRASCULA["en"]),
 )  # fmt: skip
 
+AFTER_HUBERT = "small-en-hubert"  # weights that it makes
 # A further iteration, as HuBERT's: it goes on from the encoder above and names clusters of what that makes of masked
 # frames, longer than both stages before. Layer 3 of 4, as HuBERT LARGE learns from the ninth of BASE's twelve. Nothing
 # was searched. In 32 bits, since not every CPU is faster in 16.
@@ -114,20 +115,27 @@ def _breadth(full: FineTune, adapters: FineTune, layers: int) -> dict[str, FineT
 
 # ---- smaller
 
-# Rates at `mini` are each arm's best on dev, see results/tuning-mini.json.
-FULL_MINI = FineTune(
+# Rates at `mini` and `gpu` are each arm's best on dev, see results/tuning-mini.json and tuning-gpu.json.
+_SMALL = FineTune(
     source=PROMPTS["en"], other_voices=(OTHER_VOICES["en"],), arm=Arm(kind="full", bottleneck=64), steps=700,
     batch_s=16.0, peak_lr=2e-3, schedule=replace(TRI_STAGE, warmup_steps=70), betas=(0.9, 0.98), clip_norm=1.0,
     weight_decay=0.01, time_masking=Masking(start=0.03, span=6), dev_every=50, cost_s=150.0,
 )  # fmt: skip
-ADAPTERS_MINI = replace(FULL_MINI, arm=Arm(kind="adapters", bottleneck=64), peak_lr=1.25e-2, cost_s=115.0)
+_SMALL_ADAPTERS = replace(_SMALL, arm=Arm(kind="adapters", bottleneck=64), peak_lr=1.25e-2, cost_s=115.0)
+# For a quarter of the steps the head learns alone, at a rate of its own.
+FULL_MINI = replace(_SMALL, head_only_steps=175, head_lr=5e-3)
+ADAPTERS_MINI = replace(_SMALL_ADAPTERS, head_only_steps=175, peak_lr=5e-3, head_lr=1.25e-2)
 HEAD_MINI = replace(
-    FULL_MINI, arm=Arm(kind="head"), time_masking=Masking(start=0.0, span=1), peak_lr=3e-2, cost_s=30.0
+    _SMALL, arm=Arm(kind="head"), time_masking=Masking(start=0.0, span=1), peak_lr=3e-2, cost_s=30.0
 )
-RANDOM_MINI = replace(FULL_MINI, backbone="", architecture=SMALL, cost_s=250.0)
+RANDOM_MINI = replace(_SMALL, backbone="", architecture=SMALL, cost_s=250.0)
 # Of the frames of every encoder here, which are 20 ms apart.
 DEAF = Deaf(source=PROMPTS["en"], other_voices=(OTHER_VOICES["en"],), backbone="", cost_s=15.0)
 OTHER_FR = (OTHER_VOICES["fr"],)
+# From the encoder after a further iteration.
+FULL_HUBERT_MINI, ADAPTERS_HUBERT_MINI = (
+    replace(recipe, backbone=AFTER_HUBERT) for recipe in (FULL_MINI, ADAPTERS_MINI)
+)
 
 
 def _gpu(recipe: FineTune) -> FineTune:
@@ -139,13 +147,14 @@ def _gpu(recipe: FineTune) -> FineTune:
     )  # fmt: skip
 
 
-ADAPTERS_GPU = replace(_gpu(ADAPTERS_MINI), peak_lr=3e-2)
+FULL_GPU, ADAPTERS_GPU = _gpu(_SMALL), replace(_gpu(_SMALL_ADAPTERS), peak_lr=3e-2)
 
 
 def _smoke(recipe: FineTune) -> FineTune:
     start = "random-tiny" if recipe.backbone else ""
     return replace(
         recipe, source=TONES, other_voices=(), backbone=start, architecture=TINY, cache_frozen=False, steps=4,
+        head_only_steps=min(recipe.head_only_steps, 1),
         schedule=replace(TRI_STAGE, warmup_steps=1), arm=replace(recipe.arm, bottleneck=8), dev_every=2, log_every=1,
         batch_s=4.0, cost_s=3.0,
     )  # fmt: skip
@@ -166,9 +175,14 @@ def weights_file(
 # What `make tune-asr-adapters` tries, by the same rule for every arm, judged on dev; French takes the English rates.
 SEARCH = Search(
     arms=("FULL_EN", "ADAPTERS_EN", "HEAD_EN", "RANDOM_EN"),
-    settings={"peak_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2, 2e-1)},
+    settings={
+        "peak_lr": (3e-4, 8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2),
+        "head_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2, 2e-1),
+        "head_only_steps": (0, 175),
+    },
     measure=CHOSEN_BY,
-    start=(5e-3,),
+    start=(5e-3, 1.25e-2, 175),
+    without={"HEAD_EN": ("head_lr", "head_only_steps"), "RANDOM_EN": ("head_only_steps",)},
 )
 _FR = PROMPTS["fr"]
 SCALES: Mapping[str, Scale] = {
@@ -192,13 +206,15 @@ SCALES: Mapping[str, Scale] = {
             **_both("FULL", FULL_MINI, _FR, OTHER_FR),
             **_both("ADAPTERS", ADAPTERS_MINI, _FR, OTHER_FR),
             "HEAD_EN": HEAD_MINI,
+            "FULL_HUBERT_EN": FULL_HUBERT_MINI,
+            "ADAPTERS_HUBERT_EN": ADAPTERS_HUBERT_MINI,
         },
         seeds=3,
         on_request={"FIRST_STAGE": FIRST_STAGE, "BACKBONE": BACKBONE, "HUBERT": HUBERT},
         weights={  # names for `transcribe --adapter`, or of a backbone
             "small-en-first": "FIRST_STAGE",
             "small-en": "BACKBONE",
-            "small-en-hubert": "HUBERT",
+            AFTER_HUBERT: "HUBERT",
             "en": "ADAPTERS_EN",
             "fr": "ADAPTERS_FR",
         },
@@ -208,16 +224,16 @@ SCALES: Mapping[str, Scale] = {
     "gpu": Scale(
         recipes={
             "DEAF_EN": DEAF,
-            **_both("FULL", _gpu(FULL_MINI), _FR, OTHER_FR),
+            **_both("FULL", FULL_GPU, _FR, OTHER_FR),
             **_both("ADAPTERS", ADAPTERS_GPU, _FR, OTHER_FR),
             **_both("HEAD", _gpu(HEAD_MINI), _FR, OTHER_FR),
             **_both("RANDOM", _gpu(RANDOM_MINI), _FR, OTHER_FR),
-            **_breadth(_gpu(FULL_MINI), ADAPTERS_GPU, DEEP.layers),
+            **_breadth(FULL_GPU, ADAPTERS_GPU, DEEP.layers),
         },
         seeds=3,
         on_request={"DEEP_BACKBONE": DEEP_BACKBONE},
         weights={"deep-en": "DEEP_BACKBONE"},
-        search=SEARCH,
+        search=replace(SEARCH, settings={"peak_lr": SEARCH.settings["peak_lr"]}, start=(5e-3,)),
     ),
     "paper": Scale(
         recipes={

@@ -122,16 +122,17 @@ def _by_recipe(runs: Sequence[Run]) -> list[list[Run]]:
     return sorted(found.values(), key=_rank)
 
 
-def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int, float]:
+def _rank(runs: Sequence[Run]) -> tuple[str, int, int, int, int, float, str]:
     what = variant(runs[0])
     place = list(METHODS).index(what.method)
-    return what.language, place, what.top or 0, what.layer or 0, what.width or 0, what.minutes or 0
+    numbers = what.top or 0, what.layer or 0, what.width or 0, what.minutes or 0
+    return what.language, place, *numbers, what.further
 
 
 def _who(runs: Sequence[Run]) -> Cell:
     what = variant(runs[0])
     labels = f"{what.minutes:g} min of labels" if what.minutes else ""
-    told = [what.words, language_words(what.language), what.encoder, labels]
+    told = [what.words, language_words(what.language), what.encoder, what.further, labels]
     return Cell(runs[0].result.recipe, "code", ", ".join(filter(None, told)))
 
 

@@ -10,12 +10,12 @@ from common import papers
 from common.claims import judge
 from common.results import Item
 from common.sample import Sample
-from speech_adapters.asr import claims, night_claims
+from speech_adapters.asr import claims, hubert_claims, night_claims
 from speech_adapters.asr.measures import TOTAL_AT_BASE, TRAINED_AT_BASE
 from speech_adapters.asr.recipes import SCALES
 from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS, WORD_ERRORS, WORDS
 
-ALL = (*claims.CLAIMS, *night_claims.CLAIMS)
+ALL = (*claims.CLAIMS, *hubert_claims.CLAIMS, *night_claims.CLAIMS)
 BY_ID = {claim.id: claim for claim in ALL}
 JUDGED = [claim for claim in ALL if claim.scales]
 TRAINED_AND_TOTAL = {"ADAPTERS_EN": (9_560_096, 103_894_944), "FULL_EN": (90_195_872, 94_396_320)}
@@ -81,7 +81,7 @@ def heard(arm, than, deaf):
 
 
 def narrowed(arm, than, amount):
-    """True of the first arm's lead that grows where labels are few."""
+    """True of the first arm's lead that grows where labels are few, or from another encoder."""
     few = [name.replace("_EN", f"_{amount}_EN") for name in (arm, than)]
     gaps = {
         True: [(0.2, 0.1), (0.1, -0.1)],
@@ -115,6 +115,10 @@ CASES = {  # claim: levels of the arms for which it is true, and for which it is
     "english-errors": two("FULL_EN", "ADAPTERS_EN"),
     "french-errors": two("ADAPTERS_FR", "FULL_FR"),
     **dict.fromkeys(("other-voices", "other-voices-errors"), heard("ADAPTERS_EN", "FULL_EN", "DEAF_EN")),
+    "hubert-narrower": narrowed("ADAPTERS_EN", "FULL_EN", "HUBERT"),
+    "hubert-english": slightly("FULL_HUBERT_EN", "ADAPTERS_HUBERT_EN"),
+    "hubert-adapters": two("ADAPTERS_HUBERT_EN", "ADAPTERS_EN"),
+    "hubert-full": two("FULL_HUBERT_EN", "FULL_EN"),
     "whisper-english": slightly(WHISPERS[1], WHISPERS[0]),
     "whisper-french": slightly("WHISPER_ADAPTERS_FR", "WHISPER_FULL_FR"),
     "whisper-pre-trained": two(WHISPERS[1], WHISPERS[2]),

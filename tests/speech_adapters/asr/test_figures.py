@@ -11,7 +11,7 @@ from common import results
 from common.report.page import Section, render
 from common.results import Item, Result, Run
 from speech_adapters.asr import figures
-from speech_adapters.asr.evidence import Variant, own_utterances, variant, variant_of
+from speech_adapters.asr.evidence import FURTHER, Variant, own_utterances, variant, variant_of
 from speech_adapters.asr.measures import DEV_CURVE
 from speech_adapters.asr.recipes import SCALES
 from speech_adapters.ctc.measures import CER, NATS, WER
@@ -95,6 +95,21 @@ def test_settings_say_method_layers_and_language():
         False,
         False,
     ]
+
+
+def test_arms_from_an_encoder_that_learned_on_are_no_whole_arms_and_in_no_figure(runs):
+    small = SCALES["mini"]
+    further = {name for name, recipe in small.recipes.items() if variant_of(recipe).further}
+    assert further == {"FULL_HUBERT_EN", "ADAPTERS_HUBERT_EN"}
+    assert set(FURTHER) <= set(small.weights)  # made by a recipe of that scale
+    assert not any(variant_of(small.recipes[name]).whole for name in further)
+    later = [
+        replace(one, result=replace(one.result, settings=small.recipes["FULL_HUBERT_EN"].settings()))
+        for one in runs
+        if one.result.recipe == "FULL_EN"
+    ]
+    pairs = zip(figures.figures(runs), figures.figures([*runs, *later]), strict=True)
+    assert all(dots(one.axes[0]) == dots(other.axes[0]) for (_, one), (_, other) in pairs)
 
 
 @pytest.mark.parametrize("scale", SCALES)
