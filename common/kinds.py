@@ -287,7 +287,7 @@ class AboveFloor(Kind):
 
     Args:
         kind: that rules.
-        above: margin of the better arm over the floor, as a positive number.
+        above: margin of the better arm over the floor, as a positive number; not a number where no floor was scored.
         floor: what it is, in words.
     """
 
@@ -304,12 +304,16 @@ class AboveFloor(Kind):
         above = np.mean(
             [np.asarray(one).item() for one in evidence.asked(self.above).as_they_stand().values()]
         )
-        if above > 0:
+        if not above <= 0:
             return ruled
         return ruled.undecided(f"no arm is better than {self.floor} (the best by {signed(float(above))})")
 
+    def told(self, verdict: Verdict, unit: str) -> str:
+        return self.kind.told(verdict, unit)
+
     def bound_words(self, unit: str) -> str:
-        return f"ruled on where an arm is better than {self.floor}"
+        floor = f"ruled on where an arm is better than {self.floor}"
+        return "; ".join(filter(None, (self.kind.bound_words(unit), floor)))
 
 
 # ---- without draws

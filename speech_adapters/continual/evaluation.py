@@ -18,8 +18,8 @@ from common.measures import Part
 from common.results import Item
 from speech_adapters.continual.evaluation_settings import ShortTraining
 from speech_adapters.continual.measures import ADAPTERS, ALL, LETTERS, SECONDS, TRAIN_S, TRAINING, at
-from speech_adapters.continual.recognition import recognise
-from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
+from speech_adapters.continual.recognition import deaf_nats, recognise
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS, DEAF_NATS
 from speech_adapters.data.source import Source
 from speech_adapters.model.arm import Arm
 
@@ -56,11 +56,12 @@ def letters(
     seed: int,
     training: ShortTraining,
 ) -> Iterator[Item]:
-    """An item for each utterance, with what the probe of every encoder made of it."""
+    """An item for each utterance, with what the probe of every encoder made of it, and one that hears nothing."""
     part, groups, scores = LETTERS.on(source).name, dict[str, str](), dict[str, dict[str, float]]()
+    deaf = deaf_nats(encoder.architecture, source, split, training)
     for one, found in recognise(encoder, HEAD, source, split, seed=seed, training=training):
         groups[one.id] = one.group
-        kept = {CTC_NATS.name: round(found.scores[CTC_NATS.name], 4)}
+        kept = {CTC_NATS.name: round(found.scores[CTC_NATS.name], 4), DEAF_NATS.name: round(deaf[one.id], 4)}
         scores[one.id] = kept | {key: found.scores[key] for key in (CHARACTERS.name, CHARACTER_ERRORS.name)}
     for step, (earlier, wall_s) in on_the_way.items():
         for one, found in recognise(earlier, HEAD, source, split, seed=seed, training=training):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from common.data.packages import data_root
 from common.schedule import Schedule
 from speech_adapters.continual.evaluation_settings import ShortTraining
+from speech_adapters.ctc.measures import CTC_NATS
 from speech_adapters.ctc.training import CTCTraining
 from speech_adapters.data.source import Source
 from speech_adapters.model.architecture import SAMPLE_RATE_HZ, Architecture
@@ -85,10 +86,11 @@ class Recognise(CTCTraining):
         return Path(self.encoder).parent
 
     def utterances(self, part: str) -> tuple[Utterance, ...]:
-        if part != "train":
-            return super().utterances(part)
-        chosen = {utterance.id for utterance in _first(self.source, self.train_s, data_root())}
-        return tuple(utterance for utterance in super().utterances(part) if utterance.id in chosen)
+        return (
+            super().utterances(part)
+            if part != "train"
+            else _read(self.source, self.train_s, self.encoder_architecture())
+        )
 
     def scored(self, model: CTCModel, part: str) -> Iterator[tuple[Utterance, ScoredUtterance]]:
         """Utterances of a part in order, with loss and greedy errors."""
@@ -108,6 +110,36 @@ class Recognise(CTCTraining):
 
     def manifest_sha256(self) -> str:
         return self.source.content_sha256()
+
+
+def deaf_nats(
+    architecture: Architecture, source: Source, part: str, training: ShortTraining
+) -> dict[str, float]:
+    """CTC loss of each utterance of a part under one distribution of symbols, fitted to what a training reads.
+
+    A recogniser that is worse than it has learned nothing of the sound.
+    """
+    from speech_adapters.ctc.deaf import fitted
+    from speech_adapters.ctc.scoring import feasible, score_utterance
+    from speech_adapters.data.text import Vocabulary
+
+    texts = _read(source, training.train_s, architecture)
+    frames = [architecture.num_frames(one.samples) for one in texts]
+    row = fitted(texts, frames, len(Vocabulary.of(source.language)))
+    return {
+        one.id: score_utterance(row.expand(architecture.num_frames(one.samples), -1), one).scores[
+            CTC_NATS.name
+        ]
+        for one in feasible(source, part, architecture)[0]
+    }
+
+
+def _read(source: Source, train_s: float, architecture: Architecture) -> tuple[Utterance, ...]:
+    """What a training of so many seconds reads of a source."""
+    from speech_adapters.ctc.scoring import feasible
+
+    chosen = {utterance.id for utterance in _first(source, train_s, data_root())}
+    return tuple(one for one in feasible(source, "train", architecture)[0] if one.id in chosen)
 
 
 @cache

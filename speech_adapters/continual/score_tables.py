@@ -25,11 +25,12 @@ from speech_adapters.continual.measures import (
     RECOGNITION,
     UPDATE_S,
 )
-from speech_adapters.ctc.measures import BLANK_SHARE, CER, NATS, WER, Rate, ratio
+from speech_adapters.ctc.measures import BLANK_SHARE, CER, CHARACTERS, DEAF_NATS, NATS, WER, Rate, ratio
 from speech_adapters.pretrain.measures import FRAMES, PHONES, depths
 
 TIMES = {UPDATE_S: "whole update", BACKWARD_S: "without the optimiser's step"}
 RATES = {NATS: "nats per character", CER: "character errors (%)", WER: "word errors (%)"}  # of recognition
+DEAF = Rate("nats per character of one that hears nothing", DEAF_NATS, CHARACTERS, "nats")
 MOST_UTTERANCES = 12  # of a language among the transcripts
 OVER_SEEDS = "Means over seeds, below them every seed."
 
@@ -154,13 +155,24 @@ def _letters(runs: Sequence[Run]) -> Table:
             asked = [run for run in seeds if source in evidence.parts(run, LETTERS)]
             if asked:
                 levels = [_over_seeds(evidence.letters(asked, source, rate)) for rate in (NATS, CER)]
+                deaf = Cell(number(evidence.average(evidence.letters(asked, source, DEAF))), "number")
                 taken = [value for run in asked if math.isfinite(value := evidence.training_s(run))]
-                cells = [*levels, Cell(_on_the_way(asked, source)), _over_seeds(taken)]
+                cells = [*levels, deaf, Cell(_on_the_way(asked, source)), _over_seeds(taken)]
                 rows.append([Cell(evidence.speech_words(source)), _who(arm, asked), *cells, _count(asked)])
-    columns = ("speech", "recipe", "nats/character", "CER (%)", "on the way", "training (s)", "seeds")
+    columns = (
+        "speech",
+        "recipe",
+        "nats/character",
+        "CER (%)",
+        "hears nothing",
+        "on the way",
+        "training (s)",
+        "seeds",
+    )
     caption = (
         "A linear probe of letters on frozen outputs, trained the same way over every encoder; sums over all test "
-        f"utterances divided once. On the way: updates and nats per character, mean over seeds. {OVER_SEEDS}"
+        "utterances divided once. Hears nothing: nats per character of one distribution of letters at every frame. On "
+        f"the way: updates and nats per character, mean over seeds. {OVER_SEEDS}"
     )
     return Table("Letters by a linear probe", columns, rows, caption)
 

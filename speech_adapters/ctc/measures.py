@@ -10,6 +10,7 @@ from common.measures import Measure
 from common.results import Item
 
 CTC_NATS = Measure(name="ctc_nats", unit="nats", words="CTC loss of an utterance")
+DEAF_NATS = Measure(name="ctc_nats/deaf", unit="nats", words="CTC loss of one distribution at every frame")
 CHARACTERS = Measure(name="characters", unit="characters", words="of the reference, spaces included")
 CHARACTER_ERRORS = Measure(name="character_errors", unit="characters", words="edits, greedy decoding")
 WORDS = Measure(name="words", unit="words", words="of the reference")

@@ -280,6 +280,35 @@ def test_a_search_that_climbs_ends_where_no_neighbour_is_better_and_tries_nothin
         replace(search, start=(0.3, 0.0))
 
 
+def test_a_search_leaves_out_what_says_nothing_of_an_arm(monkeypatch, tmp_path):
+    monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
+    tried = {"peak_lr": (0.1, 0.2, 0.4), "weight_decay": (0.0, 0.1)}
+    search = Search(
+        arms=("WIDE", "EVESRNET"),
+        settings=tried,
+        measure="m",
+        start=(0.2, 0.1),
+        without={"EVESRNET": ("weight_decay",)},
+    )
+    assert search.of("WIDE") == replace(search, arms=("WIDE",))
+    assert (search.of("EVESRNET").start, search.of("EVESRNET").beside((0.2,))) == ((0.2,), [(0.1,), (0.4,)])
+    started = []
+    monkeypatch.setattr(orchestrate, "run_all", lambda left, lanes: started.extend(left))
+    monkeypatch.setattr(orchestrate, "_tried", lambda job, search: {"arm": job.recipe_name, "dev": 1.0})
+    for one in (search, replace(search, start=None)):
+        started.clear()
+        paper = replace(PAPER, scales={"smoke": replace(PAPER.at("smoke"), search=one)})
+        orchestrate.tune(paper, scale="smoke", lanes=Lanes("cpu", 1))
+        frozen = PAPER.recipe("EVESRNET", "smoke").weight_decay
+        assert {job.recipe.weight_decay for job in started if job.recipe_name == "EVESRNET"} == {frozen}
+        assert {job.recipe.weight_decay for job in started if job.recipe_name == "WIDE"} == {0.0, 0.1}
+        assert sorted(job.recipe.peak_lr for job in started if job.recipe_name == "EVESRNET") == [
+            0.1,
+            0.2,
+            0.4,
+        ]
+
+
 def test_a_search_of_one_arm_keeps_the_committed_rows_of_the_others(monkeypatch, tmp_path):
     monkeypatch.setenv("RUNS_ROOT", str(tmp_path))
     search = Search(arms=("WIDE", "EVESRNET"), settings={"peak_lr": (0.5,)}, measure="m")

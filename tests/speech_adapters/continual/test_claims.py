@@ -1,12 +1,14 @@
 """Every claim is upheld by made-up scores of which its sentence is true, and not by others."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_runs import check_that_draws_repeat_groups, holds, one_seed
 
 from common.results import Item
+from common.sample import Sample
 from speech_adapters.continual import claims
 from speech_adapters.continual.claims import CLAIMS
 from speech_adapters.continual.measures import (
@@ -26,7 +28,7 @@ from speech_adapters.continual.measures import (
     UPDATE_S,
     at,
 )
-from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS
+from speech_adapters.ctc.measures import CHARACTER_ERRORS, CHARACTERS, CTC_NATS, DEAF_NATS
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -198,3 +200,20 @@ def test_a_level_is_reached_on_the_first_way_down():
     ]
     wanted = {4.0: 0.0, 3.0: 0.0, 2.0: 5.0, 1.0: 10.0, 0.5: 30.0, 0.1: math.inf}
     assert {level: claims.seconds_to(points, np.array([level])).item() for level in wanted} == wanted
+
+
+@pytest.mark.parametrize("id_", ["forgetting-letters-fr", "useful-fr", "as-good-es"])
+def test_letters_are_ruled_on_where_an_arm_is_better_than_one_that_hears_nothing(id_):
+    claim = BY_ID[id_]
+    holds_for = CASES[id_][0][0]
+    best = min(claims.nats(Sample.of(items)).item() for items in holds_for.values())
+    for floor, above in ((best + 0.1, 0.1), (best - 0.1, -0.1), (None, math.nan)):
+        arms = {
+            name: Sample.of([_with_floor(item, floor) for item in items]) for name, items in holds_for.items()
+        }
+        assert np.asarray(claim.kind.above(arms)).item() == pytest.approx(above, nan_ok=True)
+
+
+def _with_floor(item, nats):
+    deaf = {} if nats is None else {DEAF_NATS.name: nats * item.scores[CHARACTERS.name]}
+    return replace(item, scores=item.scores | deaf)

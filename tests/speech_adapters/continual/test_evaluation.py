@@ -62,6 +62,9 @@ def test_letters_have_a_curve_over_steps_and_seconds(scored):
         assert {key for key in letters[0].scores if "@" in key} == {
             f"{value}{mark}" for value in ("ctc_nats", "train_s") for mark in marks
         }
+        first = _of(scored["SOURCE"], "letters tones")
+        deaf = [{item.id: item.scores["ctc_nats/deaf"] for item in items} for items in (letters, first)]
+        assert deaf[0] == deaf[1]  # of texts and lengths alone
         for item in letters:
             assert item.scores["characters"] == len(next(
                 one.text for one in TONES.utterances("test") if item.id.endswith(one.id)))  # fmt: skip

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from common import checkpoint, trainer
+from speech_adapters.asr.deaf import Deaf
 from speech_adapters.continual import recognition
 from speech_adapters.continual.evaluation_settings import ShortTraining
 from speech_adapters.continual.recognition import Recognise, ShareTriStage
+from speech_adapters.ctc.scoring import score_utterance
 from speech_adapters.data.sources import TONES
 from speech_adapters.model.adapters import apply
 from speech_adapters.model.architecture import TINY
@@ -119,6 +121,22 @@ def test_every_utterance_of_the_part_is_recognised_once_and_training_teaches():
         )
 
     assert nats(_recognised(_encoder(), HEAD, steps=80)) < nats(recognised) - 0.2
+
+
+def test_one_that_hears_nothing_is_that_of_recognition_and_reads_what_a_training_reads():
+    arm = Deaf(source=TONES, architecture=TINY, backbone="")
+    model = arm.model()
+    expected = {
+        one.id: score_utterance(arm.log_probs(model, one), one).scores["ctc_nats"]
+        for one in arm.utterances("test")
+    }
+    everything, little = (
+        recognition.deaf_nats(TINY, TONES, "test", ShortTraining(steps=3, peak_lr=1e-2, train_s=most_s))
+        for most_s in (1e6, 5.0)
+    )
+    assert everything == pytest.approx(expected, rel=1e-6)
+    assert little.keys() == expected.keys()
+    assert little != everything
 
 
 def test_only_so_many_seconds_are_trained_on():
