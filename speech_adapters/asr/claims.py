@@ -268,7 +268,8 @@ CLAIMS = (
         not_testable=NOT_AT_SMOKE
         | dict.fromkeys(
             ("mini", "gpu"),
-            "every arm has as many steps, none frozen at first; curves show equal time, benchmarks the cost of a step",
+            "every arm has as many steps and as many of them with the encoder frozen; curves show equal time, "
+            "benchmarks the cost of a step",
         )
         | {"paper": "its recipes fix the steps of each arm, so which number is best is not asked"},
     ),
