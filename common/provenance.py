@@ -7,11 +7,13 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
+HALF_PRECISION = {"avx512_bf16", "amx_bf16", "bf16"}
 VECTOR_INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")  # widest first
 
 
@@ -45,6 +47,7 @@ def provenance(
         "hardware": {
             "cpu": _cpu_name(),
             "vector_instructions": _vector_instructions(),
+            "bf16": cpu_has_bf16(),
             "cores": os.cpu_count() or 1,
             "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "gpu": gpu,
@@ -87,12 +90,18 @@ def _cpu_name() -> str:
 
 def _vector_instructions() -> str:
     """The widest that this CPU has, on which the order of additions depends, e.g. "avx512f"; "" where nobody says."""
+    flags = _flags()
+    return next((name for name in VECTOR_INSTRUCTIONS if name in flags), "")
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies sixteen bits (bfloat16) by instructions of its own; others are slower in them."""
+    return bool(HALF_PRECISION & _flags())
+
+
+@cache
+def _flags() -> frozenset[str]:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    flags = {
-        flag
-        for line in lines
-        if line.startswith(("flags", "Features"))
-        for flag in line.split(":", 1)[1].split()
-    }
-    return next((name for name in VECTOR_INSTRUCTIONS if name in flags), "")
+    told = (line.split(":", 1)[1] for line in lines if line.startswith(("flags", "Features")))
+    return frozenset(flag for flags in told for flag in flags.split())

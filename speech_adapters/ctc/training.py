@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import provenance
 from common.data.packages import data_root
 from common.recipe import Recipe, Shard
 from common.settings import later
@@ -40,7 +41,7 @@ class CTCTraining(Recipe):
     packed: bool = later(
         False
     )  # compute nothing on padding: faster on a CPU; losses differ by float32's rounding
-    cpu_bf16: bool = later(False)  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
+    cpu_bf16: bool = later(False)  # sixteen bits on a CPU too, where it has AVX512-BF16, AMX or their like
     onednn: bool = later(
         False
     )  # linear layers by oneDNN's product, on a CPU; faster where that is not Intel's
@@ -155,7 +156,7 @@ class CTCTraining(Recipe):
 
         network: Any = getattr(model, "module", model)
         inputs, lengths, depth = self.inputs(network, batch)
-        halved = self.cpu_bf16 and inputs.device.type == "cpu"
+        halved = self.cpu_bf16 and inputs.device.type == "cpu" and provenance.cpu_has_bf16()
         with torch.autocast("cpu", torch.bfloat16) if halved else nullcontext():
             log_probs, num_frames = model(inputs, lengths, depth, packed=self.packed, **masks)
         return {LOSS: ctc_nats(log_probs, num_frames, batch.labels).sum() / sum(map(len, batch.labels))}

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import provenance
 from common.data.pcm import as_floats
 from common.recipe import Recipe, Shard
 from speech_adapters.data.source import PARTS, Source
@@ -55,7 +56,7 @@ class Unlabelled(Recipe):
     start_from: str = ""  # weights of an earlier stage in `weights/`; empty starts from nothing
     batch_s: float = 16.0  # seconds in a batch
     crop_s: float = 8.0  # seconds in a crop
-    cpu_bf16: bool = False  # sixteen bits on a CPU too: faster where it has AVX512-BF16 or AMX
+    cpu_bf16: bool = False  # sixteen bits on a CPU too, where it has AVX512-BF16, AMX or their like
 
     # ---- training items
 
@@ -108,7 +109,7 @@ class Unlabelled(Recipe):
     def _precision(self, device: torch.device) -> Any:
         import torch
 
-        half = self.cpu_bf16 and device.type == "cpu"
+        half = self.cpu_bf16 and device.type == "cpu" and provenance.cpu_has_bf16()
         return torch.autocast("cpu", torch.bfloat16, enabled=half)
 
     # ---- scoring

@@ -53,3 +53,14 @@ def test_commands_tell_what_differs_on_the_error_stream_and_nothing_where_nothin
         monkeypatch.setattr("common.provenance.changes", lambda root, told=told: told)
         tell_changes()
         assert capsys.readouterr() == ("", f"{told}\n" if told else "")
+
+
+@pytest.mark.parametrize(
+    ("flags", "has", "widest"),
+    [({"avx2", "avx512f", "avx512_bf16"}, True, "avx512f"), ({"avx", "avx2"}, False, "avx2"),
+     ({"asimd", "bf16"}, True, "asimd"), (set(), False, "")],
+)  # fmt: skip
+def test_a_result_names_the_instructions_of_its_cpu(monkeypatch, tmp_path, flags, has, widest):
+    monkeypatch.setattr("common.provenance._flags", lambda: frozenset(flags))
+    hardware = provenance(tmp_path)["hardware"]
+    assert (hardware["bf16"], hardware["vector_instructions"]) == (has, widest)

@@ -77,6 +77,7 @@ def test_kept_activations_train_to_the_same_bits(arm, masking, tmp_path):
 )
 def test_settings_of_speed_change_the_losses_by_their_rounding_alone(setting, within, tmp_path, monkeypatch):
     monkeypatch.setattr("speech_adapters.model.onednn.pays", lambda: True)
+    monkeypatch.setattr("common.provenance.cpu_has_bf16", lambda: True)
     recipe = replace(ADAPTERS, log_every=1, dev_every=0)
     assert replace(recipe, **{setting: False}).settings_hash() == recipe.settings_hash()  # as published
     losses = []

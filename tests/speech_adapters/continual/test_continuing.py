@@ -349,3 +349,15 @@ def test_a_run_that_learns_is_left_alone(learned, tmp_path, monkeypatch):
     assert rows[-1]["step"] == MANY
     assert sum(row["contrastive"] for row in rows[-5:]) / 5 < rows[0]["contrastive"]
     assert rows[-1]["soft_perplexity"] > 1.5 * recipe.quantiser.groups
+
+
+def test_sixteen_bits_on_a_cpu_are_used_where_it_has_instructions_for_them(tmp_path, monkeypatch):
+    losses = {}
+    for has in (False, True):
+        monkeypatch.setattr("common.provenance.cpu_has_bf16", lambda has=has: has)
+        for wanted in (False, True):
+            folder = tmp_path / f"{has} {wanted}"
+            _trained(replace(FULL, cpu_bf16=wanted), folder)
+            losses[has, wanted] = [row["loss"] for row in _rows(folder)]
+    assert losses[False, True] == losses[False, False] == losses[True, False] != losses[True, True]
+    assert losses[True, True] == pytest.approx(losses[True, False], rel=0.05)
