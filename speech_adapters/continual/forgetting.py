@@ -25,8 +25,9 @@ from speech_adapters.model.contrastive import ContrastiveModel, contrastive, dra
 from speech_adapters.model.wav2vec2 import Wav2Vec2, span_mask
 
 MASKING = Masking()  # BASE's, whatever a recipe trains with
-# Of each source: as many as English has held-out dialogues, so that each has one. Until 2026-11-27 they were the first
-# 24, which come from two dialogues; runs that are published by then have those.
+# Of each source: as many as English has held-out dialogues, so that each that lasts a second has one. Until 2026-11-28
+# they were cut from all that a voice says, which mixes dialogues under the name of the first: 24 crops by two names.
+# Runs that are published by then have those.
 CROPS = 32
 COMPARED = 8  # crops that outputs with a set switched off are compared on
 

@@ -13,6 +13,7 @@ from jaxtyping import Int16
 from numpy import ndarray
 
 from speech_adapters.data.source import Source, Track, Tracks
+from speech_adapters.data.tracks import SpeakerTrack
 from speech_adapters.data.unlabelled import Recording, Unreadable
 
 REPLACEMENTS = 50  # tried for a crop that cannot be decoded; where so many fail, a disk is gone
@@ -95,15 +96,24 @@ def _long_enough(
 def consecutive(source: Source, part: str, samples: int) -> Iterator[Crop]:
     """All of a source in order, cut every `samples`; of what remains of a track, nothing under a quarter of it."""
     for track in source.tracks(part):
-        for begin in range(0, track.samples, samples):
-            if (end := min(begin + samples, track.samples)) - begin >= samples / 4:
-                yield Crop(track, begin, end)
+        yield from _cut(track, samples, samples / 4)
 
 
 def in_turns(source: Source, part: str, samples: int) -> Iterator[Crop]:
-    """The same with every group (dialogue, speaker) in its turn: the first crop of each, then the second of each."""
+    """Crops of one group (dialogue, prompt) each, every group in its turn: the first crop of each, then the second.
+
+    A speaker's utterances belong to many groups, so they are joined within each. Most groups are short, so only what
+    is under an eighth of `samples` is left out.
+    """
     of_groups: dict[str, list[Crop]] = {}
-    for crop in consecutive(source, part, samples):
-        of_groups.setdefault(crop.track.group, []).append(crop)
+    for track in source.tracks(part):
+        for one in track.by_group() if isinstance(track, SpeakerTrack) else (track,):
+            of_groups.setdefault(one.group, []).extend(_cut(one, samples, samples / 8))
     for turn in itertools.zip_longest(*of_groups.values()):
         yield from (crop for crop in turn if crop is not None)
+
+
+def _cut(track: Track, samples: int, shortest: float) -> Iterator[Crop]:
+    for begin in range(0, track.samples, samples):
+        if (end := min(begin + samples, track.samples)) - begin >= shortest:
+            yield Crop(track, begin, end)

@@ -28,6 +28,13 @@ class SpeakerTrack:
     group: str  # of the first utterance
     utterances: tuple[Utterance, ...]
 
+    def by_group(self) -> list[SpeakerTrack]:
+        """Its utterances of each group end to end."""
+        held = defaultdict(list)
+        for utterance in self.utterances:
+            held[utterance.group].append(utterance)
+        return [SpeakerTrack(f"{self.id}/{group}", group, tuple(lines)) for group, lines in held.items()]
+
     @cached_property
     def _ends(self) -> ndarray:
         return np.cumsum([utterance.samples for utterance in self.utterances])

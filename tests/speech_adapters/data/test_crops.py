@@ -146,10 +146,24 @@ def test_made_up_speech_has_tracks_too():
 def test_by_turns_every_group_has_its_first_crop_before_any_has_a_second():
     """What is cut off after some crops is then no longer all of the first dialogue."""
     found = list(crops.in_turns(TOY, "train", 3))
-    assert sorted(crop.id for crop in found) == sorted(crop.id for crop in crops.consecutive(TOY, "train", 3))
+    told = [int(sample) for crop in found for sample in crop.waveform()]
+    assert sorted(told) == sorted(int(s) for one in LINES for s in one.waveform())
     groups = [crop.track.group for crop in found]
     assert len(set(groups[:3])) == 3 == len(set(groups))
     turns = [groups[:place].count(group) for place, group in enumerate(groups)]
     assert turns == sorted(turns)
-    of_one = [crop.begin for crop in found if crop.track.id == "toy/ann"]
+    of_one = [crop.begin for crop in found if crop.track.id == "toy/ann/dialogue"]
     assert of_one == sorted(of_one)
+
+
+def test_by_turns_no_crop_holds_two_dialogues_of_a_voice_and_short_ones_are_kept():
+    """Else a crop is counted as one dialogue's that is another's as well, and those of few words have none."""
+    lines = (line("a1", "ann", 0, 9, "inn"), line("a2", "ann", 100, 1, "yard"), line("a3", "ann", 200, 4, "inn"),
+             line("a4", "ann", 300, 2, "road"), line("b1", "bob", 1000, 3, "inn"))  # fmt: skip
+    groups = {(one.start, one.samples): one.group for one in lines}
+    found = list(crops.in_turns(Lines(lines), "train", 16))
+    assert [crop.track.group for crop in found] == ["inn", "road", "inn"]  # one sample is under an eighth
+    for crop in found:
+        held = {group for (start, samples), group in groups.items()
+                if set(range(start, start + samples)) & set(map(int, crop.waveform()))}  # fmt: skip
+        assert held == {crop.track.group}
