@@ -178,7 +178,7 @@ SEARCH = Search(
     settings={
         "peak_lr": (3e-4, 8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2),
         "head_lr": (8e-4, 2e-3, 5e-3, 1.25e-2, 3e-2, 8e-2, 2e-1),
-        "head_only_steps": (0, 175),
+        "head_only_steps": (0, 175, 350),
     },
     measure=CHOSEN_BY,
     start=(5e-3, 1.25e-2, 175),
