@@ -304,7 +304,7 @@ class AboveFloor(Kind):
         above = np.mean(
             [np.asarray(one).item() for one in evidence.asked(self.above).as_they_stand().values()]
         )
-        if not above <= 0:
+        if above > 0 or math.isnan(above):
             return ruled
         return ruled.undecided(f"no arm is better than {self.floor} (the best by {signed(float(above))})")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "torchvision", "torchaudio", "lightning", "numpy", "scipy", "scikit-image", "av")
-HALF_PRECISION = {"avx512_bf16", "amx_bf16", "bf16"}
+BF16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 VECTOR_INSTRUCTIONS = ("avx512f", "avx2", "avx", "sse4_2", "sve", "asimd")  # widest first
 
 
@@ -96,7 +96,7 @@ def _vector_instructions() -> str:
 
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies sixteen bits (bfloat16) by instructions of its own; others are slower in them."""
-    return bool(HALF_PRECISION & _flags())
+    return bool(BF16_INSTRUCTIONS & _flags())
 
 
 @cache

@@ -44,6 +44,10 @@ def contrast_items(
         lengths = torch.tensor([waveform.shape[1]], device=device)
         num_frames = model.encoder.architecture.num_frames(lengths)
         mask = span_mask(num_frames, int(num_frames), MASKING)
+        if (
+            int(mask.sum()) < 2
+        ):  # too short for a contrast; so for every arm, since masks are drawn by the crop's name
+            continue
         with torch.inference_mode():
             nats, accuracy = _contrast(model, first, waveform, lengths, mask)
         scores = {CONTRASTIVE.name: nats.item(), ACCURACY.name: accuracy.item()}

@@ -86,11 +86,9 @@ class Recognise(CTCTraining):
         return Path(self.encoder).parent
 
     def utterances(self, part: str) -> tuple[Utterance, ...]:
-        return (
-            super().utterances(part)
-            if part != "train"
-            else _read(self.source, self.train_s, self.encoder_architecture())
-        )
+        if part == "train":
+            return _read(self.source, self.train_s, self.encoder_architecture())
+        return super().utterances(part)
 
     def scored(self, model: CTCModel, part: str) -> Iterator[tuple[Utterance, ScoredUtterance]]:
         """Utterances of a part in order, with loss and greedy errors."""
@@ -126,12 +124,11 @@ def deaf_nats(
     texts = _read(source, training.train_s, architecture)
     frames = [architecture.num_frames(one.samples) for one in texts]
     row = fitted(texts, frames, len(Vocabulary.of(source.language)))
-    return {
-        one.id: score_utterance(row.expand(architecture.num_frames(one.samples), -1), one).scores[
-            CTC_NATS.name
-        ]
-        for one in feasible(source, part, architecture)[0]
-    }
+    nats = {}
+    for one in feasible(source, part, architecture)[0]:
+        log_probs = row.expand(architecture.num_frames(one.samples), -1)
+        nats[one.id] = score_utterance(log_probs, one).scores[CTC_NATS.name]
+    return nats
 
 
 def _read(source: Source, train_s: float, architecture: Architecture) -> tuple[Utterance, ...]:

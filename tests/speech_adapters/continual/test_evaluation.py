@@ -109,6 +109,22 @@ def test_forgetting_is_asked_on_fixed_crops_masks_and_negatives(source):
     assert all(nats > 0 and 0 <= right <= 1 for _, nats, right in first)
 
 
+def test_a_piece_of_which_nothing_can_be_masked_is_left_out(source, monkeypatch):
+    """It has no frame to tell, and its loss would be no number."""
+    whole = list(forgetting.contrast_items(source, source, TONES, "test", SMOKE["FULL_FR"].crop_samples))
+    span_mask, made = forgetting.span_mask, []
+
+    def nothing_of_the_first(lengths, size, masking):
+        made.append(size)
+        mask = span_mask(lengths, size, masking)
+        return torch.zeros_like(mask) if len(made) == 1 else mask
+
+    monkeypatch.setattr(forgetting, "span_mask", nothing_of_the_first)
+    left = list(forgetting.contrast_items(source, source, TONES, "test", SMOKE["FULL_FR"].crop_samples))
+    assert left == whole[1:]
+    assert len(whole) > 1
+
+
 def test_answers_are_the_source_models_codes_whatever_became_of_ones_own(source):
     model = copy.deepcopy(source)
     with torch.no_grad():
